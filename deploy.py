@@ -1,0 +1,24 @@
+"""Turn fresh Debian hosts into a WebSocket service; run again, change nothing.
+
+    pyinfra inventories/prod.py deploy.py
+
+What the service is stands in the inventory; how a part of it is set up, in wsdeploy/roles and
+templates; what a host should have, in wsdeploy/plan.
+"""
+
+from pyinfra import host
+
+from wsdeploy.operations import barrier
+from wsdeploy.roles import app, base, proxy, verify
+
+base()
+
+if "app" in host.groups:
+    app()
+
+# Proxies learn of processes only when all of them are there.
+barrier(name="The app serves on every host")
+
+if "proxy" in host.groups:
+    proxy()
+    verify()

@@ -1,0 +1,75 @@
+"""Every limit and time-out of a deployment, derived in one place. Pure.
+
+The one number is `max_connections`. What a host allows can be less than what it asks for: limits
+then take what there is, and `shortfall` says what that holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wsdeploy.settings import Settings
+from wsdeploy.survey import Survey
+
+# Where the kernel starts to queue SYNs for longer than a client waits, more backlog is no help.
+BACKLOG_MOST = 16_384
+BACKLOG_LEAST = 4_096  # the kernel's own default of net.core.somaxconn since 5.4
+
+# Files that a process has open beside its connections: listeners, logs, libraries, epoll.
+SPARE_FILES = 128
+
+# The app's side (wsapp): seconds for a client to answer the close frame, and to finish its
+# handshake. Both are the defaults of the websockets library.
+CLOSE_TIMEOUT = 10
+OPEN_TIMEOUT = 10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Numbers for one host's configuration files."""
+
+    app_files: int
+    """Open files of one app process. Each could have to take all clients, after the others crash:
+    a limit costs nothing until it is used."""
+    worker_connections: int
+    """Connections of one nginx worker: client and upstream count, so a WebSocket needs two."""
+    worker_files: int
+    """Open files of one nginx worker."""
+    backlog: int
+    """Handshakes that can wait to be accepted, on every listener."""
+    idle_timeout: int
+    """Seconds without traffic after which the proxy gives a connection up. The app's pings keep
+    it alive, and an unanswered ping ends it first, in the app, with a close code."""
+    stop_wait: int
+    """Seconds that Supervisor waits for a process to drain before it kills it."""
+    unit_stop: int
+    """Seconds that systemd waits for Supervisor to stop all processes before it kills them."""
+    shortfall: str | None
+    """What the host's limits don't allow of max_connections, in words, or None."""
+
+
+def derive(settings: Settings, survey: Survey) -> Limits:
+    """Return the limits for a host: what `settings` ask for, as far as the host allows it."""
+    wanted = settings.max_connections
+    ceiling = survey.limits.get("open_files", 1_048_576)
+    workers = survey.limits.get("processors", 1)
+
+    worker_connections = min(2 * wanted + SPARE_FILES, ceiling - SPARE_FILES)
+    held = worker_connections // 2 * workers
+    app = settings.app
+    stop_wait = round(app.drain) + CLOSE_TIMEOUT + OPEN_TIMEOUT + 5
+    return Limits(
+        app_files=min(wanted + SPARE_FILES, ceiling),
+        worker_connections=worker_connections,
+        worker_files=min(worker_connections + SPARE_FILES, ceiling),
+        backlog=max(BACKLOG_LEAST, min(wanted, BACKLOG_MOST)),
+        idle_timeout=round(app.ping_interval + app.ping_timeout) + 15,
+        stop_wait=stop_wait,
+        unit_stop=stop_wait + 15,
+        shortfall=(
+            f"this host allows {ceiling:,} open files per process, so its {workers} nginx workers "
+            f"hold {held:,} clients, not the {wanted:,} of max_connections"
+            if held < wanted
+            else None
+        ),
+    )

@@ -1,0 +1,22 @@
+"""Operations: thin steps that compare a host's survey with its plan, and mend the difference.
+
+Each costs nothing over SSH on a host that is as planned, beyond the one survey that all of them
+share, and one exchange on a host that is not.
+"""
+
+from wsdeploy.operations.app import generation, release
+from wsdeploy.operations.certificate import self_signed
+from wsdeploy.operations.configuration import configuration
+from wsdeploy.operations.flow import barrier
+from wsdeploy.operations.handshake import handshake
+from wsdeploy.operations.packages import packages
+
+__all__ = [
+    "barrier",
+    "configuration",
+    "generation",
+    "handshake",
+    "packages",
+    "release",
+    "self_signed",
+]

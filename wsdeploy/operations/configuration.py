@@ -1,0 +1,59 @@
+"""Sets of configuration files, applied whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from pyinfra import logger
+from pyinfra.api.command import StringCommand
+from pyinfra.api.operation import operation
+from pyinfra.context import host, state
+from pyinfra.facts.files import FileContents
+from pyinfra.operations.util.files import generate_color_diff
+
+from wsdeploy import facts
+from wsdeploy.files import FileSet
+from wsdeploy.operations.send import change
+from wsdeploy.settings import Settings
+from wsdeploy.survey import Survey
+
+Plan = Callable[[Settings, Survey], FileSet]
+Undone = Callable[[Settings, Survey], list[str]]
+
+
+@operation()
+def configuration(
+    settings: Settings, plan: Plan, undone: Undone | None = None
+) -> Generator[StringCommand, None, None]:
+    """Put a set of files in place: staged, checked by the real program, swapped in, activated.
+
+    plan: makes the set from settings and survey, when the host's turn comes.
+    undone: names effects that the set should have on the host but has not; it is applied again
+        for those even if every file is as it should be.
+    If a step fails the previous files come back, and the run fails with what the step printed.
+    """
+    survey = facts.survey(settings)
+    files = plan(settings, survey)
+    differences = [*files.differences(survey), *(undone(settings, survey) if undone else ())]
+    if not differences:
+        host.noop(f"{files.name} is as planned")
+        return
+    if state.config.DIFF:
+        show(files, survey)
+    yield change("apply_files", {**files.to_json(), "digest": files.digest})
+
+
+def show(files: FileSet, survey: Survey) -> None:
+    """Print how the files on the host differ from the planned ones, but for secret contents."""
+    for file in files.files:
+        found = survey.paths.get(file.path)
+        if file.same_as(found):
+            continue
+        host.log(f"Will {'modify' if found else 'create'} {file.path} (mode {file.mode:04o})")
+        if file.secret:
+            logger.info("  (its content is not shown)")
+            continue
+        current = host.get_fact(FileContents, path=file.path) if found else None
+        old = [line + "\n" for line in current or ()]
+        for line in generate_color_diff(old, file.content.splitlines(keepends=True)):
+            logger.info("  %s", line)

@@ -1,0 +1,61 @@
+"""The last check of a deployment: be a client."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import FactProcessError, OperationError
+from pyinfra.api.facts import FactBase
+from pyinfra.api.operation import operation
+from pyinfra.context import host, state
+
+from wsdeploy import remote
+from wsdeploy.plan import places
+from wsdeploy.settings import SelfSigned, Settings
+
+TIMEOUT = 10
+"""Seconds for each step of the handshake."""
+
+
+class Handshake(FactBase[str]):
+    """What a WebSocket client on the host says of the proxy: empty if all went well."""
+
+    def command(self) -> str:
+        """Return the command; the request goes to its standard input."""
+        # The client's verdict is the answer, whichever it is.
+        return f"{remote.command('probe')} 2>&1 >/dev/null || true; echo"
+
+    def process(self, output: list[str]) -> str:
+        """Return the client's complaint without white space around it."""
+        if not output:
+            raise FactProcessError("the client said nothing")
+        return "\n".join(output).strip()
+
+
+@operation()
+def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Open a WebSocket through the host's own proxy over TLS, with the certificate verified.
+
+    Handshake, ping, the message of `App.probe` if there is one, and a clean close. Raises
+    OperationError, which fails the run, if any of it goes wrong. Changes nothing.
+    """
+    if not state.is_executing:
+        return
+    probe, own = settings.app.probe, isinstance(settings.tls, SelfSigned)
+    request = {
+        "target": {
+            "host": settings.domain,
+            "path": probe.path,
+            "address": ["localhost", 443],
+            "tls": True,
+            "authority": places.certificate(settings.name) if own else None,
+        },
+        "timeout": TIMEOUT,
+        "send": probe.send,
+        "expect": probe.expect,
+    }
+    complaint = host.get_fact(Handshake, _stdin=remote.payload("probe", request))
+    if complaint:
+        raise OperationError(f"no WebSocket through the proxy: {complaint}")
+    yield from ()

@@ -1,0 +1,33 @@
+"""Debian packages, in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+
+from wsdeploy import facts
+from wsdeploy.plan import system
+from wsdeploy.remote import PROGRAMS
+from wsdeploy.settings import Settings
+
+
+@operation()
+def packages(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Install what the host's roles need; their services stay down until they are configured.
+
+    Waits for cloud-init and for whoever else is installing packages. Versions are Debian's; what
+    is installed is left as it is.
+    """
+    survey = facts.survey(settings)
+    missing = [p for p in system.packages(host.groups) if p not in survey.packages]
+    busy = survey.system.get("cloud_init") == "running"
+    if not (missing or busy or system.POLICY in survey.paths):
+        host.noop("packages are installed")
+        return
+    facts.forget()
+    script = (PROGRAMS / "install_packages.sh").read_text()
+    # On standard input, so that what the host logs of its commands stays short.
+    yield StringCommand(f"sh -s -- {' '.join(missing)}", _stdin=script)

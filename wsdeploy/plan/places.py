@@ -1,0 +1,50 @@
+"""Where things are on a host. Users may rely on these paths."""
+
+from __future__ import annotations
+
+NGINX_CONF = "/etc/nginx/nginx.conf"
+
+
+def etc(name: str) -> str:
+    """Return the folder of environments and certificates."""
+    return f"/etc/{name}"
+
+
+def releases(name: str) -> str:
+    """Return the folder with a folder for each release."""
+    return f"/srv/{name}/releases"
+
+
+def sockets(name: str, generation: str) -> str:
+    """Return the folder with the sockets of a generation; `current` is the one that serves."""
+    return f"/run/{name}/{generation}"
+
+
+def logs(name: str, generation: str) -> str:
+    """Return the folder with the logs of a generation."""
+    return f"/var/log/{name}/{generation}"
+
+
+def environment(name: str, generation: str) -> str:
+    """Return the file with the environment of a generation's processes."""
+    return f"{etc(name)}/{generation}.env"
+
+
+def program(name: str, generation: str) -> str:
+    """Return Supervisor's file for a generation."""
+    return f"/etc/supervisor/conf.d/{name}-{generation}.conf"
+
+
+def boot(name: str) -> str:
+    """Return the file that brings the live generation's folders back after a boot."""
+    return f"/etc/tmpfiles.d/{name}-generation.conf"
+
+
+def certificate(name: str) -> str:
+    """Return the file with the certificate and its chain."""
+    return f"{etc(name)}/tls/cert.pem"
+
+
+def key(name: str) -> str:
+    """Return the file with the private key."""
+    return f"{etc(name)}/tls/key.pem"

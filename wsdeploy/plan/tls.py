@@ -1,0 +1,105 @@
+"""The proxy's certificate: what it must cover, when it is renewed, and what TLS offers."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any
+
+from wsdeploy.files import File, FileSet
+from wsdeploy.plan import places
+from wsdeploy.settings import CertFiles, SelfSigned, Settings
+from wsdeploy.settings.names import is_address
+from wsdeploy.survey import Request, Survey
+
+# Mozilla's Server Side TLS guideline 6.0 (2026-04-06), intermediate.
+CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+)
+CURVES = ("X25519", "prime256v1", "secp384r1")
+# Post-quantum key exchange; OpenSSL before 3.5 refuses the whole list if it is in it.
+HYBRID_CURVE, HYBRID_SINCE = "X25519MLKEM768", (3, 5)
+# Older versions of nginx keep one session ticket key for as long as they run.
+TICKET_ROTATION_SINCE = (1, 23, 2)
+
+
+def policy(survey: Survey) -> dict[str, Any]:
+    """Return ciphers and curves for the proxy, as far as the host's versions know them."""
+    openssl = version(survey.packages.get("openssl", ""))
+    return {
+        "ciphers": CIPHERS,
+        "curves": (HYBRID_CURVE, *CURVES) if openssl >= HYBRID_SINCE else CURVES,
+        "rotates_ticket_keys": version(survey.packages.get("nginx", "")) >= TICKET_ROTATION_SINCE,
+    }
+
+
+def version(package: str) -> tuple[int, ...]:
+    """Return the numbers of a Debian package's version: (1, 22, 1) for '1.22.1-9+deb12u10'."""
+    upstream = re.match(r"(?:\d+:)?([\d.]+)", package)
+    return tuple(int(n) for n in upstream[1].split(".") if n) if upstream else (0,)
+
+
+def names(settings: Settings) -> tuple[str, ...]:
+    """Return all names and addresses that the service answers to, the domain first."""
+    more = settings.tls.names if isinstance(settings.tls, SelfSigned) else ()
+    return tuple(dict.fromkeys((settings.domain, *more)))
+
+
+def alternative_names(settings: Settings) -> str:
+    """Return the subjectAltName of a certificate, as OpenSSL's -addext takes it."""
+    return ",".join(f"{'IP' if is_address(n) else 'DNS'}:{n}" for n in names(settings))
+
+
+def outdated(settings: Settings, survey: Survey, now: datetime.datetime) -> str | None:
+    """Return why a self-signed certificate must be made anew, or None if it is good."""
+    if not isinstance(settings.tls, SelfSigned):
+        return None
+    found = survey.certificates.get(places.certificate(settings.name))
+    if not found or places.key(settings.name) not in survey.paths:
+        return "there is none"
+    shown = {name.partition(":")[2] for name in found["names"].split(", ")}
+    if shown != {_canonical(name) for name in names(settings)}:
+        return f"it is for {', '.join(sorted(shown))}"
+    ends = datetime.datetime.fromisoformat(found["not_after"].replace(" ", "T"))
+    if ends - now < datetime.timedelta(days=settings.tls.days / 3):
+        return f"it ends on {ends:%Y-%m-%d}"
+    return None
+
+
+def _canonical(name: str) -> str:
+    """Spell an IPv6 address as OpenSSL prints it: all groups, no leading zeros, upper case."""
+    if ":" not in name:
+        return name
+    groups = ipaddress.ip_address(name).exploded.split(":")
+    return ":".join(f"{int(group, 16):X}" for group in groups)
+
+
+def pushed(settings: Settings, survey: Survey) -> FileSet:
+    """Return certificate and key from this machine's files as a set."""
+    assert isinstance(settings.tls, CertFiles)
+    certificate, key = places.certificate(settings.name), places.key(settings.name)
+    return FileSet(
+        name=f"{settings.name}-tls",
+        files=(
+            File(certificate, Path(settings.tls.certificate).read_text()),
+            File(key, Path(settings.tls.key).read_text(), mode=0o600, secret=True),
+        ),
+        # A proxy that does not run yet starts with the new certificate anyway.
+        activate=(("systemctl", "try-reload-or-restart", "nginx.service"),),
+    )
+
+
+def request(settings: Settings) -> Request:
+    """Return what to ask a host about, to plan this part."""
+    certificate, key = places.certificate(settings.name), places.key(settings.name)
+    asked = Request(packages=("openssl",), paths=(certificate, key), certificates=(certificate,))
+    if isinstance(settings.tls, CertFiles):
+        asked += pushed(settings, Survey(bare=True)).request()
+    return asked

@@ -1,0 +1,1 @@
+"""Releases: the app and its dependencies, built once here and the same bits on every host."""

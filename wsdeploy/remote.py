@@ -1,0 +1,74 @@
+"""How programs get onto a host: the one place where remote commands are put together. Pure.
+
+A program and its request travel on standard input, so that neither shows up in a process list or
+a log, and one exchange over SSH is enough for a piece of work of any size.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
+
+# Modules of wshost that a program imports, in an order in which each can be loaded.
+IMPORTS = {
+    "survey": ("supervisor",),
+    "rollout": ("supervisor", "probe", "apply_files"),
+}
+
+# Loads the modules on the first line of standard input and calls the last one's main with the
+# request. The rest of standard input is the program's own.
+LOADER = """\
+import json, sys, types
+head = json.loads(sys.stdin.readline())
+package = sys.modules["wshost"] = types.ModuleType("wshost")
+package.__path__ = []
+for name, source in head["modules"]:
+    module = sys.modules["wshost." + name] = types.ModuleType("wshost." + name)
+    setattr(package, name, module)
+    exec(compile(source, "wshost/" + name + ".py", "exec"), module.__dict__)
+module.main(head["request"])
+"""
+
+
+class Payload(list[str]):
+    """Standard input for a remote program. Its repr says whose, not what: it may hold secrets."""
+
+    def __init__(self, program: str, lines: list[str]) -> None:
+        super().__init__(lines)
+        self.program = program
+
+    def __repr__(self) -> str:
+        return f"<request for {self.program}>"
+
+
+@cache
+def _source(module: str) -> str:
+    return (PROGRAMS / f"{module}.py").read_text()
+
+
+def payload(program: str, request: dict[str, Any], attachment: bytes | None = None) -> Payload:
+    """Return what to feed the loader so that `wshost.PROGRAM` answers `request`."""
+    modules = [(name, _source(name)) for name in (*IMPORTS.get(program, ()), program)]
+    lines = [json.dumps({"modules": modules, "request": request})]
+    if attachment is not None:
+        lines.append(base64.b64encode(attachment).decode())
+    return Payload(program, lines)
+
+
+def command(program: str) -> str:
+    """Return the shell command that runs a program of wshost; its name is there to be seen."""
+    return f"python3 -c '{LOADER}' wsdeploy-{program}"
+
+
+def command_on_bare_host(program: str) -> str:
+    """Return the same for a host that may not have Python yet: then it reports the system only."""
+    report = (
+        '. /etc/os-release; printf \'{"bare": true, "system": {"id": "%s", "version": "%s"}}\' '
+        '"$ID" "$VERSION_ID"'
+    )
+    return f"if command -v python3 >/dev/null; then {command(program)}; else {report}; fi"

@@ -1,0 +1,8 @@
+"""Settings: what a user writes in an inventory file. Pure values, checked before any host."""
+
+from wsdeploy.settings.app import App, Probe
+from wsdeploy.settings.fleet import Settings, SettingsError
+from wsdeploy.settings.proxy import Nginx
+from wsdeploy.settings.tls import CertFiles, SelfSigned
+
+__all__ = ["App", "CertFiles", "Nginx", "Probe", "SelfSigned", "Settings", "SettingsError"]

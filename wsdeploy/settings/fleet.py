@@ -1,0 +1,144 @@
+"""The one object that an inventory file makes: everything about a service but its hosts' names."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from wsdeploy.settings import local_files
+from wsdeploy.settings.app import App
+from wsdeploy.settings.names import is_address, is_domain, is_host_name, is_placeholder
+from wsdeploy.settings.proxy import Nginx
+from wsdeploy.settings.section import Problem, Section, refused, similar
+from wsdeploy.settings.tls import CertFiles, SelfSigned
+
+ROLES = ("app", "proxy")
+
+HostEntry = str | tuple[str, dict[str, Any]]
+
+
+class SettingsError(SystemExit):
+    """What is wrong with an inventory file, a line for each mistake.
+
+    It is a SystemExit so that the pyinfra CLI, which reads the file, ends with just these lines
+    and exit code 1, where any other exception would show a traceback.
+    """
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        lines = [f"{source}: {len(problems)} to mend, no host was contacted"]
+        super().__init__("\n".join(lines + [f"  {problem}" for problem in problems]))
+        self.problems = problems
+
+
+class Hosts(list[HostEntry]):
+    """The hosts of a group, which check the settings when they are read.
+
+    pyinfra reads them once the whole inventory file has run; only then are the file's settings
+    and groups complete.
+    """
+
+    def __init__(self, settings: Settings, hosts: Iterable[HostEntry]) -> None:
+        super().__init__(hosts)
+        self.settings = settings
+
+    def __iter__(self) -> Iterator[HostEntry]:
+        self.settings.check()
+        return super().__iter__()
+
+
+class Settings(Section):
+    """A WebSocket service: its name on the Internet, its app, its proxy and its size."""
+
+    domain: str
+    """Name that clients connect to, such as 'ws.your-company.com'. Other names are refused."""
+    app: App
+    """What runs: `App(...)`."""
+    tls: SelfSigned | CertFiles
+    """Where the certificate comes from: `SelfSigned()` or `CertFiles(...)`."""
+    proxy: Nginx = Nginx()
+    """What stands in front: `Nginx()`."""
+    max_connections: int = 10_000
+    """Clients that one proxy host should hold at once, 1 to 1,000,000. Open files, backlogs and
+    worker connections follow from it; a host that allows less gets what it allows, and says so."""
+    name: str = "ws"
+    """Name of the service on its hosts: of its user, its folders and its processes."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with these values."""
+        if is_placeholder(self.domain):
+            yield refused("domain", self.domain, "that is a placeholder; give your service's name")
+        elif not is_domain(self.domain):
+            yield refused("domain", self.domain, "give a full host name, such as ws.your-name.com")
+        if not 1 <= self.max_connections <= 1_000_000:
+            yield refused(
+                "max_connections", self.max_connections, "give a whole number, 1 to 1,000,000"
+            )
+        # 20 characters leave room for the suffixes of users and groups, which may have 32.
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", self.name):
+            yield refused(
+                "name", self.name, "give lower-case letters, digits and hyphens, at most 20"
+            )
+
+    def group(self, hosts: Iterable[HostEntry], **data: Any) -> tuple[Hosts, dict[str, Any]]:
+        """Return a pyinfra group of these hosts. Name it `app` or `proxy`; a host may be in both.
+
+        hosts: names or `(name, {data})`, as in any pyinfra inventory.
+        data: pyinfra's host data for all of them, such as `ssh_user="debian"`. Users other than
+        root get `_sudo=True`, which a deployment needs, unless it is given.
+        """
+        if data.get("ssh_user", "root") != "root":
+            data.setdefault("_sudo", True)
+        if isinstance(hosts, str):
+            hosts = [hosts]
+        group = Hosts(self, hosts)
+        self._groups().append(group)
+        object.__setattr__(self, "_inventory", sys._getframe(1).f_globals)
+        return group, data | {"settings": self}
+
+    def _groups(self) -> list[Hosts]:
+        if "_group_list" not in self.__dict__:
+            object.__setattr__(self, "_group_list", [])
+        groups: list[Hosts] = self.__dict__["_group_list"]
+        return groups
+
+    def check(self) -> None:
+        """Raise SettingsError with every problem of the settings, their files and their groups."""
+        if self.__dict__.get("_checked"):
+            return
+        found = [*self.all_problems(), *local_files.problems(self), *self._group_problems()]
+        if found:
+            inventory = self.__dict__.get("_inventory", {})
+            raise SettingsError(inventory.get("__file__", "settings"), found)
+        object.__setattr__(self, "_checked", True)
+
+    def _group_problems(self) -> Iterator[Problem]:
+        inventory: dict[str, Any] = self.__dict__.get("_inventory", {})
+        members: dict[str, list[str]] = {}
+        for variable, value in inventory.items():
+            if not (isinstance(value, tuple) and value and isinstance(value[0], Hosts)):
+                continue
+            if value[0].settings is not self or variable.startswith("_"):
+                continue
+            if variable not in ROLES:
+                hint = similar(variable, list(ROLES))
+                yield Problem(variable, f"no such group{hint}; groups are app and proxy")
+            members[variable] = [_name(host) for host in list.__iter__(value[0])]
+        for role in ROLES if self._groups() else ():
+            if not members.get(role):
+                yield Problem(role, f"no hosts; say {role} = settings.group([...])")
+        for role, names in members.items():
+            for name in names:
+                if is_placeholder(name):
+                    yield refused(role, name, "that is a placeholder; give your own host's name")
+                elif not (name.startswith("@") or is_address(name) or is_host_name(name)):
+                    yield refused(role, name, "give a host name or an address")
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                yield refused(role, name, "listed twice; list it once")
+        if set(members) == set(ROLES) and set(members["app"]) != set(members["proxy"]):
+            yield Problem("proxy", "other hosts than app; for now both groups need the same hosts")
+
+
+def _name(host: HostEntry) -> str:
+    return host if isinstance(host, str) else host[0]

@@ -1,0 +1,96 @@
+"""Checks of the files on this machine that settings name."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from wsdeploy.settings.app import App
+from wsdeploy.settings.section import Problem, refused
+from wsdeploy.settings.tls import CertFiles
+
+if TYPE_CHECKING:
+    from wsdeploy.settings.fleet import Settings
+
+
+def problems(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with the files that `settings` name."""
+    if isinstance(settings.app, App):
+        yield from _missing("app.path", settings.app.path)
+        lock = requirements(settings)
+        if lock is not None:
+            missing = list(_missing("app.requirements", str(lock)))
+            yield from missing or _unlocked(lock)
+    if isinstance(settings.tls, CertFiles):
+        yield from _certificate(settings.domain, settings.tls)
+
+
+def requirements(settings: Settings) -> Path | None:
+    """Return the lock file of the app's dependencies, or None if it has none."""
+    if settings.app.requirements is not None:
+        return Path(settings.app.requirements)
+    beside = Path(settings.app.path).parent / "requirements.txt"
+    return beside if beside.is_file() else None
+
+
+def _missing(setting: str, path: str) -> Iterator[Problem]:
+    # An empty path is a setting that was not given, which has been reported already.
+    if path and not Path(path).is_file():
+        yield refused(setting, path, f"no such file in {Path.cwd()}; give one that exists")
+
+
+def _unlocked(lock: Path) -> Iterator[Problem]:
+    lines = lock.read_text().replace("\\\n", " ").splitlines()
+    for line in lines:
+        requirement = line.split("#")[0].strip()
+        if requirement and not requirement.startswith("-") and "--hash=" not in requirement:
+            yield refused(
+                "app.requirements",
+                str(lock),
+                f"{requirement.split(';')[0].strip()!r} has no hash; lock it with "
+                "uv pip compile --universal --generate-hashes",
+            )
+            return
+
+
+def _certificate(domain: str, files: CertFiles) -> Iterator[Problem]:
+    missing = [
+        *_missing("tls.certificate", files.certificate),
+        *_missing("tls.key", files.key),
+    ]
+    if missing or not (files.certificate and files.key):
+        yield from missing
+        return
+    try:
+        chain = x509.load_pem_x509_certificates(Path(files.certificate).read_bytes())
+    except ValueError:
+        yield refused("tls.certificate", files.certificate, "give a certificate in PEM")
+        return
+    try:
+        key = load_pem_private_key(Path(files.key).read_bytes(), password=None)
+    except (ValueError, TypeError):
+        yield refused("tls.key", files.key, "give a private key in PEM, without a passphrase")
+        return
+    leaf = chain[0]
+    if leaf.public_key() != key.public_key():
+        yield refused("tls.key", files.key, f"give the key that belongs to {files.certificate}")
+    if leaf.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
+        yield refused(
+            "tls.certificate", files.certificate, f"it expired on {leaf.not_valid_after_utc:%F}"
+        )
+    if not _covers(leaf, domain):
+        yield refused("tls.certificate", files.certificate, f"give one that covers {domain}")
+
+
+def _covers(certificate: x509.Certificate, domain: str) -> bool:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return False
+    names = {name.lower() for name in extension.value.get_values_for_type(x509.DNSName)}
+    return domain.lower() in names or f"*.{domain.lower().partition('.')[2]}" in names

@@ -1,0 +1,36 @@
+"""Host names and addresses: what is well-formed, and what is only a placeholder."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE)
+
+# RFC 2606 sets these aside for documentation; nobody's service lives there.
+PLACEHOLDERS = ("example.com", "example.net", "example.org", "example")
+
+
+def is_address(name: str) -> bool:
+    """Tell whether `name` is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_host_name(name: str) -> bool:
+    """Tell whether `name` can be a DNS name: labels of letters, digits and hyphens (RFC 1123)."""
+    return len(name) <= 253 and all(LABEL.fullmatch(label) for label in name.split("."))
+
+
+def is_domain(name: str) -> bool:
+    """Tell whether `name` can be a full domain name: two labels or more, the last not a number."""
+    labels = name.split(".")
+    return len(labels) > 1 and is_host_name(name) and not labels[-1].isdigit()
+
+
+def is_placeholder(name: str) -> bool:
+    """Tell whether `name` is one of the names that documentation uses (RFC 2606)."""
+    return any(name == p or name.endswith(f".{p}") for p in PLACEHOLDERS)

@@ -1,0 +1,106 @@
+"""What a host is like: the survey's answer, typed, and the request that asks for it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# What Debian releases have before anything is installed, for planning on a bare host.
+DEBIAN_PYTHON = {"12": "3.11", "13": "3.13"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to ask a host about. Requests of several roles are added up, and asked for at once."""
+
+    packages: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    sysctl: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+
+    def __add__(self, other: Request) -> Request:
+        """Return a request for all that either asks for."""
+        return Request(
+            **{
+                name: tuple(dict.fromkeys(getattr(self, name) + getattr(other, name)))
+                for name in self.__dataclass_fields__
+            }
+        )
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Return the request as the host's program takes it."""
+        return {name: list(getattr(self, name)) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True)
+class Path:
+    """A path on a host."""
+
+    kind: str
+    """`file`, `directory`, `link` or `other`."""
+    mode: int
+    owner: str
+    group: str
+    sha256: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process under Supervisor."""
+
+    group: str
+    name: str
+    statename: str
+    pid: int
+    start: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The state of a host. A bare host, without Python, has all of this empty."""
+
+    bare: bool = False
+    system: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sysctl: Mapping[str, str | None] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    certificates: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
+    processes: tuple[Process, ...] | None = None
+
+    @classmethod
+    def from_json(cls, answer: Mapping[str, Any]) -> Survey:
+        """Read a survey from the answer of the host's program."""
+        processes = answer.get("processes")
+        return cls(
+            **{
+                **answer,
+                "users": tuple(answer.get("users", ())),
+                "groups": tuple(answer.get("groups", ())),
+                "paths": {path: Path(**entry) for path, entry in answer.get("paths", {}).items()},
+                "processes": None if processes is None else tuple(Process(**p) for p in processes),
+            }
+        )
+
+    @property
+    def python(self) -> str:
+        """The version of the host's Python, such as 3.11: the one it has, or will have."""
+        version = self.system.get("python") or DEBIAN_PYTHON.get(self.system.get("version", ""))
+        return str(version or DEBIAN_PYTHON["12"])
+
+    def running(self, unit: str) -> bool:
+        """Tell whether a unit runs, will run after a boot, and runs as its files say."""
+        state = self.units.get(unit, {})
+        return (
+            state.get("ActiveState") == "active"
+            and state.get("UnitFileState") == "enabled"
+            and state.get("NeedDaemonReload") == "no"
+        )

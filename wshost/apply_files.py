@@ -1,0 +1,183 @@
+"""Put a set of files in place, whole or not at all.
+
+Stage everything, let the real program check the staged set, swap it in, activate it, verify that
+it works; if any step fails, put the previous files back, activate those, and say what went wrong.
+
+A marker holds the digest of the set that was last applied to its end. While a set is being
+applied there is none, so a run that is killed half-way is seen and repeated by the next one.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import grp
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+STATE = Path("/var/lib/wsdeploy")
+
+
+class StepError(Exception):
+    """A command of the set failed; the message holds what it printed."""
+
+
+def main(request: dict[str, Any]) -> None:
+    """Apply the set of files in `request`; exit 1 with the reason if it can't be applied.
+
+    Keys of the request: `name` and `digest` of the set; `files`, each with `path`, `mode`,
+    `owner`, `group` and base64 `content`; `absent`, paths to remove; and three lists of commands,
+    `validate`, `activate` and `verify`. In `validate`, {stage} stands for the staged tree's root.
+    """
+    try:
+        with exclusive(STATE):
+            apply(request, STATE)
+    except (StepError, OSError) as error:
+        sys.exit(f"{request['name']}: {error}")
+
+
+@contextlib.contextmanager
+def exclusive(state: Path) -> Iterator[None]:
+    """Let one run at a time change this host; a second one waits."""
+    state.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with open(state / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def apply(request: dict[str, Any], state: Path, root: Path = Path("/")) -> None:
+    """Apply the set below `root`, keeping its marker and its previous files below `state`."""
+    marker = state / "sets" / f"{request['name']}.json"
+    known = _read(marker)
+    gone = {*request["absent"], *known.get("paths", [])}
+    gone -= {file["path"] for file in request["files"]}
+
+    try:
+        with staged(request["files"], state) as stage:
+            run(request["validate"], stage=stage)
+    except StepError as error:
+        raise StepError(f"{error}\nNothing was changed.") from None
+
+    keep = state / "previous" / request["name"]
+    touched = [file["path"] for file in request["files"]] + sorted(gone)
+    _keep(touched, keep, root)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    paths = sorted({*known.get("paths", []), *(file["path"] for file in request["files"])})
+    _write_text(marker, json.dumps({"digest": None, "paths": paths}))
+    try:
+        for file in request["files"]:
+            place(file, root)
+        for path in gone:
+            _below(root, path).unlink(missing_ok=True)
+        run(request["activate"])
+        run(request["verify"])
+    except (StepError, OSError, KeyError) as error:
+        _restore(touched, keep, root)
+        with contextlib.suppress(StepError):
+            run(request["activate"])
+        raise StepError(f"{error}\nThe previous files are back.") from error
+    paths = [file["path"] for file in request["files"]]
+    _write_text(marker, json.dumps({"digest": request["digest"], "paths": paths}))
+
+
+def run(commands: list[list[str]], stage: Path | None = None) -> None:
+    """Run commands one after the other. Raises StepError at the first that fails."""
+    for command in commands:
+        words = [word.replace("{stage}", str(stage)) if stage else word for word in command]
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        if done.returncode:
+            # The staged path would only puzzle whoever looks for the file it names.
+            output = done.stdout.strip().replace(str(stage), "") if stage else done.stdout.strip()
+            raise StepError(f"{' '.join(command)} failed\n{output}")
+
+
+@contextlib.contextmanager
+def staged(files: list[dict[str, Any]], state: Path) -> Iterator[Path]:
+    """Write the files below a fresh folder that only root can look into, and remove it after."""
+    stage = Path(tempfile.mkdtemp(prefix="stage-", dir=state))
+    try:
+        for file in files:
+            target = _below(stage, file["path"])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(base64.b64decode(file["content"]))
+        yield stage
+    finally:
+        shutil.rmtree(stage)
+
+
+def place(file: dict[str, Any], root: Path) -> None:
+    """Put one file in place: owner and mode first, then its content, then its name."""
+    target = _below(root, file["path"])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with open(descriptor, "wb") as handle:
+            os.fchown(
+                descriptor,
+                pwd.getpwnam(file["owner"]).pw_uid,
+                grp.getgrnam(file["group"]).gr_gid,
+            )
+            os.fchmod(descriptor, file["mode"])
+            handle.write(base64.b64decode(file["content"]))
+            handle.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _keep(paths: list[str], keep: Path, root: Path) -> None:
+    """Copy the files as they are now, so that they can be put back and looked at later."""
+    shutil.rmtree(keep, ignore_errors=True)
+    keep.mkdir(mode=0o700, parents=True)
+    for path in paths:
+        source = _below(root, path)
+        if source.is_file() and not source.is_symlink():
+            copy = _below(keep, path)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy)
+            status = source.stat()
+            os.chown(copy, status.st_uid, status.st_gid)
+
+
+def _restore(paths: list[str], keep: Path, root: Path) -> None:
+    for path in paths:
+        copy, target = _below(keep, path), _below(root, path)
+        if not copy.exists():
+            target.unlink(missing_ok=True)
+            continue
+        status = copy.stat()
+        temporary = target.with_name(f".{target.name}.previous")
+        shutil.copy2(copy, temporary)
+        os.chown(temporary, status.st_uid, status.st_gid)
+        os.replace(temporary, target)
+
+
+def _below(root: Path, path: str) -> Path:
+    return root / path.lstrip("/")
+
+
+def _read(marker: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(marker.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text)
+    os.replace(temporary, path)

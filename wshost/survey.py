@@ -1,0 +1,175 @@
+"""Report, in one go, all that a deployment wants to know of a host. Changes nothing.
+
+The request names packages, users, groups, units, sysctl keys, certificates and path patterns; the
+answer is one JSON object. What is not there is left out, or null.
+"""
+
+from __future__ import annotations
+
+import glob
+import grp
+import hashlib
+import json
+import os
+import platform
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+from typing import Any
+
+from wshost import supervisor
+
+CAP_SYS_RESOURCE = 24
+
+
+def main(request: dict[str, Any]) -> None:
+    """Answer `request` on standard output."""
+    json.dump(survey(request), sys.stdout)
+
+
+def survey(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of this host, as far as `request` asks for it."""
+    return {
+        "system": system(),
+        "limits": limits(),
+        "packages": packages(request["packages"]),
+        "users": [name for name in request["users"] if _exists(pwd.getpwnam, name)],
+        "groups": [name for name in request["groups"] if _exists(grp.getgrnam, name)],
+        "units": units(request["units"]),
+        "sysctl": {key: read(f"/proc/sys/{key.replace('.', '/')}") for key in request["sysctl"]},
+        "paths": paths(request["paths"]),
+        "certificates": {path: certificate(path) for path in request["certificates"]},
+        "processes": processes(),
+    }
+
+
+def read(path: str) -> str | None:
+    """Return a file's text without white space around it, or None if it can't be read."""
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def run(*command: str) -> str:
+    """Return what a command prints; a command that is missing or fails prints what it prints."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return ""
+
+
+def system() -> dict[str, Any]:
+    """Return what this machine runs: distribution, architecture, versions."""
+    release = platform.freedesktop_os_release()
+    cloud_init = "absent"
+    if shutil.which("cloud-init") and not os.path.exists("/run/cloud-init/disabled"):
+        cloud_init = "done" if os.path.exists("/run/cloud-init/result.json") else "running"
+    return {
+        "id": release.get("ID", ""),
+        "version": release.get("VERSION_ID", ""),
+        "architecture": platform.machine(),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "cloud_init": cloud_init,
+        "boot": read("/proc/sys/kernel/random/boot_id"),
+    }
+
+
+def limits() -> dict[str, Any]:
+    """Return what this host allows: open files of one process at most, processors, memory."""
+    hard = int((read("/proc/1/limits") or "").split("Max open files")[1].split()[1])
+    lines = (read("/proc/1/status") or "").splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    # A service manager with this capability can give its services more than it has itself.
+    if int(status.get("CapEff", "0"), 16) >> CAP_SYS_RESOURCE & 1:
+        hard = max(hard, int(read("/proc/sys/fs/nr_open") or hard))
+    return {
+        "open_files": hard,
+        "processors": len(os.sched_getaffinity(0)),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+
+
+def packages(names: list[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed completely."""
+    if not names:
+        return {}
+    listing = run("dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package} ${Version}\n", *names)
+    rows = (line.split() for line in listing.splitlines())
+    return {row[1]: row[2] for row in rows if row[0] == "ii" and len(row) == 3}
+
+
+def units(names: list[str]) -> dict[str, dict[str, str]]:
+    """Return the state of systemd units."""
+    wanted = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,MainPID"
+    listing = run("systemctl", "show", "--no-pager", f"--property={wanted}", *names)
+    found = {}
+    for block in listing.split("\n\n"):
+        unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if unit.get("LoadState") == "loaded":
+            found[unit.pop("Id")] = unit
+    return found
+
+
+def paths(patterns: list[str]) -> dict[str, dict[str, Any]]:
+    """Return kind, mode, owner and content hash of every path that a pattern matches."""
+    matches = {path for pattern in patterns for path in glob.glob(pattern, recursive=True)}
+    found = {}
+    for path in sorted(matches | {p for p in patterns if os.path.islink(p)}):
+        info = os.lstat(path)
+        entry: dict[str, Any] = {
+            "mode": stat.S_IMODE(info.st_mode),
+            "owner": _name(pwd.getpwuid, info.st_uid),
+            "group": _name(grp.getgrgid, info.st_gid),
+        }
+        if stat.S_ISLNK(info.st_mode):
+            entry |= {"kind": "link", "target": os.readlink(path)}
+        elif stat.S_ISDIR(info.st_mode):
+            entry |= {"kind": "directory"}
+        elif stat.S_ISREG(info.st_mode):
+            with open(path, "rb") as file:
+                entry |= {"kind": "file", "sha256": hashlib.sha256(file.read()).hexdigest()}
+        else:
+            entry |= {"kind": "other"}
+        found[path] = entry
+    return found
+
+
+def certificate(path: str) -> dict[str, str] | None:
+    """Return names and end of a certificate as OpenSSL prints them, or None if there is none."""
+    listing = run(
+        "openssl", "x509", "-in", path, "-noout", "-enddate", "-dateopt", "iso_8601",
+        "-ext", "subjectAltName",
+    )  # fmt: skip
+    lines = [line.strip() for line in listing.splitlines()]
+    ends = [line.partition("=")[2] for line in lines if line.startswith("notAfter=")]
+    names = [line for line in lines if line.startswith(("DNS:", "IP Address:"))]
+    return {"not_after": ends[0], "names": names[0] if names else ""} if ends else None
+
+
+def processes() -> list[dict[str, Any]] | None:
+    """Return Supervisor's processes, or None if it does not answer."""
+    try:
+        found = supervisor.processes()
+    except supervisor.SupervisorError:
+        return None
+    keep = ("group", "name", "statename", "pid", "start")
+    return [{key: process[key] for key in keep} for process in found]
+
+
+def _exists(lookup: Any, name: str) -> bool:
+    try:
+        lookup(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _name(lookup: Any, number: int) -> str:
+    try:
+        return str(lookup(number)[0])
+    except KeyError:
+        return str(number)
