@@ -1,0 +1,15 @@
+"""Throwaway Debian hosts on this machine: whole systems with systemd and SSH, up in seconds.
+
+    from wsdeploy import sandbox
+
+    web, db = sandbox.up("web", "db:trixie")
+    print(web.address, web.domain, web.ssh_data())
+
+Everything here raises SandboxError, whose text is one clear line, and needs root.
+"""
+
+from wsdeploy.sandbox.errors import SandboxError
+from wsdeploy.sandbox.host import SandboxHost
+from wsdeploy.sandbox.lifecycle import down, find, hosts, poweroff, reboot, up
+
+__all__ = ["SandboxError", "SandboxHost", "down", "find", "hosts", "poweroff", "reboot", "up"]

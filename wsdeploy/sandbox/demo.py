@@ -1,0 +1,34 @@
+"""Be the first client of a freshly deployed service, and say how to be the next."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from pathlib import Path
+
+from websockets.sync.client import connect
+
+from wsdeploy.inventory import load
+
+
+def main(inventory: str) -> None:
+    """Talk to the service of an inventory over verified TLS, then print how to do the same."""
+    settings = load(inventory).settings
+    certificate = Path("certificates", f"{settings.domain}.pem")
+    url = f"wss://{settings.domain}/"
+    context = ssl.create_default_context(cafile=certificate)
+    with connect(url, ssl=context, proxy=None) as websocket:
+        websocket.send("hello")
+        answer = websocket.recv(timeout=10)
+    print(
+        f"\nSent 'hello' to {url} and got {answer!r} back, over verified TLS.\n\n"
+        f"Try it yourself:\n"
+        f"  SSL_CERT_FILE={certificate} .venv/bin/python -m websockets {url}\n\n"
+        "Look at the host:            .venv/bin/sandbox list, .venv/bin/sandbox ssh NAME\n"
+        f"Deploy again, as you like:   .venv/bin/pyinfra {inventory} deploy.py\n"
+        "Throw it away:               .venv/bin/sandbox down"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
