@@ -64,6 +64,8 @@ class FileSet:
     """Checks that the component works with them; if one fails, the previous files come back."""
     absent: tuple[str, ...] = ()
     """Paths that must not exist."""
+    notes: tuple[str, ...] = ()
+    """What the host does not allow, in words: shown at every run, no part of the set."""
 
     @property
     def marker(self) -> File:

@@ -15,6 +15,9 @@ from wsdeploy.survey import Survey
 BACKLOG_MOST = 16_384
 BACKLOG_LEAST = 4_096  # the kernel's own default of net.core.somaxconn since 5.4
 
+# No process of ours has a use for more: a million connections, and what comes with them.
+OPEN_FILES_MOST = 1_100_000
+
 # Files that a process has open beside its connections: listeners, logs, libraries, epoll.
 SPARE_FILES = 128
 
@@ -28,6 +31,8 @@ OPEN_TIMEOUT = 10
 class Limits:
     """Numbers for one host's configuration files."""
 
+    open_files: int
+    """Open files that this host can allow a process at most."""
     app_files: int
     """Open files of one app process. Each could have to take all clients, after the others crash:
     a limit costs nothing until it is used."""
@@ -51,7 +56,7 @@ class Limits:
 def derive(settings: Settings, survey: Survey) -> Limits:
     """Return the limits for a host: what `settings` ask for, as far as the host allows it."""
     wanted = settings.max_connections
-    ceiling = survey.limits.get("open_files", 1_048_576)
+    ceiling = min(survey.limits.get("open_files", OPEN_FILES_MOST), OPEN_FILES_MOST)
     workers = survey.limits.get("processors", 1)
 
     worker_connections = min(2 * wanted + SPARE_FILES, ceiling - SPARE_FILES)
@@ -59,6 +64,7 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     app = settings.app
     stop_wait = round(app.drain) + CLOSE_TIMEOUT + OPEN_TIMEOUT + 5
     return Limits(
+        open_files=ceiling,
         app_files=min(wanted + SPARE_FILES, ceiling),
         worker_connections=worker_connections,
         worker_files=min(worker_connections + SPARE_FILES, ceiling),

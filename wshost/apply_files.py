@@ -99,7 +99,9 @@ def run(commands: list[list[str]], stage: Path | None = None) -> None:
         if done.returncode:
             # The staged path would only puzzle whoever looks for the file it names.
             output = done.stdout.strip().replace(str(stage), "") if stage else done.stdout.strip()
-            raise StepError(f"{' '.join(command)} failed\n{output}")
+            # A script is known by the name that it is given, not by its text.
+            name = command[3] if command[:2] == ["sh", "-c"] else " ".join(command)
+            raise StepError(f"{name} failed\n{output}")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ answer is one JSON object. What is not there is left out, or null.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import grp
 import hashlib
@@ -17,6 +18,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from typing import Any
 
 from wshost import supervisor
@@ -31,6 +33,7 @@ def main(request: dict[str, Any]) -> None:
 
 def survey(request: dict[str, Any]) -> dict[str, Any]:
     """Return the state of this host, as far as `request` asks for it."""
+    booted()
     return {
         "system": system(),
         "limits": limits(),
@@ -38,7 +41,7 @@ def survey(request: dict[str, Any]) -> dict[str, Any]:
         "users": [name for name in request["users"] if _exists(pwd.getpwnam, name)],
         "groups": [name for name in request["groups"] if _exists(grp.getgrnam, name)],
         "units": units(request["units"]),
-        "sysctl": {key: read(f"/proc/sys/{key.replace('.', '/')}") for key in request["sysctl"]},
+        "sysctl": {key: sysctl(key) for key in request["sysctl"]},
         "paths": paths(request["paths"]),
         "certificates": {path: certificate(path) for path in request["certificates"]},
         "processes": processes(),
@@ -91,6 +94,12 @@ def limits() -> dict[str, Any]:
         "processors": len(os.sched_getaffinity(0)),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }
+
+
+def sysctl(key: str) -> str | None:
+    """Return a kernel setting, or None if this host has none or does not let root change it."""
+    path = f"/proc/sys/{key.replace('.', '/')}"
+    return read(path) if os.access(path, os.W_OK) else None
 
 
 def packages(names: list[str]) -> dict[str, str]:
@@ -150,12 +159,33 @@ def certificate(path: str) -> dict[str, str] | None:
     return {"not_after": ends[0], "names": names[0] if names else ""} if ends else None
 
 
+def booted() -> None:
+    """Wait until a host that is still booting has started its services, for a minute at most."""
+    with contextlib.suppress(subprocess.TimeoutExpired, FileNotFoundError):
+        subprocess.run(
+            ("systemctl", "is-system-running", "--wait"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+            check=False,
+        )
+
+
 def processes() -> list[dict[str, Any]] | None:
-    """Return Supervisor's processes, or None if it does not answer."""
-    try:
-        found = supervisor.processes()
-    except supervisor.SupervisorError:
-        return None
+    """Return Supervisor's processes, or None if it does not answer.
+
+    A process is STARTING for its first second; what becomes of it is worth waiting for.
+    """
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            found = supervisor.processes()
+        except supervisor.SupervisorError:
+            return None
+        starting = any(process["statename"] == "STARTING" for process in found)
+        if not starting or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
     keep = ("group", "name", "statename", "pid", "start")
     return [{key: process[key] for key in keep} for process in found]
 

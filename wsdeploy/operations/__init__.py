@@ -6,6 +6,7 @@ share, and one exchange on a host that is not.
 
 from wsdeploy.operations.app import generation, release
 from wsdeploy.operations.certificate import self_signed
+from wsdeploy.operations.certificates import certificates
 from wsdeploy.operations.configuration import configuration
 from wsdeploy.operations.flow import barrier
 from wsdeploy.operations.handshake import handshake
@@ -13,6 +14,7 @@ from wsdeploy.operations.packages import packages
 
 __all__ = [
     "barrier",
+    "certificates",
     "configuration",
     "generation",
     "handshake",

@@ -10,7 +10,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from wsdeploy import facts
-from wsdeploy.operations.send import change
+from wsdeploy.operations.send import change, explain
 from wsdeploy.plan import app, places
 from wsdeploy.release import build, contents
 from wsdeploy.settings import Settings
@@ -47,4 +47,5 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     if not undone:
         host.noop(f"generation {request['generation']} serves")
         return
+    explain(undone)
     yield change("rollout", request)

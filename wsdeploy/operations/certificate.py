@@ -10,7 +10,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from wsdeploy import facts
-from wsdeploy.operations.send import change
+from wsdeploy.operations.send import change, explain
 from wsdeploy.plan import places, tls
 from wsdeploy.settings import SelfSigned, Settings
 
@@ -28,6 +28,7 @@ def self_signed(
     if reason is None:
         host.noop("the certificate is good")
         return
+    explain([reason])
     yield change(
         "certificate",
         {

@@ -13,7 +13,7 @@ from pyinfra.operations.util.files import generate_color_diff
 
 from wsdeploy import facts
 from wsdeploy.files import FileSet
-from wsdeploy.operations.send import change
+from wsdeploy.operations.send import change, explain
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Survey
 
@@ -34,10 +34,13 @@ def configuration(
     """
     survey = facts.survey(settings)
     files = plan(settings, survey)
+    for note in files.notes if state.is_executing else ():
+        host.log_styled(note, fg="yellow", log_func=logger.warning)
     differences = [*files.differences(survey), *(undone(settings, survey) if undone else ())]
     if not differences:
         host.noop(f"{files.name} is as planned")
         return
+    explain(differences)
     if state.config.DIFF:
         show(files, survey)
     yield change("apply_files", {**files.to_json(), "digest": files.digest})

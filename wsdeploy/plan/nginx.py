@@ -5,6 +5,7 @@ from __future__ import annotations
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import derive
 from wsdeploy.plan import places, tls
+from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
@@ -26,10 +27,11 @@ def upstreams(settings: Settings) -> list[str]:
 
 def files(settings: Settings, survey: Survey) -> FileSet:
     """Return nginx's configuration for a host."""
+    limits = derive(settings, survey)
     configuration = render(
         "nginx/nginx.conf",
         settings=settings,
-        limits=derive(settings, survey),
+        limits=limits,
         tls=tls.policy(survey),
         upstreams=upstreams(settings),
         server_names=tls.names(settings),
@@ -42,10 +44,11 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{places.NGINX_CONF}"),),
         activate=(
             ("systemctl", "enable", "--quiet", UNIT),
-            # reload: those who are connected stay with the old workers.
-            ("systemctl", "reload-or-restart", UNIT),
+            # Those who are connected stay with the old workers.
+            ("sh", "-c", (PROGRAMS / "reload_nginx.sh").read_text(), "reload-nginx"),
         ),
         verify=(("systemctl", "is-active", UNIT),),
+        notes=(limits.shortfall,) if limits.shortfall else (),
     )
 
 

@@ -23,26 +23,26 @@ def packages(roles: Collection[str]) -> tuple[str, ...]:
 
 
 def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
-    """Return kernel settings as (key, value, reason). Keys that this host lacks are left out."""
-    backlog = derive(settings, survey).backlog
-    wanted = [
+    """Return kernel settings as (key, value, reason)."""
+    backlog = str(derive(settings, survey).backlog)
+    return [
         ("net.core.somaxconn", backlog, "Caps every listener's queue, unix sockets included."),
         ("net.ipv4.tcp_max_syn_backlog", backlog, "Handshakes under way when everyone reconnects."),
         (
             "net.ipv4.tcp_migrate_req",
-            1,
+            "1",
             "A queued connection moves on when its listener closes and another has its port.",
         ),
     ]
-    # What a container may not set is None in the survey.
+
+
+def _settable(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
+    """Return the kernel settings that this host lets root change: in a container, not all are."""
     return [
-        (key, str(value), reason)
-        for key, value, reason in wanted
-        if survey.bare or survey.sysctl.get(key) is not None
+        setting
+        for setting in sysctl(settings, survey)
+        if survey.bare or survey.sysctl.get(setting[0]) is not None
     ]
-
-
-SYSCTL_KEYS = ("net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_migrate_req")
 
 
 def files(settings: Settings, survey: Survey) -> FileSet:
@@ -53,7 +53,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         f"/etc/tmpfiles.d/{name}.conf",
         f"/etc/sysctl.d/60-{name}.conf",
     )
-    context = {"name": name, "sysctl": sysctl(settings, survey)}
+    context = {"name": name, "sysctl": _settable(settings, survey)}
     return FileSet(
         name=f"{name}-system",
         files=(
@@ -65,6 +65,11 @@ def files(settings: Settings, survey: Survey) -> FileSet:
             ("systemd-sysusers", users),
             ("systemd-tmpfiles", "--create", folders),
             ("sysctl", "--quiet", f"--load={kernel}"),
+        ),
+        notes=tuple(
+            f"this host does not let {key} be set to {value}"
+            for key, value, _ in sysctl(settings, survey)
+            if not survey.bare and survey.sysctl.get(key) is None
         ),
     )
 
@@ -78,8 +83,8 @@ def undone(settings: Settings, survey: Survey) -> list[str]:
     folders = [f"/srv/{name}", places.releases(name), places.etc(name), f"/etc/{name}/tls"]
     folders += [f"/run/{name}", f"/var/log/{name}"]
     found += [path for path in folders if path not in survey.paths]
-    found += [key for key, value, _ in sysctl(settings, survey) if survey.sysctl.get(key) != value]
-    return found
+    kernel = _settable(settings, survey)
+    return found + [key for key, value, _ in kernel if survey.sysctl.get(key) != value]
 
 
 def request(settings: Settings, roles: Collection[str]) -> Request:
@@ -89,7 +94,7 @@ def request(settings: Settings, roles: Collection[str]) -> Request:
         packages=packages(roles),
         users=(name,),
         groups=(f"{name}-proxy",),
-        sysctl=SYSCTL_KEYS,
+        sysctl=tuple(key for key, _, _ in sysctl(settings, Survey(bare=True))),
         paths=(
             POLICY,
             f"/srv/{name}",

@@ -88,14 +88,13 @@ class Settings(Section):
         data: pyinfra's host data for all of them, such as `ssh_user="debian"`. Users other than
         root get `_sudo=True`, which a deployment needs, unless it is given.
         """
-        if data.get("ssh_user", "root") != "root":
-            data.setdefault("_sudo", True)
         if isinstance(hosts, str):
             hosts = [hosts]
-        group = Hosts(self, hosts)
+        entries = [(host, {}) if isinstance(host, str) else host for host in hosts]
+        group = Hosts(self, [(name, _with_sudo(own)) for name, own in entries])
         self._groups().append(group)
         object.__setattr__(self, "_inventory", sys._getframe(1).f_globals)
-        return group, data | {"settings": self}
+        return group, _with_sudo(data) | {"settings": self}
 
     def _groups(self) -> list[Hosts]:
         if "_group_list" not in self.__dict__:
@@ -138,6 +137,11 @@ class Settings(Section):
                 yield refused(role, name, "listed twice; list it once")
         if set(members) == set(ROLES) and set(members["app"]) != set(members["proxy"]):
             yield Problem("proxy", "other hosts than app; for now both groups need the same hosts")
+
+
+def _with_sudo(data: dict[str, Any]) -> dict[str, Any]:
+    """Return host data that lets a user who is not root do what a deployment needs."""
+    return {"_sudo": True} | data if data.get("ssh_user", "root") != "root" else data
 
 
 def _name(host: HostEntry) -> str:

@@ -1,0 +1,50 @@
+# The two commands of this project are `make sandbox` and `make test`.
+
+PROXY     ?= nginx
+SUITE     ?= bookworm
+INVENTORY ?= inventories/sandbox.py
+export PROXY SUITE
+
+PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 python3.14,\
+	$(if $(shell $(python) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),\
+	$(python))))
+BIN := .venv/bin
+
+.PHONY: sandbox test check format clean
+
+## Deploy to a throwaway Debian host on this machine, and talk to it.
+sandbox: .venv/ready
+	$(BIN)/pyinfra -y $(INVENTORY) deploy.py
+	$(BIN)/pyinfra -y $(INVENTORY) wsdeploy.certificates
+	$(BIN)/python -m wsdeploy.sandbox.demo $(INVENTORY)
+
+## All tests: the fast ones, then whole deployments to both Debian releases.
+test: check
+	$(BIN)/pytest tests/sandbox
+
+## The fast tests: format, lint, types, unit, plan.
+check: .venv/ready
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest tests/unit tests/plan
+
+format: .venv/ready
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	-$(BIN)/sandbox down
+	rm -rf .venv certificates
+
+# Everything the project needs, at the versions and hashes of the lock.
+.venv/ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		test "$$(id -u)" = 0 && apt-get install -y -q python3-venv >/dev/null; } || { \
+		echo "Python's venv module is needed: sudo apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		--requirement requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@

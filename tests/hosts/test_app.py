@@ -1,0 +1,120 @@
+"""App hosts: Supervisor, processes, sockets, and what the live processes may use."""
+
+import json
+
+import pytest
+
+from wsdeploy.plan import places
+
+
+def live(host, settings):
+    return host.check_output("readlink %s", places.sockets(settings.name, "current"))
+
+
+def processes(host, settings):
+    """Return state and pid of each process of the live generation, by name."""
+    group = f"{settings.name}-{live(host, settings)}"
+    lines = host.run("supervisorctl status").stdout.splitlines()
+    rows = [line.split() for line in lines]
+    found = {row[0]: row for row in rows}
+    assert all(name.startswith(f"{group}:") for name in found), "another generation is left over"
+    return {name.partition(":")[2]: row for name, row in found.items()}
+
+
+def names(settings):
+    return [f"{settings.name}_{number:02d}" for number in range(settings.app.processes)]
+
+
+def test_supervisor_runs_and_starts_at_boot(app_host):
+    service = app_host.service("supervisor")
+    assert service.is_running
+    assert service.is_enabled
+
+
+def test_every_process_is_running(app_host, settings):
+    states = {name: row[1] for name, row in processes(app_host, settings).items()}
+    assert states == dict.fromkeys(names(settings), "RUNNING")
+
+
+def test_every_process_has_a_socket_for_the_proxy_only(app_host, settings):
+    for name in names(settings):
+        socket = app_host.file(f"{places.sockets(settings.name, 'current')}/{name}.sock")
+        assert socket.is_socket
+        assert (socket.user, socket.group) == (settings.name, f"{settings.name}-proxy")
+        assert socket.mode & 0o117 == 0, "others may not connect, nobody may execute"
+
+
+def test_sockets_accept_a_burst(app_host, settings):
+    """A full queue on a unix socket refuses at once, where TCP would wait."""
+    listeners = app_host.check_output("ss --no-header --listening --unix").splitlines()
+    folder = places.sockets(settings.name, live(app_host, settings))
+    backlogs = [int(line.split()[3]) for line in listeners if folder in line]
+    assert len(backlogs) == settings.app.processes
+    assert min(backlogs) >= 4096
+
+
+def test_processes_run_as_the_app_user(app_host, settings):
+    for row in processes(app_host, settings).values():
+        pid = row[3].rstrip(",")
+        assert app_host.check_output("stat -c %%U /proc/%s", pid) == settings.name
+
+
+def test_processes_may_open_enough_files(app_host, settings):
+    ceiling = int(app_host.check_output("awk '/Max open files/ {print $5}' /proc/1/limits"))
+    for row in processes(app_host, settings).values():
+        limits = app_host.check_output("cat /proc/%s/limits", row[3].rstrip(","))
+        soft = int(limits.split("Max open files")[1].split()[0])
+        assert soft >= min(settings.max_connections, ceiling)
+
+
+def test_release_belongs_to_root(app_host, settings):
+    foreign = app_host.check_output(
+        "find /srv/%s/current/ -not -user root -o -perm /go+w -not -type l", settings.name
+    )
+    assert foreign == ""
+
+
+def test_boot_brings_the_live_generation_back(app_host, settings):
+    boot = app_host.file(places.boot(settings.name)).content_string
+    assert live(app_host, settings) in boot
+
+
+@pytest.mark.disruptive
+def test_a_stopped_process_closes_cleanly(app_host, settings):
+    """SIGTERM: a close frame with the chosen code, not a cut connection; then it is back."""
+    name = names(settings)[-1]
+    group = f"{settings.name}-{live(app_host, settings)}"
+    socket = f"{places.sockets(settings.name, 'current')}/{name}.sock"
+    program = f"""
+import json, subprocess, sys
+sys.path.insert(0, "/srv/{settings.name}/current/lib")
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import unix_connect
+with unix_connect({socket!r}, uri="ws://{settings.domain}{settings.app.probe.path}") as client:
+    subprocess.run(["supervisorctl", "signal", "TERM", "{group}:{name}"], check=True,
+                   stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            client.recv({settings.app.drain + 20})
+    except ConnectionClosed as closed:
+        print(json.dumps(closed.rcvd.code if closed.rcvd else 1006))
+"""
+    answer = app_host.run("python3 -c %s", program)
+    assert answer.rc == 0, answer.stderr
+    assert json.loads(answer.stdout) == settings.app.close_code
+    again = f"""
+import sys, time
+sys.path.insert(0, "/srv/{settings.name}/current/lib")
+from websockets.sync.client import unix_connect
+deadline = time.monotonic() + 30
+while True:
+    try:
+        unix_connect({socket!r}, uri="ws://{settings.domain}{settings.app.probe.path}").close()
+        break
+    except (OSError, EOFError):
+        if time.monotonic() > deadline:
+            raise
+        time.sleep(0.05)
+"""
+    answer = app_host.run("python3 -c %s", again)
+    assert answer.rc == 0, answer.stderr

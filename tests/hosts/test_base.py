@@ -1,0 +1,77 @@
+"""Every host: packages, users, folders, kernel settings."""
+
+import pytest
+
+from wsdeploy.plan import places, system
+from wsdeploy.survey import Survey
+
+
+def test_packages_are_installed(any_host):
+    missing = [
+        name
+        for name in system.packages(any_host.inventory.roles)
+        if not any_host.package(name).is_installed
+    ]
+    assert missing == []
+
+
+def test_services_may_start_again(any_host):
+    """The file that keeps services down while packages are installed is gone."""
+    assert not any_host.file(system.POLICY).exists
+
+
+def test_app_user_can_not_log_in(any_host, settings):
+    user = any_host.user(settings.name)
+    assert user.exists
+    assert user.shell == "/usr/sbin/nologin"
+    assert any_host.user(settings.name).groups == [settings.name]
+
+
+@pytest.mark.parametrize(
+    ("folder", "owner", "group", "mode"),
+    [
+        ("/srv/{name}/releases", "root", "root", 0o755),
+        ("/etc/{name}", "root", "{name}", 0o750),
+        ("/etc/{name}/tls", "root", "root", 0o700),
+        ("/run/{name}", "root", "root", 0o755),
+    ],
+)
+def test_folders(any_host, settings, folder, owner, group, mode):
+    found = any_host.file(folder.format(name=settings.name))
+    assert (found.user, found.group, found.mode) == (
+        owner,
+        group.format(name=settings.name),
+        mode,
+    )
+
+
+def test_kernel_settings(any_host, settings):
+    for key, value, _ in system.sysctl(settings, Survey()):
+        if any_host.run(f"test -w /proc/sys/{key.replace('.', '/')}").rc == 0:
+            assert str(any_host.sysctl(key)) == value
+
+
+def test_no_unit_failed(any_host):
+    failed = any_host.check_output("systemctl list-units --failed --plain --no-legend")
+    assert failed == ""
+
+
+def test_nothing_else_is_public(any_host, settings):
+    """Only SSH, and on proxies HTTP and HTTPS, listen on addresses that others can reach."""
+    allowed = {22, any_host.inventory.data.get("ssh_port", 22)}
+    if "proxy" in any_host.inventory.roles:
+        allowed |= {80, 443}
+    listening = any_host.check_output("ss --no-header --listening --numeric --tcp --udp")
+    public = set()
+    for line in listening.splitlines():
+        address, _, port = line.split()[4].rpartition(":")
+        if not address.strip("[]").startswith(("127.", "::1")):
+            public.add(int(port))
+    assert public <= allowed
+
+
+def test_secrets_are_not_for_everyone(any_host, settings):
+    open_files = any_host.check_output(
+        f"find {places.etc(settings.name)} -type f -perm /o+r -not -name cert.pem"
+    )
+    assert open_files == ""

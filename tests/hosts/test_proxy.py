@@ -1,0 +1,169 @@
+"""Proxy hosts, seen from outside: TLS, refusals, redirects, and live WebSockets."""
+
+import asyncio
+import contextlib
+import datetime
+import http.client
+import socket
+import ssl
+
+import pytest
+from websockets.asyncio.client import connect as asyncio_connect
+from websockets.sync.client import connect
+
+from wsdeploy.plan import places
+
+
+def client(settings, dial, tls, **options):
+    """Open a WebSocket through the proxy, verifying its certificate."""
+    return connect(address(settings), sock=dial(443), ssl=tls, proxy=None, **options)
+
+
+def address(settings):
+    return f"wss://{settings.domain}{settings.app.probe.path}"
+
+
+def get(settings, dial, path, *, host=None, tls=None, method="GET"):
+    """Return the answer to a plain request, over TLS if a context is given."""
+    sock = dial(443 if tls else 80)
+    if tls:
+        sock = tls.wrap_socket(sock, server_hostname=settings.domain)
+    connection = http.client.HTTPConnection(settings.domain)
+    connection.sock = sock
+    connection.request(method, path, headers={"Host": host or settings.domain})
+    return connection.getresponse()
+
+
+def test_proxy_runs_and_starts_at_boot(proxy_host):
+    service = proxy_host.service("nginx")
+    assert service.is_running
+    assert service.is_enabled
+
+
+def test_configuration_is_valid_without_warnings(proxy_host):
+    check = proxy_host.run("nginx -t -q")
+    assert (check.rc, check.stdout + check.stderr) == (0, "")
+
+
+def test_handshake_ping_message_and_clean_close(settings, dial, tls):
+    probe = settings.app.probe
+    with client(settings, dial, tls) as websocket:
+        assert websocket.ping().wait(10)
+        if probe.send is not None:
+            websocket.send(probe.send)
+        if probe.expect is not None:
+            assert probe.expect in websocket.recv(10)
+    assert websocket.close_code == 1000
+
+
+def test_many_clients_at_once(settings, dial, tls):
+    """More than the 254 that nginx's packaged configuration would hold."""
+
+    async def hold() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(
+                    asyncio_connect(address(settings), sock=dial(443), ssl=tls, proxy=None)
+                )
+                for _ in range(300)
+            ]
+            pongs = [await websocket.ping() for websocket in clients]
+            await asyncio.wait_for(asyncio.gather(*pongs), 30)
+
+    asyncio.run(hold())
+
+
+def test_health_check_over_tls(settings, dial, tls):
+    assert get(settings, dial, "/healthz", tls=tls).status == 200
+
+
+def test_health_check_by_address(settings, dial, proxy_host):
+    """An outer load balancer asks without TLS and by address."""
+    answer = get(settings, dial, "/healthz", host=proxy_host.inventory.address)
+    assert answer.status == 200
+
+
+def test_plain_http_is_redirected(settings, dial):
+    answer = get(settings, dial, "/chat?room=1")
+    assert answer.status == 308
+    assert answer.getheader("Location") == f"https://{settings.domain}/chat?room=1"
+
+
+def test_unknown_name_gets_no_certificate(dial, tls):
+    with (
+        pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"),
+        tls.wrap_socket(dial(443), server_hostname="other.test"),
+    ):
+        pass
+
+
+def test_unknown_host_header_is_refused(settings, dial, tls):
+    assert get(settings, dial, "/", host="other.test", tls=tls).status == 421
+
+
+def test_unknown_name_on_port_80_is_dropped(settings, dial):
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        get(settings, dial, "/", host="other.test")
+
+
+def test_metrics_are_private(settings, dial, tls):
+    assert get(settings, dial, "/metrics", tls=tls).status == 404
+
+
+def test_old_tls_is_refused(settings, dial, tls):
+    tls.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    tls.maximum_version = ssl.TLSVersion.TLSv1_1
+    with (
+        pytest.raises((ssl.SSLError, ConnectionResetError)),
+        tls.wrap_socket(dial(443), server_hostname=settings.domain),
+    ):
+        pass
+
+
+def test_certificate_is_ecdsa_and_lasts(settings, dial, tls):
+    with tls.wrap_socket(dial(443), server_hostname=settings.domain) as connection:
+        certificate = connection.getpeercert()
+    ends = ssl.cert_time_to_seconds(certificate["notAfter"])
+    left = datetime.datetime.fromtimestamp(ends, datetime.UTC) - datetime.datetime.now(datetime.UTC)
+    assert left > datetime.timedelta(days=1)
+    assert ("DNS", settings.domain) in certificate["subjectAltName"]
+
+
+def test_key_is_for_root_only(proxy_host, settings):
+    key = proxy_host.file(places.key(settings.name))
+    assert (key.user, key.mode) == ("root", 0o600)
+
+
+def test_served_certificate_is_the_one_on_disk(proxy_host, settings, dial, tls):
+    with tls.wrap_socket(dial(443), server_hostname=settings.domain) as connection:
+        served = ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True))
+    on_disk = proxy_host.file(places.certificate(settings.name)).content_string
+    assert served.strip() == on_disk[: on_disk.index("-----END")].strip() + served[
+        served.index("\n-----END") :
+    ].rstrip("\n")
+
+
+def test_forged_client_address_is_not_believed(proxy_host, settings, dial, tls):
+    """What a client says of itself in X-Forwarded-For must not reach the app as its address."""
+    forged = "203.0.113.77"
+    headers = {"X-Forwarded-For": forged, "X-Real-IP": forged, "Forwarded": f"for={forged}"}
+    with client(settings, dial, tls, additional_headers=headers) as websocket:
+        websocket.ping().wait(10)
+    logged = proxy_host.run(f"grep -rF {forged} /var/log/nginx /var/log/{settings.name}")
+    assert logged.stdout == ""
+
+
+def test_log_has_no_query_string(proxy_host, settings, dial, tls):
+    secret = f"token-{socket.gethostname()}-8d1f"
+    get(settings, dial, f"/healthz-log?token={secret}", tls=tls)
+    assert proxy_host.run(f"grep -rF {secret} /var/log/nginx /var/log/{settings.name}").stdout == ""
+
+
+def test_workers_may_open_enough_files(proxy_host, settings):
+    ceiling = int(proxy_host.check_output("awk '/Max open files/ {print $5}' /proc/1/limits"))
+    workers = proxy_host.check_output("pgrep --parent $(cat /run/nginx.pid)").split()
+    for worker in workers:
+        limits = proxy_host.run("cat /proc/%s/limits", worker).stdout
+        if "Max open files" in limits:
+            soft = int(limits.split("Max open files")[1].split()[0])
+            assert soft >= min(2 * settings.max_connections, ceiling)

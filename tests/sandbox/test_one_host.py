@@ -1,0 +1,202 @@
+"""The life of a host with app and proxy on it: deploy, deploy again, change, break, recover.
+
+The tests of this file are steps on one host, in the order they stand in.
+"""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from wsdeploy import sandbox
+
+
+def test_dry_run_on_a_fresh_host(site):
+    """It plans everything, from packages to proxy, and touches nothing."""
+    before = site.ssh("find /etc /srv /usr/local -newer /proc/1 | sort")
+    result = site.pyinfra("deploy.py", "--dry", "--diff")
+    assert result.code == 0, result.output
+    assert "worker_connections" in result.output
+    assert site.ssh("find /etc /srv /usr/local -newer /proc/1 | sort") == before
+
+
+# A run that is killed leaves programs on the host to their own end, which is why the next run may
+# have to wait for them; it may not fail.
+@pytest.mark.parametrize(
+    "operation", ["Packages", "User, folders", "Supervisor", "Processes", "nginx"]
+)
+def test_a_killed_run_is_taken_up_by_the_next(site, operation):
+    run = subprocess.Popen(
+        site.command("deploy.py", "-y"),
+        cwd=site.project,
+        env=site.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in run.stderr:
+        if "Starting operation" in line and operation in line:
+            break
+    else:
+        pytest.fail(f"{operation} was never started")
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+
+
+def test_deploy(site):
+    site.deploy()
+    site.echoes()
+
+
+def test_second_run_changes_nothing(site):
+    site.converged()
+
+
+def test_checks_of_the_fleet(site):
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-q", "--disruptive", "tests/hosts",
+            "--inventory", str(site.inventory),
+        ],
+        cwd=site.project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_everything_is_back_after_a_reboot(site):
+    sandbox.reboot(site.host.name)
+    site.converged()
+    site.echoes()
+
+
+def test_number_of_processes_costs_no_exchanges(site):
+    """A run with nothing to do asks as often for 16 processes as for 3, and at most 6 times."""
+
+    def exchanges() -> int:
+        output = site.pyinfra("deploy.py", "-y", "--debug").output
+        return output.count("Running command on")
+
+    few = exchanges()
+    site.deploy(app=site.settings["app"].replace("processes=3", "processes=16"))
+    assert exchanges() == few <= 6
+    site.deploy(app=site.settings["app"].replace("processes=16", "processes=3"))
+    site.converged()
+
+
+def test_a_new_environment_makes_a_new_generation(site):
+    before = site.live_generation()
+    app = site.settings["app"]
+    result = site.deploy(app=app.replace("drain=2", 'drain=2, env={"COLOUR": "violet-4711"}'))
+    changed = [name for name, outcome in result.operations.items() if outcome == "success"]
+    assert changed == ["App | Processes"]
+    assert site.live_generation() != before
+    assert "violet-4711" in site.ssh("cat /proc/$(pgrep -u ws -n python3)/environ | tr '\\0' '\\n'")
+    assert site.ssh("ls /run/ws | wc -l").strip() == "2", "the old generation is left over"
+
+
+def test_diff_hides_secrets(site):
+    app = site.settings["app"].replace("violet-4711", "violet-4712")
+    site.write(app=app, proxy="Nginx(access_log=False)")
+    result = site.pyinfra("deploy.py", "--dry", "--diff", "-vvv")
+    assert "access_log off" in result.output
+    assert "violet-471" not in result.output
+    assert "PRIVATE KEY" not in result.output
+    site.write(app=app.replace("violet-4712", "violet-4711"), proxy="Nginx()")
+
+
+def test_a_new_release_closes_old_connections_with_a_code(site, copy):
+    with site.client() as held:
+        code = copy / "files" / "app.py"
+        code.write_text(code.read_text().replace(".send(message)", ".send(message.upper())"))
+        # The new version answers in capitals, so the probe must expect that.
+        app = site.settings["app"]
+        site.write(app=app.replace('expect="hello"', 'expect="HELLO"'))
+        codes = []
+        thread = threading.Thread(target=lambda: codes.append(close_code(held)))
+        thread.start()
+        assert site.pyinfra().code == 0
+        thread.join(30)
+        assert codes == [1012]
+        with site.client() as websocket:
+            websocket.send("marco")
+            assert websocket.recv(10) == "MARCO"
+    site.project = copy.parent  # the next deployment comes from the project itself
+    site.write(app=app)
+
+
+def close_code(websocket):
+    try:
+        while True:
+            websocket.recv()
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else 1006
+
+
+def test_back_to_the_project(site):
+    site.deploy()
+    site.echoes()
+
+
+def test_a_release_that_crashes_never_serves(site, copy):
+    before = site.live_generation()
+    app = site.settings["app"]
+    (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
+    site.write(app=app.replace("drain=2", "drain=2, start_timeout=3"))
+    with site.client() as held:
+        result = site.pyinfra()
+        assert result.code == 1
+        assert "no database today" in result.output
+        assert site.live_generation() == before
+        held.send("still")
+        assert held.recv(10) == "still"
+    site.echoes()
+    assert len(site.ssh("ls /etc/supervisor/conf.d").split()) == 1
+    site.write(app=app)
+
+
+def test_a_broken_template_leaves_the_proxy_as_it_was(site, copy):
+    before = site.ssh("sha256sum /etc/nginx/nginx.conf")
+    template = copy / "templates" / "nginx" / "nginx.conf.j2"
+    template.write_text(template.read_text().replace("least_conn;", "least_con;"))
+    result = site.pyinfra()
+    assert result.code == 1
+    assert 'unknown directive "least_con"' in result.output
+    assert site.ssh("sha256sum /etc/nginx/nginx.conf") == before
+    site.echoes()
+
+
+def test_a_template_that_only_fails_when_it_is_activated(site, copy):
+    """nginx -t finds nothing wrong with a port that somebody else listens on."""
+    site.ssh("systemd-run --unit=squatter python3 -m http.server 8099")
+    template = copy / "templates" / "nginx" / "nginx.conf.j2"
+    template.write_text(template.read_text().replace("listen 80;", "listen 80; listen 8099;"))
+    before = site.ssh("sha256sum /etc/nginx/nginx.conf")
+    result = site.pyinfra()
+    site.ssh("systemctl stop squatter")
+    assert result.code == 1
+    assert site.ssh("sha256sum /etc/nginx/nginx.conf") == before
+    site.echoes()
+
+
+def test_still_converged(site):
+    site.converged()
+
+
+def test_a_changed_file_on_the_host_is_put_right(site):
+    site.ssh("echo '# local edit' >>/etc/nginx/nginx.conf")
+    result = site.deploy()
+    assert result.operations["Proxy | nginx"] == "success"
+    site.converged()
+
+
+def test_new_names_make_a_new_certificate(site):
+    site.deploy(tls='SelfSigned(names=["alias.sandbox.test", "fd00::1"])')
+    with site.client() as websocket:
+        names = websocket.socket.getpeercert()["subjectAltName"]
+    assert ("DNS", "alias.sandbox.test") in names
+    site.converged()
