@@ -6,9 +6,33 @@ commands here: `certificates`.
 
 from typing import Any
 
-from wsdeploy.settings import App, CertFiles, Nginx, Probe, SelfSigned, Settings, SettingsError
+from wsdeploy.settings import (
+    App,
+    CertFiles,
+    FromCommand,
+    FromEnv,
+    FromFile,
+    HAProxy,
+    Nginx,
+    Probe,
+    SelfSigned,
+    Settings,
+    SettingsError,
+)
 
-__all__ = ["App", "CertFiles", "Nginx", "Probe", "SelfSigned", "Settings", "SettingsError"]
+__all__ = [
+    "App",
+    "CertFiles",
+    "FromCommand",
+    "FromEnv",
+    "FromFile",
+    "HAProxy",
+    "Nginx",
+    "Probe",
+    "SelfSigned",
+    "Settings",
+    "SettingsError",
+]
 
 COMMANDS = ("certificates",)
 

@@ -6,6 +6,7 @@ then take what there is, and `shortfall` says what that holds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from wsdeploy.settings import Settings
@@ -25,6 +26,10 @@ SPARE_FILES = 128
 # handshake. Both are the defaults of the websockets library.
 CLOSE_TIMEOUT = 10
 OPEN_TIMEOUT = 10
+
+# Seconds that a process of wsapp may take to stop beyond the drain and the close time-out
+# (Config.stop_limit), and a margin, so that it always ends by itself.
+STOP_REST = 3 + 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     worker_connections = min(2 * wanted + SPARE_FILES, ceiling - SPARE_FILES)
     held = worker_connections // 2 * workers
     app = settings.app
-    stop_wait = round(app.drain) + CLOSE_TIMEOUT + OPEN_TIMEOUT + 5
+    stop_wait = math.ceil(max(app.drain, 1)) + CLOSE_TIMEOUT + STOP_REST
     return Limits(
         open_files=ceiling,
         app_files=min(wanted + SPARE_FILES, ceiling),

@@ -84,6 +84,8 @@ def apply(request: dict[str, Any], state: Path, root: Path = Path("/")) -> None:
         _restore(touched, keep, root)
         with contextlib.suppress(StepError):
             run(request["activate"])
+            # The previous set is applied to its end again.
+            _write_text(marker, json.dumps(known))
         raise StepError(f"{error}\nThe previous files are back.") from error
     paths = [file["path"] for file in request["files"]]
     _write_text(marker, json.dumps({"digest": request["digest"], "paths": paths}))

@@ -2,7 +2,20 @@
 
 from wsdeploy.settings.app import App, Probe
 from wsdeploy.settings.fleet import Settings, SettingsError
-from wsdeploy.settings.proxy import Nginx
+from wsdeploy.settings.proxy import HAProxy, Nginx
+from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
 from wsdeploy.settings.tls import CertFiles, SelfSigned
 
-__all__ = ["App", "CertFiles", "Nginx", "Probe", "SelfSigned", "Settings", "SettingsError"]
+__all__ = [
+    "App",
+    "CertFiles",
+    "FromCommand",
+    "FromEnv",
+    "FromFile",
+    "HAProxy",
+    "Nginx",
+    "Probe",
+    "SelfSigned",
+    "Settings",
+    "SettingsError",
+]

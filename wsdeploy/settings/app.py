@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
 from wsdeploy.settings.section import Problem, Section, refused
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -35,21 +36,40 @@ class Probe(Section):
 
 
 class App(Section):
-    """The application: a Python file that serves WebSockets, and how to run it."""
+    """The application: a Python program that serves WebSockets, and how to run it."""
 
     path: str
-    """The Python file to run, relative to the folder that pyinfra is started in."""
+    """The app, relative to the folder that pyinfra is started in: a Python file, a folder, or a
+    Python project (a folder with a pyproject.toml)."""
     processes: int = 4
     """Processes per host, 1 to 99. One process uses one core; start with one or two per core."""
+    command: tuple[str, ...] | None = None
+    """Command that runs the app in its release's folder, such as ["python", "-m", "chat"].
+    `python` is the host's interpreter with the release's packages; $WS_SOCKET, $WS_HOST, $WS_PORT
+    and other variables are replaced by their values. None runs the file, or the folder's
+    __main__.py."""
     requirements: str | None = None
     """Lock file with the app's dependencies, each pinned and with hashes, as written by
-    `uv pip compile --universal --generate-hashes`. None takes `requirements.txt` beside the app,
-    if there is one."""
+    `uv pip compile --universal --generate-hashes`. None takes `uv.lock` or `requirements.txt` in
+    the app's folder, if there is one."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment variables of the app. On the host only root and the app can read them."""
-    compression: Literal["off", "low", "medium", "high"] = "medium"
-    """Offer of permessage-deflate. Memory per connection is about 14, 46, 64 and 316 KiB
-    (websockets documentation, topics/compression)."""
+    secrets: Mapping[str, FromEnv | FromFile | FromCommand] = field(default_factory=dict)
+    """Environment variables whose values must not be in the inventory: `FromEnv("NAME")`,
+    `FromFile("path")` or `FromCommand(["pass", "show", "api-key"])`, read on this machine at every
+    deploy. They are shown nowhere."""
+    listen: Literal["unix", "tcp", "shared"] | None = None
+    """How processes listen: each on a `unix` socket, each on a `tcp` port of its own, or all on
+    one `shared` port, among which the kernel balances. None is unix where app and proxy are on
+    one host, and tcp where they are not."""
+    port: int = 8000
+    """TCP port of the first process, or the shared one, 1024 to 65435."""
+    reuse_port: bool = True
+    """Whether the app binds its TCP port with SO_REUSEPORT, as wsapp does. Then a new release
+    starts beside the old one; without it, processes are replaced one after the other."""
+    compression: Literal["off", "low", "medium", "high"] = "low"
+    """Offer of permessage-deflate. A connection takes about 18, 48, 57 or 115 KiB in the app
+    (measured with short messages; the levels are those of wsapp.compression)."""
     max_size: int = 1_048_576
     """Largest message that the app accepts, in bytes. Larger ones close with code 1009."""
     ping_interval: float = 20
@@ -70,11 +90,10 @@ class App(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
-        if not self.path.endswith(".py"):
-            yield refused("path", self.path, "give a Python file, such as 'files/app.py'")
         limits: dict[str, tuple[float, float, str]] = {
             "processes": (1, 99, "a whole number"),
-            "max_size": (1, 2**31 - 1, "a whole number of bytes"),
+            "port": (1024, 65_435, "a whole number"),
+            "max_size": (1, 2**30, "a whole number of bytes"),
             "ping_interval": (1, 300, "seconds"),
             "ping_timeout": (1, 300, "seconds"),
             "drain": (0, 3600, "seconds"),
@@ -83,13 +102,19 @@ class App(Section):
         for name, (low, high, unit) in limits.items():
             if not low <= getattr(self, name) <= high:
                 yield refused(name, getattr(self, name), f"give {unit} from {low:,} to {high:,}")
+        if self.listen == "shared" and not self.reuse_port:
+            yield refused("reuse_port", False, "processes on a shared port need it; give True")
+        for setting, names in (("env", self.env), ("secrets", self.secrets)):
+            for name in names:
+                if not VARIABLE.fullmatch(name):
+                    yield refused(setting, name, "a variable's name is letters, digits and _")
+                elif OWN_VARIABLES.fullmatch(name):
+                    yield refused(setting, name, "the deployment sets this variable; drop it")
         for name, value in self.env.items():
-            if not VARIABLE.fullmatch(name):
-                yield refused("env", name, "a variable's name is letters, digits and _")
-            elif OWN_VARIABLES.fullmatch(name):
-                yield refused("env", name, "this variable is set by the deployment; drop it")
-            elif "\0" in value:
+            if "\0" in value:
                 yield Problem("env", f"the value of {name} has a NUL character; drop it")
+        for name in self.env.keys() & self.secrets.keys():
+            yield refused("secrets", name, "it is in env too; give it once")
 
     def to_json(self) -> dict[str, Any]:
         """Return the values, but only the names of environment variables."""

@@ -10,9 +10,10 @@ from typing import Any
 from wsdeploy.settings import local_files
 from wsdeploy.settings.app import App
 from wsdeploy.settings.names import is_address, is_domain, is_host_name, is_placeholder
-from wsdeploy.settings.proxy import Nginx
+from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.section import Problem, Section, refused, similar
 from wsdeploy.settings.tls import CertFiles, SelfSigned
+from wsdeploy.topology import Topology
 
 ROLES = ("app", "proxy")
 
@@ -57,8 +58,8 @@ class Settings(Section):
     """What runs: `App(...)`."""
     tls: SelfSigned | CertFiles
     """Where the certificate comes from: `SelfSigned()` or `CertFiles(...)`."""
-    proxy: Nginx = Nginx()
-    """What stands in front: `Nginx()`."""
+    proxy: Nginx | HAProxy = Nginx()
+    """What stands in front: `Nginx()` or `HAProxy()`."""
     max_connections: int = 10_000
     """Clients that one proxy host should hold at once, 1 to 1,000,000. Open files, backlogs and
     worker connections follow from it; a host that allows less gets what it allows, and says so."""
@@ -113,17 +114,12 @@ class Settings(Section):
         object.__setattr__(self, "_checked", True)
 
     def _group_problems(self) -> Iterator[Problem]:
-        inventory: dict[str, Any] = self.__dict__.get("_inventory", {})
         members: dict[str, list[str]] = {}
-        for variable, value in inventory.items():
-            if not (isinstance(value, tuple) and value and isinstance(value[0], Hosts)):
-                continue
-            if value[0].settings is not self or variable.startswith("_"):
-                continue
+        for variable, (hosts, _) in self._inventory_groups().items():
             if variable not in ROLES:
                 hint = similar(variable, list(ROLES))
                 yield Problem(variable, f"no such group{hint}; groups are app and proxy")
-            members[variable] = [_name(host) for host in list.__iter__(value[0])]
+            members[variable] = [_name(host) for host in list.__iter__(hosts)]
         for role in ROLES if self._groups() else ():
             if not members.get(role):
                 yield Problem(role, f"no hosts; say {role} = settings.group([...])")
@@ -135,8 +131,59 @@ class Settings(Section):
                     yield refused(role, name, "give a host name or an address")
             for name in sorted({name for name in names if names.count(name) > 1}):
                 yield refused(role, name, "listed twice; list it once")
-        if set(members) == set(ROLES) and set(members["app"]) != set(members["proxy"]):
-            yield Problem("proxy", "other hosts than app; for now both groups need the same hosts")
+        yield from self._tier_problems()
+
+    def _tier_problems(self) -> Iterator[Problem]:
+        topology = self.topology
+        if topology.alone or not isinstance(self.app, App):
+            return
+        if self.app.listen == "unix":
+            yield refused(
+                "app.listen", "unix", "other hosts can't reach sockets; give 'tcp' or 'shared'"
+            )
+        for host in dict.fromkeys((*topology.app, *topology.proxy)):
+            address = topology.addresses.get(host)
+            if address is None:
+                role = "app" if host in topology.app else "proxy"
+                yield Problem(
+                    role,
+                    f"{host} has no private_address; app and proxy are on different hosts, so give "
+                    f'the address that they reach each other at: ("{host}", '
+                    '{"private_address": "10.0.0.1"})',
+                )
+            elif not is_address(address):
+                yield refused("private_address", address, f"give an address for {host}")
+
+    @property
+    def topology(self) -> Topology:
+        """Which hosts of the inventory file do what."""
+        members: dict[str, tuple[str, ...]] = {}
+        addresses: dict[str, str] = {}
+        for role, (hosts, shared) in self._inventory_groups().items():
+            entries = [(h, {}) if isinstance(h, str) else h for h in list.__iter__(hosts)]
+            members[role] = tuple(name for name, _ in entries)
+            for name, own in entries:
+                data = {**shared, **own}
+                if "private_address" in data:
+                    addresses[name] = data["private_address"]
+        return Topology(members.get("app", ()), members.get("proxy", ()), addresses)
+
+    def listen(self) -> str:
+        """Return how the app's processes listen: the setting, or what fits the topology."""
+        return self.app.listen or ("unix" if self.topology.alone else "tcp")
+
+    def _inventory_groups(self) -> dict[str, tuple[Hosts, dict[str, Any]]]:
+        """Return the groups of these settings by the variables that the file gave them."""
+        inventory: dict[str, Any] = self.__dict__.get("_inventory", {})
+        return {
+            variable: value
+            for variable, value in inventory.items()
+            if not variable.startswith("_")
+            and isinstance(value, tuple)
+            and value
+            and isinstance(value[0], Hosts)
+            and value[0].settings is self
+        }
 
 
 def _with_sudo(data: dict[str, Any]) -> dict[str, Any]:

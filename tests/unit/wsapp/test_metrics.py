@@ -1,0 +1,37 @@
+from collections import Counter
+
+from wsapp.metrics import Histogram, Metrics, render
+
+
+def test_text():
+    metrics = Metrics(
+        info={"process": 'ws "0"\\', "loop": "a\nb"},
+        max_connections=5,
+        open=2,
+        draining=True,
+        handshakes=Counter({"503": 1, "101": 7}),
+        closes=Counter({"1000": 3}),
+        loop_lag=Histogram((0.1, 1.0)),
+    )
+    for lag in (0.1, 0.25, 4.0):
+        metrics.loop_lag.observe(lag)
+    text = render(metrics, {"process_cpu_seconds_total": 1.5, "process_open_fds": 12.0})
+    assert [line for line in text.splitlines() if not line.startswith("#")] == [
+        r'wsapp_info{process="ws \"0\"\\",loop="a\nb"} 1',
+        "wsapp_connections 2",
+        "wsapp_connections_max 5",
+        "wsapp_draining 1",
+        'wsapp_handshakes_total{result="101"} 7',
+        'wsapp_handshakes_total{result="503"} 1',
+        'wsapp_closes_total{code="1000"} 3',
+        'wsapp_event_loop_lag_seconds_bucket{le="0.1"} 1',
+        'wsapp_event_loop_lag_seconds_bucket{le="1"} 2',
+        'wsapp_event_loop_lag_seconds_bucket{le="+Inf"} 3',
+        "wsapp_event_loop_lag_seconds_sum 4.35",
+        "wsapp_event_loop_lag_seconds_count 3",
+        "process_cpu_seconds_total 1.5",
+        "process_open_fds 12",
+    ]
+    assert "# TYPE process_cpu_seconds_total counter\n" in text
+    assert "# TYPE wsapp_connections gauge\n" in text
+    assert text.endswith("\n")

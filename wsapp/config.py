@@ -1,0 +1,290 @@
+"""What the environment tells the app: every variable, checked before anything is opened."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from wsapp.compression import LEVELS
+from wsapp.origins import Origin, parse_origins
+
+T = TypeVar("T")
+
+SETTLE_LIMIT = 1.0
+"""Seconds at most, after SIGTERM, in which connections that were already on their way come in."""
+
+HANDLER_GRACE = 2.0
+"""Seconds that a handler may go on working once its connection has closed during a stop.
+
+Enough for a last write to a database; a handler that needs longer is cancelled.
+"""
+
+EXIT_MARGIN = 1.0
+"""Seconds for cancelled handlers to clean up and for the interpreter to leave."""
+
+SOCKET_PATH_LIMIT = 107
+"""Bytes in a unix socket's path: Linux has 108 for it, the last one a zero (unix(7))."""
+
+VARIABLES = (
+    "WS_SOCKET",
+    "WS_HOST",
+    "WS_PORT",
+    "WS_BACKLOG",
+    "WS_DRAIN",
+    "WS_CLOSE_CODE",
+    "WS_CLOSE_TIMEOUT",
+    "WS_OPEN_TIMEOUT",
+    "WS_PING_INTERVAL",
+    "WS_PING_TIMEOUT",
+    "WS_MAX_SIZE",
+    "WS_MAX_CONNECTIONS",
+    "WS_COMPRESSION",
+    "WS_ORIGINS",
+    "WS_ORIGIN_REQUIRED",
+    "WS_LOG_LEVEL",
+    "WS_LOG_FORMAT",
+    "WS_METRICS",
+)
+
+
+class ConfigError(ValueError):
+    """The environment can't be used; `problems` has one line for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Config:
+    """How one process serves. An empty variable means its default, as an absent one does."""
+
+    socket: str | None = None
+    """`WS_SOCKET`: path of the unix socket to listen on. Its mode becomes 0660."""
+
+    host: str = "localhost"
+    """`WS_HOST`: name or address to listen on, with `WS_PORT`. Without any of the three
+    the app listens on localhost:8765, for development."""
+
+    port: int = 8765
+    """`WS_PORT`: TCP port to listen on, 1 to 65535."""
+
+    share_port: bool = False
+    """Whether other processes may listen on the same port (SO_REUSEPORT), as a new generation
+    does beside the old one. True if `WS_PORT` is given; in development a second process on
+    the port is a mistake that should be seen."""
+
+    backlog: int = 4096
+    """`WS_BACKLOG`: connections that may wait to be accepted, 1 to 65535. asyncio's own 100 is
+    too few: with that many waiting on a unix socket, the next connect fails at once. 4096 is
+    also Linux's upper limit unless net.core.somaxconn is raised."""
+
+    drain: float = 30.0
+    """`WS_DRAIN`: seconds over which connections are closed after SIGTERM, 0 to 3600. Clients
+    that all come back in one second are a load that no deployment should cause."""
+
+    close_code: int = 1012
+    """`WS_CLOSE_CODE`: sent when the process stops, 1012 (service restart) or 1001 (going
+    away). Clients may take 1012 as the advice to come back soon, which 1001 isn't."""
+
+    close_timeout: float = 10.0
+    """`WS_CLOSE_TIMEOUT`: seconds a client has to answer a close frame, 0.1 to 300.
+    websockets' default."""
+
+    open_timeout: float = 10.0
+    """`WS_OPEN_TIMEOUT`: seconds a client has for its opening handshake, 0.1 to 300.
+    websockets' default."""
+
+    ping_interval: float | None = 20.0
+    """`WS_PING_INTERVAL`: seconds between keepalive pings, 0.1 to 3600; 0 or `off` for none.
+    websockets' default; proxies' idle timeouts must be longer."""
+
+    ping_timeout: float | None = 20.0
+    """`WS_PING_TIMEOUT`: seconds to wait for the answer to a ping before the connection counts
+    as lost, 0.1 to 3600; 0 or `off` waits for ever. websockets' default."""
+
+    max_size: int = 1024 * 1024
+    """`WS_MAX_SIZE`: bytes of the largest message taken from a client, after decompression,
+    1 to 1 GiB. websockets' default. A connection may buffer 16 times as much."""
+
+    max_connections: int = 0
+    """`WS_MAX_CONNECTIONS`: connections that this process holds, 0 to 10000000; 0 for no cap.
+    Further handshakes get 503, which clients answer by trying again later."""
+
+    compression: str = "low"
+    """`WS_COMPRESSION`: `off`, `low`, `medium` or `high`, see `wsapp.compression`. websockets'
+    default is `medium`; `low` needs 9 KiB (measured, short messages) to 18 KiB (websockets'
+    guide) less for each connection and no more time, for messages that are 10 % larger. Memory
+    is what runs out first with many connections."""
+
+    origins: tuple[Origin, ...] = ()
+    """`WS_ORIGINS`: origins of web pages that may connect, separated by commas, as in
+    `https://example.com, https://*.example.com`; a `*` stands for one label of the name or for
+    the port. Empty allows any page, which is wrong for apps that rely on cookies."""
+
+    origin_required: bool = False
+    """`WS_ORIGIN_REQUIRED`: 1 refuses clients that send no Origin; needs `WS_ORIGINS`. Browsers
+    always send it and other programs don't, so 0 keeps the latter working."""
+
+    log_level: str = "info"
+    """`WS_LOG_LEVEL`: `debug`, `info`, `warning` or `error`. A line for each closed connection
+    is written at info, one for each opened or refused connection at debug."""
+
+    log_format: str = "text"
+    """`WS_LOG_FORMAT`: `text`, or `json` with an object in each line."""
+
+    metrics: bool = True
+    """`WS_METRICS`: 1 answers GET /metrics, 0 doesn't. Only requests that didn't come through
+    a proxy (have no X-Forwarded-For) are answered, so that the world can't read them."""
+
+    process: str = ""
+    """`SUPERVISOR_PROCESS_NAME`: named in log lines and metrics."""
+
+    group: str = ""
+    """`SUPERVISOR_GROUP_NAME`: the generation; named in metrics."""
+
+    @property
+    def stop_limit(self) -> float:
+        """Seconds after SIGTERM by which the process is certainly gone.
+
+        The last connection's turn comes at the end of the drain; its client may then take the
+        whole close timeout, its handler the grace. With no connections it's about 0.1 s.
+        """
+        return max(self.drain, SETTLE_LIMIT) + self.close_timeout + HANDLER_GRACE + EXIT_MARGIN
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Config:
+        """Read the environment; raise `ConfigError` with everything that is wrong with it."""
+        env = _Environment(environ)
+        path = env.get("WS_SOCKET", None, _socket_path)
+        host = env.get("WS_HOST", None, str)
+        port = env.get("WS_PORT", None, _whole(1, 65535))
+        if env.has("WS_SOCKET") and (env.has("WS_HOST") or env.has("WS_PORT")):
+            env.problems.append(
+                "WS_SOCKET is set together with WS_HOST or WS_PORT: "
+                "give either a unix socket's path or a host and a port"
+            )
+        elif env.has("WS_HOST") != env.has("WS_PORT"):
+            given, absent = ("HOST", "PORT") if env.has("WS_HOST") else ("PORT", "HOST")
+            env.problems.append(f"WS_{given} is set and WS_{absent} isn't: give both")
+        config = cls(
+            socket=path,
+            host=host or cls.host,
+            port=port or cls.port,
+            share_port=port is not None,
+            backlog=env.get("WS_BACKLOG", cls.backlog, _whole(1, 65535)),
+            drain=env.get("WS_DRAIN", cls.drain, _seconds(0, 3600)),
+            close_code=int(env.get("WS_CLOSE_CODE", str(cls.close_code), _one_of("1012", "1001"))),
+            close_timeout=env.get("WS_CLOSE_TIMEOUT", cls.close_timeout, _seconds(0.1, 300)),
+            open_timeout=env.get("WS_OPEN_TIMEOUT", cls.open_timeout, _seconds(0.1, 300)),
+            ping_interval=env.get("WS_PING_INTERVAL", cls.ping_interval, _seconds_or_off),
+            ping_timeout=env.get("WS_PING_TIMEOUT", cls.ping_timeout, _seconds_or_off),
+            max_size=env.get("WS_MAX_SIZE", cls.max_size, _whole(1, 1024**3, "bytes")),
+            max_connections=env.get(
+                "WS_MAX_CONNECTIONS", cls.max_connections, _whole(0, 10_000_000, "connections")
+            ),
+            compression=env.get("WS_COMPRESSION", cls.compression, _one_of(*LEVELS)),
+            origins=env.get("WS_ORIGINS", cls.origins, parse_origins),
+            origin_required=env.get("WS_ORIGIN_REQUIRED", cls.origin_required, _flag),
+            log_level=env.get(
+                "WS_LOG_LEVEL", cls.log_level, _one_of("debug", "info", "warning", "error")
+            ),
+            log_format=env.get("WS_LOG_FORMAT", cls.log_format, _one_of("text", "json")),
+            metrics=env.get("WS_METRICS", cls.metrics, _flag),
+            process=env.get("SUPERVISOR_PROCESS_NAME", cls.process, str),
+            group=env.get("SUPERVISOR_GROUP_NAME", cls.group, str),
+        )
+        if config.origin_required and not env.has("WS_ORIGINS"):
+            env.problems.append(
+                "WS_ORIGIN_REQUIRED is 1 and WS_ORIGINS isn't set: give the origins to allow"
+            )
+        if env.problems:
+            raise ConfigError(env.problems)
+        return config
+
+
+def misspelt(environ: Mapping[str, str]) -> list[str]:
+    """Return a line for each variable that looks like one of ours with a slip in its name."""
+    lines = []
+    for name in sorted(environ):
+        if name.startswith("WS_") and name not in VARIABLES:
+            near = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.8)
+            lines += [f"{name} isn't used here: is {near[0]} meant?"] if near else []
+    return lines
+
+
+class _Environment:
+    """Reads variables and collects what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._values = {name: value.strip() for name, value in environ.items() if value.strip()}
+        self.problems: list[str] = []
+
+    def has(self, name: str) -> bool:
+        return name in self._values
+
+    def get(self, name: str, default: T, parse: Callable[[str], T]) -> T:
+        """Return the parsed value. `parse` raises ValueError with what would do."""
+        if not self.has(name):
+            return default
+        value = self._values[name]
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.problems.append(f'{name} is "{value}": {error}')
+            return default
+
+
+def _whole(low: int, high: int, unit: str = "") -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        # The length keeps int() away from numbers of thousands of digits.
+        if re.fullmatch(r"[0-9]{1,12}", text) and low <= int(text) <= high:
+            return int(text)
+        of_unit = f" of {unit}" if unit else ""
+        raise ValueError(f"give a whole number{of_unit} from {low} to {high}")
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) and low <= float(text) <= high:
+            return float(text)
+        raise ValueError(f"give seconds from {low:g} to {high:g}")
+
+    return parse
+
+
+def _seconds_or_off(text: str) -> float | None:
+    if text == "off" or re.fullmatch(r"0+(\.0+)?", text):
+        return None
+    try:
+        return _seconds(0.1, 3600)(text)
+    except ValueError as error:
+        raise ValueError(f'{error}, or "off"') from None
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text in allowed:
+            return text
+        raise ValueError(f"give {', '.join(allowed[:-1])} or {allowed[-1]}")
+
+    return parse
+
+
+def _flag(text: str) -> bool:
+    return _one_of("0", "1")(text) == "1"
+
+
+def _socket_path(text: str) -> str:
+    size = len(os.fsencode(text))
+    if size > SOCKET_PATH_LIMIT:
+        raise ValueError(f"give a path of at most {SOCKET_PATH_LIMIT} bytes; this one has {size}")
+    if text.endswith("/"):
+        raise ValueError("give the path of a socket, not of a folder")
+    return text

@@ -1,0 +1,140 @@
+"""Numbers of one process, and how Prometheus reads them. Pure: nothing here does I/O."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
+
+LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds. Below 5 ms an event loop is just busy; beyond 1 s clients notice."""
+
+Labels = Mapping[str, str]
+
+
+@dataclass
+class Histogram:
+    """Counts observations up to each bound, as Prometheus wants them."""
+
+    bounds: tuple[float, ...]
+    counts: list[int] = field(init=False)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+@dataclass
+class Metrics:
+    """What one process has seen since it started."""
+
+    info: dict[str, str] = field(default_factory=dict)
+    """Labels that describe the process: its name, versions, the event loop."""
+
+    max_connections: int = 0
+    open: int = 0
+    draining: bool = False
+    handshakes: Counter[str] = field(default_factory=Counter)
+    """By result: the response's status, `timeout`, or `invalid` (no answerable request)."""
+
+    closes: Counter[str] = field(default_factory=Counter)
+    """By close code; 1006 is a connection that broke without a close frame."""
+
+    loop_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BUCKETS))
+    """Seconds by which a timer of the event loop came late."""
+
+
+def render(metrics: Metrics, process: Mapping[str, float]) -> str:
+    """Return all numbers in Prometheus' text format.
+
+    `process` has the values of the standard `process_…` metrics, by name.
+    """
+    return "".join(f"{line}\n" for line in _lines(metrics, process))
+
+
+def _lines(metrics: Metrics, process: Mapping[str, float]) -> Iterator[str]:
+    yield from _family("wsapp_info", "gauge", "What runs here.", [(metrics.info, 1)])
+    yield from _family(
+        "wsapp_connections", "gauge", "Open WebSocket connections.", [({}, metrics.open)]
+    )
+    yield from _family(
+        "wsapp_connections_max",
+        "gauge",
+        "Cap on open connections; 0 is none.",
+        [({}, metrics.max_connections)],
+    )
+    yield from _family(
+        "wsapp_draining",
+        "gauge",
+        "1 while the process closes its connections to stop.",
+        [({}, int(metrics.draining))],
+    )
+    yield from _family(
+        "wsapp_handshakes_total",
+        "counter",
+        "Opening handshakes by result.",
+        [({"result": result}, count) for result, count in sorted(metrics.handshakes.items())],
+    )
+    yield from _family(
+        "wsapp_closes_total",
+        "counter",
+        "Closed connections by close code.",
+        [({"code": code}, count) for code, count in sorted(metrics.closes.items())],
+    )
+    yield from _histogram(
+        "wsapp_event_loop_lag_seconds", "Lateness of the event loop's timers.", metrics.loop_lag
+    )
+    for name, value in process.items():
+        kind = "counter" if name.endswith("_total") else "gauge"
+        yield from _family(name, kind, _PROCESS_HELP[name], [({}, value)])
+
+
+_PROCESS_HELP = {
+    "process_cpu_seconds_total": "User and system CPU time spent in seconds.",
+    "process_open_fds": "Number of open file descriptors.",
+    "process_max_fds": "Maximum number of open file descriptors.",
+    "process_resident_memory_bytes": "Resident memory size in bytes.",
+    "process_start_time_seconds": "Start time of the process since unix epoch in seconds.",
+}
+
+
+def _family(name: str, kind: str, text: str, samples: list[tuple[Labels, float]]) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} {kind}"
+    for labels, value in samples:
+        yield f"{name}{_labels(labels)} {_number(value)}"
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} histogram"
+    seen = 0
+    for bound, count in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
+        seen += count
+        le = "+Inf" if bound == float("inf") else _number(bound)
+        yield f"{name}_bucket{_labels({'le': le})} {seen}"
+    yield f"{name}_sum {_number(histogram.total)}"
+    yield f"{name}_count {seen}"
+
+
+def _labels(labels: Labels) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))
