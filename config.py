@@ -1,7 +1,9 @@
 """pyinfra's own settings, which it reads from this file by itself."""
 
-REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
+from pyinfra import config
+
+config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
 # Stop at the first failure. Without this, hosts that fail drop out and the others go on, which
 # would let a proxy be set up in front of an app that is down.
-FAIL_PERCENT = 0
+config.FAIL_PERCENT = 0

@@ -9,7 +9,7 @@ templates; what a host should have, in wsdeploy/plan.
 from pyinfra import host
 
 from wsdeploy.operations import barrier
-from wsdeploy.roles import app, base, proxy, verify
+from wsdeploy.roles import app, base, proxy, retired, verify
 
 base()
 
@@ -22,3 +22,9 @@ barrier(name="The app serves on every host")
 if "proxy" in host.groups:
     proxy()
     verify()
+
+# Only now does nothing refer to the old processes any more.
+barrier(name="Every proxy passes clients to the new processes")
+
+if "app" in host.groups:
+    retired()

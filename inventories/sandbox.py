@@ -1,20 +1,19 @@
 """A throwaway Debian host on this machine: app and proxy on one host.
 
-SUITE=bookworm|trixie chooses the Debian release.
+PROXY=nginx|haproxy and SUITE=bookworm|trixie choose.
 """
 
 import os
 
-from wsdeploy import App, Nginx, Probe, SelfSigned, Settings, sandbox
+from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, sandbox
 
 _host = sandbox.up(f"ws:{os.environ.get('SUITE', 'bookworm')}")[0]
 
 settings = Settings(
     domain=_host.domain,
     app=App("files/app.py", processes=4, drain=3, probe=Probe(send="hello", expect="hello")),
-    proxy=Nginx(),
+    proxy={"nginx": Nginx(), "haproxy": HAProxy()}[os.environ.get("PROXY", "nginx")],
     tls=SelfSigned(),
-    max_connections=10_000,
 )
 
 app = settings.group([(_host.name, _host.ssh_data())])

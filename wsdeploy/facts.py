@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
 from pyinfra.api.exceptions import FactProcessError
@@ -12,7 +11,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
 from wsdeploy import remote
-from wsdeploy.plan import app, nginx, system, tls
+from wsdeploy.plan import app, firewall, proxies, system, tls
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
 
@@ -43,7 +42,7 @@ def survey(settings: Settings) -> Survey:
     executing = state.is_executing
     asked_while, found = _known.get(host, (None, Survey()))
     if asked_while is not executing:
-        request = request_for(settings, host.groups)
+        request = request_for(settings, host.name)
         answer = host.get_fact(HostSurvey, _stdin=remote.payload("survey", request.to_json()))
         found = answer or Survey(bare=True)
         _known[host] = (executing, found)
@@ -55,11 +54,11 @@ def forget() -> None:
     _known.pop(ctx_host.get(), None)  # type: ignore[no-untyped-call]
 
 
-def request_for(settings: Settings, groups: Collection[str]) -> Request:
-    """Return what to ask a host in these groups about."""
-    request = system.request(settings, groups)
-    if "app" in groups:
-        request += app.request(settings)
-    if "proxy" in groups:
-        request += tls.request(settings) + nginx.request(settings)
+def request_for(settings: Settings, host: str) -> Request:
+    """Return what to ask a host about; `host` is its name in the inventory."""
+    request = system.request(settings, host)
+    if host in settings.topology.app:
+        request += app.request(settings) + firewall.request(settings, host)
+    if host in settings.topology.proxy:
+        request += tls.request(settings) + proxies.request(settings, host)
     return request

@@ -1,7 +1,7 @@
 """Every limit and time-out of a deployment, derived in one place. Pure.
 
 The one number is `max_connections`. What a host allows can be less than what it asks for: limits
-then take what there is, and `shortfall` says what that holds.
+then take what there is, and the shortfalls say what that holds.
 """
 
 from __future__ import annotations
@@ -54,8 +54,10 @@ class Limits:
     """Seconds that Supervisor waits for a process to drain before it kills it."""
     unit_stop: int
     """Seconds that systemd waits for Supervisor to stop all processes before it kills them."""
-    shortfall: str | None
-    """What the host's limits don't allow of max_connections, in words, or None."""
+    proxy_shortfall: str | None
+    """What a proxy host's limits don't allow of max_connections, in words, or None."""
+    app_shortfall: str | None
+    """What an app host's limits don't allow of max_connections, in words, or None."""
 
 
 def derive(settings: Settings, survey: Survey) -> Limits:
@@ -65,9 +67,17 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     workers = survey.limits.get("processors", 1)
 
     worker_connections = min(2 * wanted + SPARE_FILES, ceiling - SPARE_FILES)
-    held = worker_connections // 2 * workers
     app = settings.app
     stop_wait = math.ceil(max(app.drain, 1)) + CLOSE_TIMEOUT + STOP_REST
+
+    def shortfall(held: int, by: str) -> str | None:
+        return (
+            f"this host allows {ceiling:,} open files per process, so its {by} hold {held:,} "
+            f"clients, not the {wanted:,} of max_connections"
+            if held < wanted
+            else None
+        )
+
     return Limits(
         open_files=ceiling,
         app_files=min(wanted + SPARE_FILES, ceiling),
@@ -77,10 +87,8 @@ def derive(settings: Settings, survey: Survey) -> Limits:
         idle_timeout=round(app.ping_interval + app.ping_timeout) + 15,
         stop_wait=stop_wait,
         unit_stop=stop_wait + 15,
-        shortfall=(
-            f"this host allows {ceiling:,} open files per process, so its {workers} nginx workers "
-            f"hold {held:,} clients, not the {wanted:,} of max_connections"
-            if held < wanted
-            else None
+        proxy_shortfall=shortfall(worker_connections // 2 * workers, f"{workers} nginx workers"),
+        app_shortfall=shortfall(
+            (ceiling - SPARE_FILES) * app.processes, f"{app.processes} app processes"
         ),
     )

@@ -17,13 +17,16 @@ PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 # Modules of wshost that a program imports, in an order in which each can be loaded.
 IMPORTS = {
     "survey": ("supervisor",),
-    "rollout": ("supervisor", "probe", "apply_files"),
+    "rollout": ("supervisor", "apply_files", "generations", "peers", "probe", "gate"),
+    "retire": ("supervisor", "apply_files", "generations"),
 }
 
 # Loads the modules on the first line of standard input and calls the last one's main with the
-# request. The rest of standard input is the program's own.
+# request. The rest of standard input is the program's own. What programs make for others to read
+# must not depend on root's own umask; what is secret gets its mode before its content.
 LOADER = """\
-import json, sys, types
+import json, os, sys, types
+os.umask(0o022)
 head = json.loads(sys.stdin.readline())
 package = sys.modules["wshost"] = types.ModuleType("wshost")
 package.__path__ = []
@@ -60,9 +63,13 @@ def payload(program: str, request: dict[str, Any], attachment: bytes | None = No
     return Payload(program, lines)
 
 
+# All programs need root. Whoever logs in as another user has sudo, whether pyinfra was told or not.
+AS_ROOT = '$(test "$(id -u)" = 0 || echo sudo -n)'
+
+
 def command(program: str) -> str:
     """Return the shell command that runs a program of wshost; its name is there to be seen."""
-    return f"python3 -c '{LOADER}' wsdeploy-{program}"
+    return f"{AS_ROOT} python3 -c '{LOADER}' wsdeploy-{program}"
 
 
 def command_on_bare_host(program: str) -> str:

@@ -51,6 +51,9 @@ def exclusive(state: Path) -> Iterator[None]:
     state.mkdir(mode=0o755, parents=True, exist_ok=True)
     with open(state / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in state.glob("stage-*"):
+            # Of a run that was killed; it may hold secrets.
+            shutil.rmtree(leftover)
         yield
 
 
@@ -69,7 +72,9 @@ def apply(request: dict[str, Any], state: Path, root: Path = Path("/")) -> None:
 
     keep = state / "previous" / request["name"]
     touched = [file["path"] for file in request["files"]] + sorted(gone)
-    _keep(touched, keep, root)
+    # What an interrupted run has put in place is no state to come back to; its own copies are.
+    interrupted = known.get("paths", []) if known and known["digest"] is None else None
+    _keep(touched, keep, root, interrupted)
     marker.parent.mkdir(parents=True, exist_ok=True)
     paths = sorted({*known.get("paths", []), *(file["path"] for file in request["files"])})
     _write_text(marker, json.dumps({"digest": None, "paths": paths}))
@@ -83,26 +88,44 @@ def apply(request: dict[str, Any], state: Path, root: Path = Path("/")) -> None:
     except (StepError, OSError, KeyError) as error:
         _restore(touched, keep, root)
         with contextlib.suppress(StepError):
-            run(request["activate"])
+            run(request["activate"], recovering=True)
             # The previous set is applied to its end again.
             _write_text(marker, json.dumps(known))
         raise StepError(f"{error}\nThe previous files are back.") from error
     paths = [file["path"] for file in request["files"]]
-    _write_text(marker, json.dumps({"digest": request["digest"], "paths": paths}))
+    if paths:
+        _write_text(marker, json.dumps({"digest": request["digest"], "paths": paths}))
+    else:
+        # A set without files is one that has been removed.
+        marker.unlink()
 
 
-def run(commands: list[list[str]], stage: Path | None = None) -> None:
-    """Run commands one after the other. Raises StepError at the first that fails."""
+def run(commands: list[list[str]], stage: Path | None = None, recovering: bool = False) -> None:
+    """Run commands one after the other. Raises StepError at the first that fails.
+
+    They see RECOVERING in their environment when they bring the previous files into effect.
+    """
+    environment = {**os.environ, "RECOVERING": "yes"} if recovering else None
     for command in commands:
         words = [word.replace("{stage}", str(stage)) if stage else word for word in command]
-        done = subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
+        # A script is known by the name that it is given, not by its text.
+        script = command[:2] == ["sh", "-c"] and len(command) > 3
+        name = command[3] if script else " ".join(command)
+        try:
+            done = subprocess.run(
+                words,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except OSError as error:
+            raise StepError(f"{name} can't be run: {error.strerror}") from error
         if done.returncode:
             # The staged path would only puzzle whoever looks for the file it names.
             output = done.stdout.strip().replace(str(stage), "") if stage else done.stdout.strip()
-            # A script is known by the name that it is given, not by its text.
-            name = command[3] if command[:2] == ["sh", "-c"] else " ".join(command)
             raise StepError(f"{name} failed\n{output}")
 
 
@@ -142,31 +165,44 @@ def place(file: dict[str, Any], root: Path) -> None:
         raise
 
 
-def _keep(paths: list[str], keep: Path, root: Path) -> None:
-    """Copy the files as they are now, so that they can be put back and looked at later."""
-    shutil.rmtree(keep, ignore_errors=True)
-    keep.mkdir(mode=0o700, parents=True)
+def _keep(paths: list[str], keep: Path, root: Path, kept: list[str] | None) -> None:
+    """Copy the files as they are now, so that they can be put back and looked at later.
+
+    kept: paths that an interrupted run has copied already, or None for a fresh start.
+    """
+    if kept is None:
+        shutil.rmtree(keep, ignore_errors=True)
+    keep.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in paths:
-        source = _below(root, path)
-        if source.is_file() and not source.is_symlink():
-            copy = _below(keep, path)
+        source, copy = _below(root, path), _below(keep, path)
+        if path not in (kept or ()) and (source.is_file() or source.is_symlink()):
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, copy)
-            status = source.stat()
-            os.chown(copy, status.st_uid, status.st_gid)
+            _copy(source, copy)
 
 
 def _restore(paths: list[str], keep: Path, root: Path) -> None:
     for path in paths:
         copy, target = _below(keep, path), _below(root, path)
-        if not copy.exists():
+        if not (copy.exists() or copy.is_symlink()):
             target.unlink(missing_ok=True)
             continue
-        status = copy.stat()
-        temporary = target.with_name(f".{target.name}.previous")
-        shutil.copy2(copy, temporary)
-        os.chown(temporary, status.st_uid, status.st_gid)
-        os.replace(temporary, target)
+        _copy(copy, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or a link, owner and mode before content, under its name only when complete."""
+    temporary = target.with_name(f".{target.name}.copy")
+    temporary.unlink(missing_ok=True)
+    status = source.lstat()
+    if source.is_symlink():
+        temporary.symlink_to(os.readlink(source))
+    else:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as handle:
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+            os.fchmod(descriptor, status.st_mode & 0o7777)
+            handle.write(source.read_bytes())
+    os.replace(temporary, target)
 
 
 def _below(root: Path, path: str) -> Path:

@@ -1,5 +1,6 @@
 # Install the packages named as arguments, with their services kept down. Needs nothing but Debian.
 set -eu
+umask 022
 export DEBIAN_FRONTEND=noninteractive
 
 # A fresh machine may still be setting itself up, with apt. Its own failures are not ours.

@@ -1,10 +1,11 @@
-"""Start the app: give it its environment and its file limit, then become it.
+"""Start the app: tell it where to listen, give it its environment and its files, then become it.
 
-    python3 -I launch.py ENVIRONMENT OPEN_FILES COMMAND [ARGUMENT ...]
+    python3 -I launch.py ENVIRONMENT OPEN_FILES LISTEN COMMAND [ARGUMENT ...]
 
-The environment comes from a file because Supervisor's own configuration can be read by others, and
-its `environment=` would show up wherever that is printed. The limit is set here because a child
-would otherwise inherit Supervisor's own, and changing that means restarting every process.
+ENVIRONMENT is a file, because Supervisor's own configuration can be read by others, and what is in
+its `environment=` shows up wherever that is printed. OPEN_FILES is set here because a child would
+otherwise inherit Supervisor's own limit, and changing that means restarting every process. LISTEN
+is `unix:FOLDER`, `tcp:ADDRESS:PORT` (of the first process) or `shared:ADDRESS:PORT`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ import sys
 
 def main(arguments: list[str]) -> None:
     """Replace this process by the app's."""
-    environment, open_files, *command = arguments
+    environment, open_files, listen, *command = arguments
     raise_limit(int(open_files))
     with open(environment) as file:
         os.environ.update(parse(file.read()))
+    os.environ.update(listener(listen, os.environ["SUPERVISOR_PROCESS_NAME"]))
+    if command[0] == "python":
+        command[0] = "/usr/bin/python3"
+    command = [os.path.expandvars(word) for word in command]
     os.execvp(command[0], command)  # noqa: S606 (no shell on purpose)
 
 
@@ -32,6 +37,20 @@ def parse(text: str) -> dict[str, str]:
     """
     pairs = (line.split("=", 1) for line in text.splitlines() if line and line[0] != "#")
     return {name: json.loads(value) for name, value in pairs}
+
+
+def listener(listen: str, process: str) -> dict[str, str]:
+    """Return the variables that tell a process where to listen.
+
+    >>> listener("tcp:10.0.0.1:8000", "ws_03")
+    {'WS_HOST': '10.0.0.1', 'WS_PORT': '8003'}
+    """
+    kind, _, where = listen.partition(":")
+    if kind == "unix":
+        return {"WS_SOCKET": f"{where}/{process}.sock"}
+    address, _, port = where.rpartition(":")
+    number = int(process[-2:]) if kind == "tcp" else 0
+    return {"WS_HOST": address, "WS_PORT": str(int(port) + number)}
 
 
 def raise_limit(open_files: int) -> None:

@@ -15,6 +15,7 @@ import socket
 import ssl
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,39 +66,45 @@ def main(request: dict[str, Any]) -> None:
     json.dump({"passed": True}, sys.stdout)
 
 
-def healthz(target: Target, timeout: float) -> None:
-    """Check that GET /healthz is answered with 200. Raises ProbeError or OSError."""
+def health(target: Target, path: str, timeout: float) -> None:
+    """Check that a plain GET of `path` is answered with 200. Raises ProbeError or OSError."""
     with target.connect(timeout) as connection:
         connection.sendall(
-            f"GET /healthz HTTP/1.1\r\nHost: {target.host}\r\nConnection: close\r\n\r\n".encode()
+            f"GET {path} HTTP/1.1\r\nHost: {target.host}\r\nConnection: close\r\n\r\n".encode()
         )
         status = _read_head(connection).status
     if status != "200":
-        raise ProbeError(f"/healthz answers {status}, not 200")
+        raise ProbeError(f"{path} answers {status}, not 200")
 
 
 def handshake(
-    target: Target, timeout: float, send: str | None = None, expect: str | None = None
+    target: Target,
+    timeout: float,
+    send: str | None = None,
+    expect: str | None = None,
+    opened: Callable[[socket.socket], None] = lambda _: None,
 ) -> None:
     """Open a WebSocket, ping it, exchange a message if there is one, and close it cleanly.
 
-    timeout: seconds for each step. Raises ProbeError or OSError.
+    timeout: seconds for each step. opened: called with the connection once it is a WebSocket.
+    Raises ProbeError or OSError.
     """
     with target.connect(timeout) as connection:
         stream = _Stream(connection)
         _upgrade(stream, target)
+        opened(connection)
         payload = os.urandom(8)
         stream.send(PING, payload)
-        if stream.receive(PONG) != payload:
+        if stream.receive(PONG)[1] != payload:
             raise ProbeError("the answer to a ping was not the ping's own payload")
         if send is not None:
             stream.send(TEXT, send.encode())
         if expect is not None:
-            answer = stream.receive(TEXT, BINARY).decode(errors="replace")
+            answer = stream.message().decode(errors="replace")
             if expect not in answer:
                 raise ProbeError(f"{answer[:200]!r} came back, without {expect!r} in it")
         stream.send(CLOSE, struct.pack("!H", 1000))
-        code = struct.unpack("!H", stream.receive(CLOSE)[:2].ljust(2, b"\0"))[0]
+        code = struct.unpack("!H", stream.receive(CLOSE)[1][:2].ljust(2, b"\0"))[0]
         if code != 1000:
             raise ProbeError(f"the close was answered with code {code}, not 1000")
 
@@ -146,36 +153,55 @@ class _Stream:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.buffer = b""
+        self.messages: list[bytes] = []
 
     def send(self, opcode: int, payload: bytes) -> None:
         mask = os.urandom(4)
         size = len(payload)
         if size < 126:
             head = struct.pack("!BB", 0x80 | opcode, 0x80 | size)
+        elif size < 65_536:
+            head = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
         else:
             head = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, size)
         masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
         self.connection.sendall(head + mask + masked)
 
-    def receive(self, *wanted: int) -> bytes:
-        """Return the payload of the next frame of a wanted kind; answer pings on the way."""
-        message = b""
+    def message(self) -> bytes:
+        """Return the next message, which may have come before it was asked for."""
+        return self.messages.pop(0) if self.messages else self.receive(TEXT, BINARY)[1]
+
+    def receive(self, *wanted: int) -> tuple[int, bytes]:
+        """Return the next message or control frame of a wanted kind: its opcode and its payload.
+
+        Pings are answered on the way, and other messages are kept for later.
+        """
+        kind, parts = 0, b""
         while True:
-            first, size = struct.unpack("!BB", self._take(2))
-            if size == 126:
-                size = struct.unpack("!H", self._take(2))[0]
-            elif size == 127:
-                size = struct.unpack("!Q", self._take(8))[0]
-            payload, opcode = self._take(size), first & 0x0F
+            opcode, final, payload = self._frame()
             if opcode == PING:
                 self.send(PONG, payload)
-            elif opcode in wanted or (opcode == 0 and message):
-                message += payload
-                if first & 0x80:
-                    return message
+            elif opcode in wanted and opcode >= CLOSE:
+                return opcode, payload
             elif opcode == CLOSE:
                 code = struct.unpack("!H", payload[:2].ljust(2, b"\0"))[0]
                 raise ProbeError(f"the app closed the connection with code {code}")
+            elif opcode < CLOSE:
+                # A message is a frame of its kind and then continuations, which have opcode 0.
+                kind, parts = opcode or kind, parts + payload if opcode == 0 else payload
+                if final and kind in wanted:
+                    return kind, parts
+                if final:
+                    self.messages.append(parts)
+
+    def _frame(self) -> tuple[int, bool, bytes]:
+        """Return the next frame: opcode, whether it ends its message, payload."""
+        first, size = struct.unpack("!BB", self._take(2))
+        if size == 126:
+            size = struct.unpack("!H", self._take(2))[0]
+        elif size == 127:
+            size = struct.unpack("!Q", self._take(8))[0]
+        return first & 0x0F, bool(first & 0x80), self._take(size)
 
     def _take(self, size: int) -> bytes:
         while len(self.buffer) < size:

@@ -1,8 +1,18 @@
 # Start nginx, or let it load its configuration anew, and see that it really did.
+# $1: the unit of another proxy that has the ports until now, if it runs.
+# RECOVERING: set when the previous files are back after a failure.
 set -eu
 
 if ! systemctl is-active --quiet nginx; then
-    systemctl start nginx || { journalctl --unit nginx --lines 10 --output cat --no-pager; exit 1; }
+    # Its previous files may be Debian's welcome page: what did not run before stays down.
+    [ -z "${RECOVERING:-}" ] || exit 0
+    was_running=$(systemctl is-active "$1" || true)
+    [ "$was_running" != active ] || systemctl stop "$1"
+    if ! systemctl start nginx; then
+        journalctl --unit nginx --lines 10 --output cat --no-pager
+        [ "$was_running" != active ] || systemctl start "$1"
+        exit 1
+    fi
     exit 0
 fi
 

@@ -31,7 +31,10 @@ def call(method: str, *parameters: Any, path: str = SOCKET, timeout: float = 60)
     connection = _UnixConnection(path, timeout=timeout)
     try:
         connection.request("POST", "/RPC2", body, {"Content-Type": "text/xml", "Host": "localhost"})
-        answer = connection.getresponse().read()
+        response = connection.getresponse()
+        answer = response.read()
+        if response.status != http.HTTPStatus.OK:
+            raise SupervisorError(f"Supervisor answers {response.status} {response.reason}")
         return xmlrpc.client.loads(answer)[0][0]
     except xmlrpc.client.Fault as fault:
         raise SupervisorError(f"{method}: {fault.faultString}") from None

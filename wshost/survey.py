@@ -108,7 +108,8 @@ def packages(names: list[str]) -> dict[str, str]:
         return {}
     listing = run("dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package} ${Version}\n", *names)
     rows = (line.split() for line in listing.splitlines())
-    return {row[1]: row[2] for row in rows if row[0] == "ii" and len(row) == 3}
+    # ii: installed; hi: installed and on hold.
+    return {row[1]: row[2] for row in rows if row[0] in ("ii", "hi") and len(row) == 3}
 
 
 def units(names: list[str]) -> dict[str, dict[str, str]]:

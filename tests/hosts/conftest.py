@@ -71,9 +71,7 @@ def connect(host: Host):
     if "ssh_known_hosts_file" in data:
         options["ssh_extra_args"] = f"-o UserKnownHostsFile={data['ssh_known_hosts_file']}"
     address = f"[{host.address}]" if ":" in host.address else host.address
-    view = testinfra.get_host(
-        f"ssh://{user}@{address}:{port}", sudo=bool(data.get("_sudo")), **options
-    )
+    view = testinfra.get_host(f"ssh://{user}@{address}:{port}", sudo=user != "root", **options)
     view.inventory = host
     return view
 

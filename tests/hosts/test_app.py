@@ -5,6 +5,7 @@ import json
 import pytest
 
 from wsdeploy.plan import places
+from wsdeploy.plan.upstreams import process_names
 
 
 def live(host, settings):
@@ -21,8 +22,10 @@ def processes(host, settings):
     return {name.partition(":")[2]: row for name, row in found.items()}
 
 
-def names(settings):
-    return [f"{settings.name}_{number:02d}" for number in range(settings.app.processes)]
+@pytest.fixture
+def unix(settings):
+    if settings.listen() != "unix":
+        pytest.skip("the app listens on TCP ports")
 
 
 def test_supervisor_runs_and_starts_at_boot(app_host):
@@ -33,17 +36,19 @@ def test_supervisor_runs_and_starts_at_boot(app_host):
 
 def test_every_process_is_running(app_host, settings):
     states = {name: row[1] for name, row in processes(app_host, settings).items()}
-    assert states == dict.fromkeys(names(settings), "RUNNING")
+    assert states == dict.fromkeys(process_names(settings), "RUNNING")
 
 
+@pytest.mark.usefixtures("unix")
 def test_every_process_has_a_socket_for_the_proxy_only(app_host, settings):
-    for name in names(settings):
+    for name in process_names(settings):
         socket = app_host.file(f"{places.sockets(settings.name, 'current')}/{name}.sock")
         assert socket.is_socket
         assert (socket.user, socket.group) == (settings.name, f"{settings.name}-proxy")
         assert socket.mode & 0o117 == 0, "others may not connect, nobody may execute"
 
 
+@pytest.mark.usefixtures("unix")
 def test_sockets_accept_a_burst(app_host, settings):
     """A full queue on a unix socket refuses at once, where TCP would wait."""
     listeners = app_host.check_output("ss --no-header --listening --unix").splitlines()
@@ -80,9 +85,10 @@ def test_boot_brings_the_live_generation_back(app_host, settings):
 
 
 @pytest.mark.disruptive
+@pytest.mark.usefixtures("unix")
 def test_a_stopped_process_closes_cleanly(app_host, settings):
     """SIGTERM: a close frame with the chosen code, not a cut connection; then it is back."""
-    name = names(settings)[-1]
+    name = process_names(settings)[-1]
     group = f"{settings.name}-{live(app_host, settings)}"
     socket = f"{places.sockets(settings.name, 'current')}/{name}.sock"
     program = f"""

@@ -2,14 +2,14 @@
 
 import pytest
 
-from wsdeploy.plan import places, system
+from wsdeploy.plan import places, system, upstreams
 from wsdeploy.survey import Survey
 
 
-def test_packages_are_installed(any_host):
+def test_packages_are_installed(any_host, settings):
     missing = [
         name
-        for name in system.packages(any_host.inventory.roles)
+        for name in system.packages(settings, any_host.inventory.name)
         if not any_host.package(name).is_installed
     ]
     assert missing == []
@@ -57,10 +57,15 @@ def test_no_unit_failed(any_host):
 
 
 def test_nothing_else_is_public(any_host, settings):
-    """Only SSH, and on proxies HTTP and HTTPS, listen on addresses that others can reach."""
+    """Only SSH, and on proxies HTTP and HTTPS, listen on addresses that others can reach.
+
+    The app's ports do too where the proxies are on other hosts: test_app_ports.py looks at those.
+    """
     allowed = {22, any_host.inventory.data.get("ssh_port", 22)}
     if "proxy" in any_host.inventory.roles:
         allowed |= {80, 443}
+    if "app" in any_host.inventory.roles and not settings.topology.alone:
+        allowed |= set(upstreams.ports(settings))
     listening = any_host.check_output("ss --no-header --listening --numeric --tcp --udp")
     public = set()
     for line in listening.splitlines():

@@ -4,10 +4,10 @@ Each costs nothing over SSH on a host that is as planned, beyond the one survey 
 share, and one exchange on a host that is not.
 """
 
-from wsdeploy.operations.app import generation, release
+from wsdeploy.operations.app import generation, release, retire
 from wsdeploy.operations.certificate import self_signed
 from wsdeploy.operations.certificates import certificates
-from wsdeploy.operations.configuration import configuration
+from wsdeploy.operations.configuration import configuration, removal
 from wsdeploy.operations.flow import barrier
 from wsdeploy.operations.handshake import handshake
 from wsdeploy.operations.packages import packages
@@ -20,5 +20,7 @@ __all__ = [
     "handshake",
     "packages",
     "release",
+    "removal",
+    "retire",
     "self_signed",
 ]

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator
 from pathlib import Path
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
+from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host, inventory, state
-from pyinfra.facts.files import FileContents
 
 from wsdeploy.plan import places
+from wsdeploy.remote import AS_ROOT
 
 FOLDER = Path("certificates")
+
+
+class Certificate(FactBase[str]):
+    """A certificate on a host in PEM, or nothing."""
+
+    def command(self, path: str) -> str:
+        """Return the command; the folder that the certificate is in is closed to other users."""
+        return f"{AS_ROOT} cat {shlex.quote(path)}"
+
+    def process(self, output: list[str]) -> str:
+        """Return the file's text."""
+        return "\n".join(output) + "\n"
 
 
 @operation()
@@ -26,11 +40,11 @@ def certificates() -> Generator[StringCommand, None, None]:
     """
     if state.is_executing and "proxy" in host.groups:
         settings = host.data.settings
-        lines = host.get_fact(FileContents, path=places.certificate(settings.name))
-        if not lines:
+        pem = host.get_fact(Certificate, places.certificate(settings.name))
+        if not pem:
             raise OperationError("there is no certificate yet; deploy first")
         FOLDER.mkdir(exist_ok=True)
-        (FOLDER / f"{host.name}.pem").write_text("\n".join(lines) + "\n")
+        (FOLDER / f"{host.name}.pem").write_text(pem)
         own = [FOLDER / f"{proxy.name}.pem" for proxy in inventory.get_group("proxy")]
         bundle = FOLDER / f"{settings.domain}.pem"
         bundle.write_text("".join(path.read_text() for path in own if path.exists()))

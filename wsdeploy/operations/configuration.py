@@ -34,7 +34,7 @@ def configuration(
     """
     survey = facts.survey(settings)
     files = plan(settings, survey)
-    for note in files.notes if state.is_executing else ():
+    for note in files.notes:
         host.log_styled(note, fg="yellow", log_func=logger.warning)
     differences = [*files.differences(survey), *(undone(settings, survey) if undone else ())]
     if not differences:
@@ -43,6 +43,21 @@ def configuration(
     explain(differences)
     if state.config.DIFF:
         show(files, survey)
+    yield change("apply_files", {**files.to_json(), "digest": files.digest})
+
+
+@operation()
+def removal(settings: Settings, set_name: str, unit: str) -> Generator[StringCommand, None, None]:
+    """Remove a set of files that an earlier deployment has put in place, and stop its unit.
+
+    set_name: the set's name. unit: the systemd unit that it was for.
+    Files that no deployment has put there are left alone.
+    """
+    files = FileSet(set_name, (), activate=(("systemctl", "disable", "--quiet", "--now", unit),))
+    if files.marker.path not in facts.survey(settings).paths:
+        host.noop(f"{set_name} is not there")
+        return
+    explain([f"{set_name} is left over"])
     yield change("apply_files", {**files.to_json(), "digest": files.digest})
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from pyinfra.api.command import StringCommand
-from pyinfra.api.exceptions import FactProcessError, OperationError
+from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
 from wsdeploy import remote
+from wsdeploy.operations.send import failure
 from wsdeploy.plan import places
 from wsdeploy.settings import SelfSigned, Settings
 
@@ -37,8 +38,8 @@ class Handshake(FactBase[str]):
 def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
     """Open a WebSocket through the host's own proxy over TLS, with the certificate verified.
 
-    Handshake, ping, the message of `App.probe` if there is one, and a clean close. Raises
-    OperationError, which fails the run, if any of it goes wrong. Changes nothing.
+    Handshake, ping, the message of `App.probe` if there is one, and a clean close. If any of it
+    goes wrong, the run fails. Changes nothing.
     """
     if not state.is_executing:
         return
@@ -57,5 +58,4 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
     }
     complaint = host.get_fact(Handshake, _stdin=remote.payload("probe", request))
     if complaint:
-        raise OperationError(f"no WebSocket through the proxy: {complaint}")
-    yield from ()
+        yield failure(f"no WebSocket through the proxy: {complaint}")

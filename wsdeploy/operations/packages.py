@@ -10,7 +10,7 @@ from pyinfra.context import host
 
 from wsdeploy import facts
 from wsdeploy.plan import system
-from wsdeploy.remote import PROGRAMS
+from wsdeploy.remote import AS_ROOT, PROGRAMS
 from wsdeploy.settings import Settings
 
 
@@ -22,7 +22,7 @@ def packages(settings: Settings) -> Generator[StringCommand, None, None]:
     is installed is left as it is.
     """
     survey = facts.survey(settings)
-    missing = [p for p in system.packages(host.groups) if p not in survey.packages]
+    missing = [p for p in system.packages(settings, host.name) if p not in survey.packages]
     busy = survey.system.get("cloud_init") == "running"
     if not (missing or busy or system.POLICY in survey.paths):
         host.noop("packages are installed")
@@ -30,4 +30,4 @@ def packages(settings: Settings) -> Generator[StringCommand, None, None]:
     facts.forget()
     script = (PROGRAMS / "install_packages.sh").read_text()
     # On standard input, so that what the host logs of its commands stays short.
-    yield StringCommand(f"sh -s -- {' '.join(missing)}", _stdin=script)
+    yield StringCommand(f"{AS_ROOT} sh -s -- {' '.join(missing)}", _stdin=script)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import OperationError
 from pyinfra.context import host, state
 
 from wsdeploy import facts, remote
@@ -16,6 +17,17 @@ def change(program: str, request: dict[str, Any], attachment: bytes | None = Non
     return StringCommand(
         remote.command(program), _stdin=remote.payload(program, request, attachment)
     )
+
+
+def failure(message: str) -> StringCommand:
+    """Return a command that fails with a message, so that only this operation's host fails.
+
+    An exception while operations are executed would be shown with pyinfra's whole traceback.
+    Raises OperationError while a run is still being planned, which ends it before it starts.
+    """
+    if not state.is_executing:
+        raise OperationError(message)
+    return StringCommand("cat >&2; exit 1", _stdin=[message])
 
 
 def explain(differences: list[str], most: int = 5) -> None:

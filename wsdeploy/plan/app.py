@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
+from dataclasses import dataclass
 from typing import Any
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
-from wsdeploy.plan import places
+from wsdeploy.plan import places, upstreams
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
 
 UNIT = "supervisor.service"
+
+# What a generation's identity looks like.
+IDENTITY = "[0-9a-f]{12}"
 
 # What a generation's identity stands for in a text that the identity is made from.
 UNKNOWN = "GENERATION"
@@ -21,16 +27,18 @@ UNKNOWN = "GENERATION"
 
 def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
     """Return what makes Debian's Supervisor fit for processes that hold connections."""
-    unit = render("supervisor/unit.conf", limits=derive(settings, survey))
+    limits = derive(settings, survey)
+    unit = render("supervisor/unit.conf", limits=limits)
     return FileSet(
         name=f"{settings.name}-supervisor",
-        files=(File(f"/etc/systemd/system/{UNIT}.d/10-{settings.name}.conf", unit),),
+        files=(File(places.drop_in(settings.name, UNIT), unit),),
         activate=(
             ("systemctl", "daemon-reload"),
             # start, not restart: what runs keeps running, and stops by the new rules.
             ("systemctl", "enable", "--quiet", "--now", UNIT),
         ),
         verify=(("systemctl", "is-active", UNIT),),
+        notes=(limits.app_shortfall,) if limits.app_shortfall else (),
     )
 
 
@@ -60,67 +68,111 @@ def environment(settings: Settings, survey: Survey) -> dict[str, str]:
     }
 
 
-def generation(settings: Settings, survey: Survey, release: str, main: str) -> dict[str, Any]:
-    """Return the request with which wshost.rollout brings the wanted generation into service.
+def listen(settings: Settings, host: str, identity: str) -> str:
+    """Return where the processes of a generation listen on a host, as launch.py takes it."""
+    kind = settings.listen()
+    if kind == "unix":
+        return f"unix:{places.sockets(settings.name, identity)}"
+    return f"{kind}:{settings.topology.listen_address(host)}:{settings.app.port}"
 
-    release: the release's ID. main: the app's file, relative to the release.
-    Its `generation` is a digest of all that needs new processes when it changes.
+
+@dataclass(frozen=True)
+class Generation:
+    """The generation of processes that a host should have."""
+
+    identity: str
+    """A digest of all that needs new processes when it changes."""
+    release: str
+    files: tuple[File, ...]
+    """Supervisor's file, and the environment."""
+    boot: File
+    """What brings its folders back after a boot."""
+    listen: str
+
+
+def generation(
+    settings: Settings, survey: Survey, host: str, release: str, main: str
+) -> Generation:
+    """Return the generation that a host should have.
+
+    host: its name in the inventory. release: the release's ID. main: what the interpreter is
+    given to run, relative to the release; `App.command` takes its place.
     """
-    folder = f"{places.releases(settings.name)}/{release}"
-    values = environment(settings, survey) | {"PYTHONPATH": f"{folder}/lib"}
-    variables = "".join(f"{name}={json.dumps(values[name])}\n" for name in sorted(values))
+    app, name, limits = settings.app, settings.name, derive(settings, survey)
+    folder = f"{places.releases(name)}/{release}"
+    command = app.command or ("python", f"{folder}/{main}")
+    values = environment(settings, survey) | {
+        "PYTHONPATH": f"{folder}/lib:{folder}/app",
+        "WS_APP": f"{folder}/app",
+    }
+    variables = "".join(f"{key}={json.dumps(values[key])}\n" for key in sorted(values))
 
     def program(identity: str) -> str:
-        limits = derive(settings, survey)
-        launch = f"{folder}/launch.py {places.environment(settings.name, identity)}"
+        launch = (
+            f"/usr/bin/python3 -I {folder}/launch.py",
+            places.environment(name, identity),
+            str(limits.app_files),
+            listen(settings, host, identity),
+        )
         return render(
             "supervisor/generation.conf",
-            app=settings.app,
-            name=settings.name,
-            group=f"{settings.name}-{identity}",
-            command=f"/usr/bin/python3 -I {launch} {limits.app_files} "
-            f"/usr/bin/python3 {folder}/{main}",
-            sockets=places.sockets(settings.name, identity),
-            logs=places.logs(settings.name, identity),
+            app=app,
+            name=name,
+            group=f"{name}-{identity}",
+            command=" ".join((*launch, *map(_supervisor_quoted, command))),
+            sockets=places.sockets(name, identity),
+            logs=places.logs(name, identity),
             limits=limits,
         )
 
-    digest = hashlib.sha256((variables + program(UNKNOWN)).encode()).hexdigest()
-    identity = digest[:12]
+    identity = hashlib.sha256((variables + program(UNKNOWN)).encode()).hexdigest()[:12]
     boot = render(
         "supervisor/boot.conf",
-        name=settings.name,
-        sockets=places.sockets(settings.name, identity),
+        name=name,
+        sockets=places.sockets(name, identity),
         identity=identity,
     )
-    files = (
-        File(places.program(settings.name, identity), program(identity)),
-        File(
-            places.environment(settings.name, identity),
-            variables,
-            mode=0o640,
-            group=settings.name,
-            secret=True,
+    return Generation(
+        identity=identity,
+        release=release,
+        files=(
+            File(places.program(name, identity), program(identity)),
+            File(
+                places.environment(name, identity), variables, mode=0o640, group=name, secret=True
+            ),
         ),
+        boot=File(places.boot(name), boot),
+        listen=listen(settings, host, identity),
     )
-    probe = settings.app.probe
+
+
+def rollout(settings: Settings, survey: Survey, wanted: Generation) -> dict[str, Any]:
+    """Return the request with which wshost.rollout brings a generation into service."""
+    app = settings.app
     return {
         "name": settings.name,
-        "generation": identity,
-        "release": release,
-        "releases": places.releases(settings.name),
-        "processes": settings.app.processes,
-        "files": [file.to_json() for file in files],
-        "boot": File(places.boot(settings.name), boot).to_json(),
-        "start_timeout": settings.app.start_timeout,
+        "generation": wanted.identity,
+        "release": wanted.release,
+        "processes": app.processes,
+        "listen": wanted.listen,
+        "reuse_port": app.reuse_port,
+        "files": [file.to_json() for file in wanted.files],
+        "boot": wanted.boot.to_json(),
+        "start_timeout": app.start_timeout,
         "stop_wait": derive(settings, survey).stop_wait,
         "probe": {
             "host": settings.domain,
-            "path": probe.path,
-            "send": probe.send,
-            "expect": probe.expect,
+            "health": app.health,
+            "path": app.probe.path,
+            "send": app.probe.send,
+            "expect": app.probe.expect,
         },
     }
+
+
+def _supervisor_quoted(word: str) -> str:
+    """Quote a word of a command for Supervisor: shell quotes, and %% for its own expansions."""
+    return shlex.quote(word).replace("%", "%%")
 
 
 def live_generation(settings: Settings, survey: Survey) -> str | None:
@@ -129,33 +181,42 @@ def live_generation(settings: Settings, survey: Survey) -> str | None:
     return link.target if link else None
 
 
-def undone(settings: Settings, survey: Survey, identity: str) -> list[str]:
-    """Return what keeps a generation from being the only one in service, whole and after a boot."""
-    name = settings.name
-    if live_generation(settings, survey) != identity:
-        return [f"generation {live_generation(settings, survey)} is live"]
+def undone(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
+    """Return what keeps a generation from being in service, whole, now and after a boot."""
+    name, live = settings.name, live_generation(settings, survey)
+    if live != wanted.identity:
+        return [f"generation {live} is live, not {wanted.identity}"]
     processes = survey.processes or ()
-    states = {p.name: p.statename for p in processes if p.group == f"{name}-{identity}"}
-    wanted = [f"{name}_{number:02d}" for number in range(settings.app.processes)]
-    found = [f"{p} is {states.get(p, 'missing')}" for p in wanted if states.get(p) != "RUNNING"]
-    found += [
-        f"group {group} is left over"
-        for group in sorted({p.group for p in processes})
-        if group.startswith(f"{name}-") and group != f"{name}-{identity}"
+    states = {p.name: p.statename for p in processes if p.group == f"{name}-{wanted.identity}"}
+    found = [
+        f"{process} is {states.get(process, 'missing')}"
+        for process in upstreams.process_names(settings)
+        if states.get(process) != "RUNNING"
     ]
-    found += [
-        f"{path} is left over"
-        for path in survey.paths
-        if path.startswith((f"/run/{name}/", f"/etc/supervisor/conf.d/{name}-", f"/etc/{name}/"))
-        and _generation_in(path) not in (None, identity)
-    ]
+    files = (*wanted.files, wanted.boot)
+    found += [file.path for file in files if not file.same_as(survey.paths.get(file.path))]
+    current = survey.paths.get(f"/srv/{name}/current")
+    if current is None or current.target != f"releases/{wanted.release}":
+        found.append(f"/srv/{name}/current")
     return found
 
 
-def _generation_in(path: str) -> str | None:
-    """Return the generation that a path belongs to, or None."""
-    stem = path.rpartition("/")[2].removesuffix(".conf").removesuffix(".env").rpartition("-")[2]
-    return stem if len(stem) == 12 and not set(stem) - set("0123456789abcdef") else None
+def leftovers(settings: Settings, survey: Survey, identity: str) -> list[str]:
+    """Return what is left of other generations than the one in service."""
+    name = re.escape(settings.name)
+    # Other programs may have names that begin like ours.
+    group = re.compile(rf"{name}-({IDENTITY})")
+    path = re.compile(
+        rf"/run/{name}/({IDENTITY})|/etc/{name}/({IDENTITY})\.env"
+        rf"|/etc/supervisor/conf\.d/{name}-({IDENTITY})\.conf"
+    )
+    groups = sorted({process.group for process in survey.processes or ()})
+    return [
+        f"{found} is left over"
+        for found in (*groups, *survey.paths)
+        if (match := group.fullmatch(found) or path.fullmatch(found))
+        and identity not in match.groups()
+    ]
 
 
 def request(settings: Settings) -> Request:

@@ -4,51 +4,69 @@ from __future__ import annotations
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import places, tls
+from wsdeploy.plan import places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
+from wsdeploy.topology import Upstream
 
 UNIT = "nginx.service"
+# logrotate: Debian's nginx brings rules for it, but does not require it.
+PACKAGES: tuple[str, ...] = ("nginx", "logrotate")
 
 # Lets a running nginx use a new certificate; those who are connected stay with the old workers.
 NEW_CERTIFICATE = [["systemctl", "try-reload-or-restart", UNIT]]
 
 
-def upstreams(settings: Settings) -> list[str]:
-    """Return the app's listeners as nginx writes addresses, through the live generation's link."""
-    folder = places.sockets(settings.name, "current")
-    return [
-        f"unix:{folder}/{settings.name}_{number:02d}.sock"
-        for number in range(settings.app.processes)
-    ]
+def set_name(settings: Settings) -> str:
+    """Return the name of the set of files."""
+    return f"{settings.name}-nginx"
 
 
-def files(settings: Settings, survey: Survey) -> FileSet:
-    """Return nginx's configuration for a host."""
+def servers(settings: Settings, proxy: str) -> list[str]:
+    """Return the app's listeners as nginx writes addresses."""
+    return [_address(upstream) for upstream in upstreams.upstreams(settings, proxy)]
+
+
+def _address(upstream: Upstream) -> str:
+    if upstream.unix:
+        return f"unix:{upstream.unix}"
+    host = f"[{upstream.address}]" if ":" in upstream.address else upstream.address
+    return f"{host}:{upstream.port}"
+
+
+def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
+    """Return nginx's configuration for a host; `proxy` is its name in the inventory."""
     limits = derive(settings, survey)
     configuration = render(
         "nginx/nginx.conf",
         settings=settings,
         limits=limits,
         tls=tls.policy(survey),
-        upstreams=upstreams(settings),
+        servers=servers(settings, proxy),
+        remote=not settings.topology.alone,
         server_names=tls.names(settings),
         certificate=places.certificate(settings.name),
         key=places.key(settings.name),
     )
     return FileSet(
-        name=f"{settings.name}-nginx",
-        files=(File(places.NGINX_CONF, configuration),),
+        name=set_name(settings),
+        files=(
+            File(places.NGINX_CONF, configuration),
+            File(
+                f"/etc/systemd/system/{UNIT}.d/10-{settings.name}.conf", render("nginx/unit.conf")
+            ),
+        ),
         validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{places.NGINX_CONF}"),),
         activate=(
+            ("systemctl", "daemon-reload"),
             ("systemctl", "enable", "--quiet", UNIT),
             # Those who are connected stay with the old workers.
-            ("sh", "-c", (PROGRAMS / "reload_nginx.sh").read_text(), "reload-nginx"),
+            ("sh", "-c", (PROGRAMS / "reload_nginx.sh").read_text(), "reload-nginx", "haproxy"),
         ),
         verify=(("systemctl", "is-active", UNIT),),
-        notes=(limits.shortfall,) if limits.shortfall else (),
+        notes=(limits.proxy_shortfall,) if limits.proxy_shortfall else (),
     )
 
 
@@ -57,8 +75,8 @@ def undone(settings: Settings, survey: Survey) -> list[str]:
     return [] if survey.running(UNIT) else [f"{UNIT} is not running as configured"]
 
 
-def request(settings: Settings) -> Request:
+def request(settings: Settings, proxy: str) -> Request:
     """Return what to ask a host about, to plan this part."""
-    return files(settings, Survey(bare=True)).request() + Request(
-        packages=("nginx",), units=(UNIT,)
+    return files(settings, Survey(bare=True), proxy).request() + Request(
+        packages=PACKAGES, units=(UNIT,)
     )

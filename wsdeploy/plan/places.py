@@ -48,3 +48,8 @@ def certificate(name: str) -> str:
 def key(name: str) -> str:
     """Return the file with the private key."""
     return f"{etc(name)}/tls/key.pem"
+
+
+def drop_in(name: str, unit: str) -> str:
+    """Return the file that adds to a unit of Debian's."""
+    return f"/etc/systemd/system/{unit}.d/10-{name}.conf"

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import places
+from wsdeploy.plan import firewall, places, proxies
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
-from wsdeploy.survey import Request, Survey
+from wsdeploy.survey import Path, Request, Survey
 
 POLICY = "/usr/sbin/policy-rc.d"
 """Keeps packages from starting services while they are installed; present only meanwhile."""
 
 
-def packages(roles: Collection[str]) -> tuple[str, ...]:
-    """Return the Debian packages that a host with these roles needs, besides what they need."""
-    # logrotate: Debian's nginx brings rules for it, but does not require it.
-    by_role = {"app": ("supervisor",), "proxy": ("nginx", "logrotate", "openssl")}
-    return ("python3", *(package for role in by_role if role in roles for package in by_role[role]))
+def packages(settings: Settings, host: str) -> tuple[str, ...]:
+    """Return the Debian packages that a host needs, besides what they need themselves."""
+    needed: tuple[str, ...] = ("python3",)
+    if host in settings.topology.app:
+        needed += ("supervisor",)
+    if host in settings.topology.proxy:
+        needed += ("openssl", *proxies.chosen(settings).PACKAGES)
+    if firewall.wanted(settings, host):
+        needed += firewall.PACKAGES
+    return needed
 
 
 def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
@@ -48,22 +51,26 @@ def _settable(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
 def files(settings: Settings, survey: Survey) -> FileSet:
     """Return the files that make the user, the folders and the kernel settings."""
     name = settings.name
-    users, folders, kernel = (
+    users, made, kernel = (
         f"/etc/sysusers.d/{name}.conf",
         f"/etc/tmpfiles.d/{name}.conf",
         f"/etc/sysctl.d/60-{name}.conf",
     )
-    context = {"name": name, "sysctl": _settable(settings, survey)}
+    context = {
+        "name": name,
+        "folders": folders(settings),
+        "sysctl": _settable(settings, survey),
+    }
     return FileSet(
         name=f"{name}-system",
         files=(
             File(users, render("system/sysusers.conf", **context)),
-            File(folders, render("system/tmpfiles.conf", **context)),
+            File(made, render("system/tmpfiles.conf", **context)),
             File(kernel, render("system/sysctl.conf", **context)),
         ),
         activate=(
             ("systemd-sysusers", users),
-            ("systemd-tmpfiles", "--create", folders),
+            ("systemd-tmpfiles", "--create", made),
             ("sysctl", "--quiet", f"--load={kernel}"),
         ),
         notes=tuple(
@@ -74,34 +81,40 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     )
 
 
+def folders(settings: Settings) -> dict[str, Path]:
+    """Return the folders that the files of this set make, as they should be."""
+    name = settings.name
+
+    def folder(mode: int, owner: str, group: str) -> Path:
+        return Path("directory", mode, owner, group)
+
+    return {
+        f"/srv/{name}": folder(0o755, "root", "root"),
+        places.releases(name): folder(0o755, "root", "root"),
+        places.etc(name): folder(0o750, "root", name),
+        f"{places.etc(name)}/tls": folder(0o700, "root", "root"),
+        f"/run/{name}": folder(0o755, "root", "root"),
+        f"/var/log/{name}": folder(0o750, "root", "adm"),
+    }
+
+
 def undone(settings: Settings, survey: Survey) -> list[str]:
     """Return what the files of this set should have brought about, but did not or no longer do."""
     name = settings.name
     found = [f"user {name}"] if name not in survey.users else []
     if f"{name}-proxy" not in survey.groups:
         found.append(f"group {name}-proxy")
-    folders = [f"/srv/{name}", places.releases(name), places.etc(name), f"/etc/{name}/tls"]
-    folders += [f"/run/{name}", f"/var/log/{name}"]
-    found += [path for path in folders if path not in survey.paths]
+    found += [path for path, it in folders(settings).items() if survey.paths.get(path) != it]
     kernel = _settable(settings, survey)
     return found + [key for key, value, _ in kernel if survey.sysctl.get(key) != value]
 
 
-def request(settings: Settings, roles: Collection[str]) -> Request:
+def request(settings: Settings, host: str) -> Request:
     """Return what to ask a host about, to plan this part."""
-    name = settings.name
     return files(settings, Survey(bare=True)).request() + Request(
-        packages=packages(roles),
-        users=(name,),
-        groups=(f"{name}-proxy",),
+        packages=packages(settings, host),
+        users=(settings.name,),
+        groups=(f"{settings.name}-proxy",),
         sysctl=tuple(key for key, _, _ in sysctl(settings, Survey(bare=True))),
-        paths=(
-            POLICY,
-            f"/srv/{name}",
-            places.releases(name),
-            places.etc(name),
-            f"/etc/{name}/tls",
-            f"/run/{name}",
-            f"/var/log/{name}",
-        ),
+        paths=(POLICY, *folders(settings)),
     )

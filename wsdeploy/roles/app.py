@@ -5,8 +5,9 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.operations import configuration, generation, release
+from wsdeploy.operations import configuration, generation, release, removal, retire
 from wsdeploy.plan import app as plan
+from wsdeploy.plan import firewall
 
 
 @deploy("App")
@@ -19,5 +20,23 @@ def app() -> None:
         plan=plan.supervisor_files,
         undone=plan.supervisor_undone,
     )
+    if firewall.wanted(settings, host.name):
+        configuration(
+            name="Firewall", settings=settings, plan=firewall.files, undone=firewall.undone
+        )
+    else:
+        removal(
+            name="Firewall",
+            settings=settings,
+            set_name=firewall.set_name(settings),
+            unit=firewall.unit(settings),
+        )
     release(name="Release", settings=settings)
-    generation(name="Processes", settings=settings)
+    # One host at a time: a release that is unhealthy on one never reaches the next.
+    generation(name="Processes", settings=settings, _serial=True)
+
+
+@deploy("App")
+def retired() -> None:
+    """Let what the app host's processes have replaced drain and go."""
+    retire(name="Old processes", settings=host.data.settings)

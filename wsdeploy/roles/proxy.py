@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.operations import configuration, self_signed
-from wsdeploy.plan import nginx, tls
+from wsdeploy.operations import configuration, removal, self_signed
+from wsdeploy.plan import proxies, tls
 from wsdeploy.settings import SelfSigned
 
 
@@ -14,8 +16,20 @@ from wsdeploy.settings import SelfSigned
 def proxy() -> None:
     """Let a host accept clients and pass them to the app's processes."""
     settings = host.data.settings
+    chosen, other = proxies.chosen(settings), proxies.other(settings)
     if isinstance(settings.tls, SelfSigned):
-        self_signed(name="Certificate", settings=settings, activate=nginx.NEW_CERTIFICATE)
+        self_signed(name="Certificate", settings=settings, activate=chosen.NEW_CERTIFICATE)
     else:
         configuration(name="Certificate", settings=settings, plan=tls.pushed)
-    configuration(name="nginx", settings=settings, plan=nginx.files, undone=nginx.undone)
+    configuration(
+        name=chosen.UNIT,
+        settings=settings,
+        plan=partial(chosen.files, proxy=host.name),
+        undone=chosen.undone,
+    )
+    removal(
+        name="The other proxy",
+        settings=settings,
+        set_name=other.set_name(settings),
+        unit=other.UNIT,
+    )

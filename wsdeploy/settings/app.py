@@ -12,7 +12,10 @@ from wsdeploy.settings.section import Problem, Section, refused
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The deployment sets these itself; a user's value would be lost without a word.
-OWN_VARIABLES = re.compile(r"(WS|SUPERVISOR)_.*|PYTHONPATH")
+OWN_VARIABLES = re.compile(
+    r"WS_(APP|SOCKET|HOST|PORT|BACKLOG|DRAIN|CLOSE_CODE|CLOSE_TIMEOUT|OPEN_TIMEOUT|COMPRESSION"
+    r"|PING_INTERVAL|PING_TIMEOUT|MAX_SIZE|LOG_LEVEL)|SUPERVISOR_.*|PYTHONPATH"
+)
 
 
 class Probe(Section):
@@ -52,7 +55,7 @@ class App(Section):
     """Lock file with the app's dependencies, each pinned and with hashes, as written by
     `uv pip compile --universal --generate-hashes`. None takes `uv.lock` or `requirements.txt` in
     the app's folder, if there is one."""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables of the app. On the host only root and the app can read them."""
     secrets: Mapping[str, FromEnv | FromFile | FromCommand] = field(default_factory=dict)
     """Environment variables whose values must not be in the inventory: `FromEnv("NAME")`,
@@ -83,6 +86,9 @@ class App(Section):
     """Close code of a drain: 1012 (service restart) or 1001 (going away)."""
     start_timeout: float = 30
     """Seconds within which all processes of a new release must answer, 1 to 600."""
+    health: str | None = "/healthz"
+    """Path where the app answers a plain GET with 200 while it is healthy, as wsapp does at
+    /healthz; None for an app that has no such path. The proxy's /healthz asks it."""
     probe: Probe = field(default_factory=Probe)
     """The check that a process and the whole path through the proxy must pass."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -102,18 +108,31 @@ class App(Section):
         for name, (low, high, unit) in limits.items():
             if not low <= getattr(self, name) <= high:
                 yield refused(name, getattr(self, name), f"give {unit} from {low:,} to {high:,}")
+        if self.health is not None and not re.fullmatch(r"/[!-~]*", self.health):
+            yield refused("health", self.health, "give a path that starts with /, or None")
         if self.listen == "shared" and not self.reuse_port:
             yield refused("reuse_port", False, "processes on a shared port need it; give True")
+        yield from self._command_problems()
+        yield from self._variable_problems()
+
+    def _command_problems(self) -> Iterator[Problem]:
+        for setting, words in (("path", (self.path,)), ("command", self.command or ())):
+            for word in words:
+                # Supervisor's files have no way to write these in a command.
+                if re.search(r"[\0\r\n]|\s[;#]", word):
+                    yield refused(setting, word, "leave out line breaks, and ; or # after a space")
+
+    def _variable_problems(self) -> Iterator[Problem]:
         for setting, names in (("env", self.env), ("secrets", self.secrets)):
             for name in names:
                 if not VARIABLE.fullmatch(name):
                     yield refused(setting, name, "a variable's name is letters, digits and _")
                 elif OWN_VARIABLES.fullmatch(name):
-                    yield refused(setting, name, "the deployment sets this variable; drop it")
+                    yield refused(setting, name, "the deployment sets this variable itself")
         for name, value in self.env.items():
             if "\0" in value:
                 yield Problem("env", f"the value of {name} has a NUL character; drop it")
-        for name in self.env.keys() & self.secrets.keys():
+        for name in sorted(self.env.keys() & self.secrets.keys()):
             yield refused("secrets", name, "it is in env too; give it once")
 
     def to_json(self) -> dict[str, Any]:

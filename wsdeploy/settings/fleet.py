@@ -17,6 +17,15 @@ from wsdeploy.topology import Topology
 
 ROLES = ("app", "proxy")
 
+# Users of Debian's base system and of the programs that run beside the app, and folders of /etc.
+# fmt: off
+TAKEN_NAMES = frozenset((
+    "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy",
+    "www-data", "backup", "list", "irc", "gnats", "nobody", "messagebus", "sshd", "nginx",
+    "haproxy", "supervisor", "ssl", "ssh", "apt", "default", "security",
+))
+# fmt: on
+
 HostEntry = str | tuple[str, dict[str, Any]]
 
 
@@ -63,6 +72,9 @@ class Settings(Section):
     max_connections: int = 10_000
     """Clients that one proxy host should hold at once, 1 to 1,000,000. Open files, backlogs and
     worker connections follow from it; a host that allows less gets what it allows, and says so."""
+    firewall: bool = True
+    """Whether app hosts that are not proxies themselves let only the proxies reach the app's TCP
+    ports, by an nftables table of their own."""
     name: str = "ws"
     """Name of the service on its hosts: of its user, its folders and its processes."""
 
@@ -81,21 +93,23 @@ class Settings(Section):
             yield refused(
                 "name", self.name, "give lower-case letters, digits and hyphens, at most 20"
             )
+        if self.name in TAKEN_NAMES:
+            yield refused("name", self.name, "Debian has a user or folder of that name")
 
     def group(self, hosts: Iterable[HostEntry], **data: Any) -> tuple[Hosts, dict[str, Any]]:
         """Return a pyinfra group of these hosts. Name it `app` or `proxy`; a host may be in both.
 
         hosts: names or `(name, {data})`, as in any pyinfra inventory.
-        data: pyinfra's host data for all of them, such as `ssh_user="debian"`. Users other than
-        root get `_sudo=True`, which a deployment needs, unless it is given.
+        data: pyinfra's host data for all of them, such as `ssh_user="debian"`. A user who is not
+        root needs sudo without a password; for one with a password, say `_sudo=True` as for any
+        pyinfra deploy.
         """
         if isinstance(hosts, str):
             hosts = [hosts]
-        entries = [(host, {}) if isinstance(host, str) else host for host in hosts]
-        group = Hosts(self, [(name, _with_sudo(own)) for name, own in entries])
+        group = Hosts(self, hosts)
         self._groups().append(group)
         object.__setattr__(self, "_inventory", sys._getframe(1).f_globals)
-        return group, _with_sudo(data) | {"settings": self}
+        return group, data | {"settings": self}
 
     def _groups(self) -> list[Hosts]:
         if "_group_list" not in self.__dict__:
@@ -119,7 +133,12 @@ class Settings(Section):
             if variable not in ROLES:
                 hint = similar(variable, list(ROLES))
                 yield Problem(variable, f"no such group{hint}; groups are app and proxy")
-            members[variable] = [_name(host) for host in list.__iter__(hosts)]
+            members[variable] = []
+            for entry in list.__iter__(hosts):
+                if _is_entry(entry):
+                    members[variable].append(_name(entry))
+                else:
+                    yield refused(variable, entry, 'give "name" or ("name", {data})')
         for role in ROLES if self._groups() else ():
             if not members.get(role):
                 yield Problem(role, f"no hosts; say {role} = settings.group([...])")
@@ -135,9 +154,9 @@ class Settings(Section):
 
     def _tier_problems(self) -> Iterator[Problem]:
         topology = self.topology
-        if topology.alone or not isinstance(self.app, App):
+        if not (topology.app and topology.proxy) or topology.alone:
             return
-        if self.app.listen == "unix":
+        if isinstance(self.app, App) and self.app.listen == "unix":
             yield refused(
                 "app.listen", "unix", "other hosts can't reach sockets; give 'tcp' or 'shared'"
             )
@@ -160,7 +179,8 @@ class Settings(Section):
         members: dict[str, tuple[str, ...]] = {}
         addresses: dict[str, str] = {}
         for role, (hosts, shared) in self._inventory_groups().items():
-            entries = [(h, {}) if isinstance(h, str) else h for h in list.__iter__(hosts)]
+            found = [entry for entry in list.__iter__(hosts) if _is_entry(entry)]
+            entries = [(h, {}) if isinstance(h, str) else h for h in found]
             members[role] = tuple(name for name, _ in entries)
             for name, own in entries:
                 data = {**shared, **own}
@@ -186,9 +206,12 @@ class Settings(Section):
         }
 
 
-def _with_sudo(data: dict[str, Any]) -> dict[str, Any]:
-    """Return host data that lets a user who is not root do what a deployment needs."""
-    return {"_sudo": True} | data if data.get("ssh_user", "root") != "root" else data
+def _is_entry(entry: object) -> bool:
+    """Tell whether this is how pyinfra writes a host: a name, or a name and a dict."""
+    match entry:
+        case str() | (str(), dict()):
+            return True
+    return False
 
 
 def _name(host: HostEntry) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from wsdeploy.release import source
+from wsdeploy.settings import secrets
 from wsdeploy.settings.app import App
 from wsdeploy.settings.section import Problem, refused
 from wsdeploy.settings.tls import CertFiles
@@ -21,41 +24,24 @@ if TYPE_CHECKING:
 def problems(settings: Settings) -> Iterator[Problem]:
     """Yield what is wrong with the files that `settings` name."""
     if isinstance(settings.app, App):
-        yield from _missing("app.path", settings.app.path)
-        lock = requirements(settings)
-        if lock is not None:
-            missing = list(_missing("app.requirements", str(lock)))
-            yield from missing or _unlocked(lock)
+        # An empty path is a setting that was not given, which has been reported already.
+        if settings.app.path:
+            yield from _app(settings)
+        yield from secrets.problems(settings)
     if isinstance(settings.tls, CertFiles):
         yield from _certificate(settings.domain, settings.tls)
 
 
-def requirements(settings: Settings) -> Path | None:
-    """Return the lock file of the app's dependencies, or None if it has none."""
-    if settings.app.requirements is not None:
-        return Path(settings.app.requirements)
-    beside = Path(settings.app.path).parent / "requirements.txt"
-    return beside if beside.is_file() else None
+def _app(settings: Settings) -> Iterator[Problem]:
+    try:
+        source.of(settings)
+    except source.SourceError as error:
+        yield from error.problems
 
 
 def _missing(setting: str, path: str) -> Iterator[Problem]:
-    # An empty path is a setting that was not given, which has been reported already.
     if path and not Path(path).is_file():
         yield refused(setting, path, f"no such file in {Path.cwd()}; give one that exists")
-
-
-def _unlocked(lock: Path) -> Iterator[Problem]:
-    lines = lock.read_text().replace("\\\n", " ").splitlines()
-    for line in lines:
-        requirement = line.split("#")[0].strip()
-        if requirement and not requirement.startswith("-") and "--hash=" not in requirement:
-            yield refused(
-                "app.requirements",
-                str(lock),
-                f"{requirement.split(';')[0].strip()!r} has no hash; lock it with "
-                "uv pip compile --universal --generate-hashes",
-            )
-            return
 
 
 def _certificate(domain: str, files: CertFiles) -> Iterator[Problem]:
@@ -83,7 +69,7 @@ def _certificate(domain: str, files: CertFiles) -> Iterator[Problem]:
         yield refused(
             "tls.certificate", files.certificate, f"it expired on {leaf.not_valid_after_utc:%F}"
         )
-    if not _covers(leaf, domain):
+    if domain and not _covers(leaf, domain):
         yield refused("tls.certificate", files.certificate, f"give one that covers {domain}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE)
+LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE | re.ASCII)
 
 # RFC 2606 sets these aside for documentation; nobody's service lives there.
 PLACEHOLDERS = ("example.com", "example.net", "example.org", "example")
@@ -33,4 +33,5 @@ def is_domain(name: str) -> bool:
 
 def is_placeholder(name: str) -> bool:
     """Tell whether `name` is one of the names that documentation uses (RFC 2606)."""
+    name = name.lower()
     return any(name == p or name.endswith(f".{p}") for p in PLACEHOLDERS)

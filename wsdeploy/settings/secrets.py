@@ -1,8 +1,34 @@
-"""Where secret values come from. The sections hold the place, never the value."""
+"""Secret values: where they come from, and how they are read and compared.
+
+The sections hold the place, never the value. Values are read once per run, stay in memory, and are
+in no message, representation or command line.
+"""
 
 from __future__ import annotations
 
-from wsdeploy.settings.section import Section
+import functools
+import hashlib
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsdeploy.settings.section import Problem, Section, refused
+
+if TYPE_CHECKING:
+    from wsdeploy.settings.fleet import Settings
+
+PATIENCE = 120
+"""Seconds that a command may take, with whoever has to unlock a password manager for it."""
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class SecretError(Exception):
+    """A secret can't be read; the message says why and what would do, without any of its value."""
 
 
 class FromEnv(Section):
@@ -11,6 +37,11 @@ class FromEnv(Section):
     name: str
     """Name of the variable."""
 
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with these values."""
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.name):
+            yield refused("name", self.name, "a variable's name is letters, digits and _")
+
 
 class FromFile(Section):
     """A secret in a file on the machine that deploys; white space at its end is dropped."""
@@ -18,9 +49,134 @@ class FromFile(Section):
     path: str
     """Path of the file."""
 
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with these values."""
+        if not self.path:
+            yield refused("path", self.path, "give the path of a file")
+
 
 class FromCommand(Section):
-    """A secret that a command on the machine that deploys prints, such as a password manager's."""
+    """A secret that a command on the machine that deploys prints, such as a password manager's.
+
+    White space at the end of its output is dropped. It has 120 seconds.
+    """
 
     command: tuple[str, ...]
     """The command and its arguments; it is not given a shell."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with these values."""
+        if not self.command or not self.command[0]:
+            yield Problem("command", "it is empty; give a command and its arguments")
+
+
+def read(source: FromEnv | FromFile | FromCommand) -> str:
+    """Return the value of a secret. Raises SecretError."""
+    if isinstance(source, FromEnv):
+        value, place = _of_variable(source.name), f"${source.name}"
+    elif isinstance(source, FromFile):
+        value, place = _of_file(source.path), source.path
+    else:
+        value, place = _of_command(source.command), f"the output of {source.command[0]}"
+    if not value:
+        raise SecretError(f"{place} is empty; put the secret there")
+    if "\0" in value:
+        raise SecretError(f"{place} has a NUL character, which no variable can hold; drop it")
+    return value
+
+
+def values(settings: Settings) -> dict[str, str]:
+    """Return the secrets of the app by the names of their variables; read them if need be.
+
+    Raises SecretError for the first that can't be read.
+    """
+    reading = _reading(settings)
+    for name, complaint in reading.complaints.items():
+        raise SecretError(f"app.secrets.{name}: {complaint}")
+    return dict(reading.values)
+
+
+def problems(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with the app's secrets, and what keeps them from being read."""
+    for name, source in settings.app.secrets.items():
+        for problem in source.all_problems():
+            yield problem.inside(name).inside("secrets").inside("app")
+    for name, complaint in _reading(settings).complaints.items():
+        yield Problem(f"app.secrets.{name}", complaint)
+
+
+@functools.lru_cache(maxsize=1024)
+def fingerprint(secret: str, salt: str) -> str:
+    """Return what may be told of a secret: the same for the same secret, and slow to guess from.
+
+    It goes into the identity of a generation, which everyone on a host can see. A try takes tens
+    of milliseconds and 16 MiB, where a plain digest takes a billionth of that.
+    """
+    digest = hashlib.scrypt(secret.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=32)
+    return digest.hex()
+
+
+class _Reading:
+    """What came of reading the secrets. A class of its own, so that its repr shows no values."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.complaints: dict[str, str] = {}
+
+
+def _reading(settings: Settings) -> _Reading:
+    # Commands are slow and may ask for something; hosts are deployed in parallel.
+    with _ONE_AT_A_TIME:
+        known: _Reading | None = settings.__dict__.get("_secrets")
+        if known is None:
+            known = _Reading()
+            for name, source in settings.app.secrets.items():
+                if any(source.all_problems()):
+                    continue
+                try:
+                    known.values[name] = read(source)
+                except SecretError as error:
+                    known.complaints[name] = str(error)
+            object.__setattr__(settings, "_secrets", known)
+    return known
+
+
+def _of_variable(name: str) -> str:
+    if name not in os.environ:
+        raise SecretError(f"${name} is not set on this machine; export it before you deploy")
+    return _text(os.environb[name.encode()], f"${name}")
+
+
+def _of_file(path: str) -> str:
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise SecretError(f"no file {path} in {Path.cwd()}; give one that exists") from None
+    except OSError as error:
+        raise SecretError(f"{path} can't be read: {error.strerror}") from None
+    return _text(data, path).rstrip()
+
+
+def _of_command(command: tuple[str, ...]) -> str:
+    complaint = ""
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        complaint = f"took longer than {PATIENCE} seconds"
+    except OSError as error:
+        complaint = f"can't be run: {error.strerror}"
+    # Not in an except block: the exception there has the output so far.
+    if complaint:
+        raise SecretError(f"{command[0]} {complaint}")
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = f": {said[0]}" if said else " and says nothing about it"
+        raise SecretError(f"{command[0]} fails with code {done.returncode}{reason}")
+    return _text(done.stdout, f"the output of {command[0]}").rstrip()
+
+
+def _text(data: bytes, place: str) -> str:
+    text = data.decode(errors="replace")
+    if text.encode() != data:
+        raise SecretError(f"{place} is not text in UTF-8; encode it, for example with base64")
+    return text

@@ -11,7 +11,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, dataclass_transform
+from typing import Any, Literal, Self, dataclass_transform
 
 MISSING = dataclasses.MISSING
 
@@ -83,7 +83,10 @@ class Section:
                 if field.default is MISSING and field.default_factory is MISSING:
                     yield Problem(field.name, f"missing; give {describe(hints[field.name])}")
             elif not accepts(hints[field.name], value):
-                yield refused(field.name, value, f"give {describe(hints[field.name])}")
+                wanted = f"give {describe(hints[field.name])}"
+                # The values of a dict can be secrets.
+                given_as = type(value) if isinstance(value, Mapping) else value
+                yield refused(field.name, given_as, wanted)
                 value = _default(field, hints[field.name])
             elif isinstance(value, list):
                 value = tuple(value)
@@ -101,6 +104,14 @@ class Section:
             if isinstance(value, Section):
                 for problem in value.all_problems():
                     yield problem.inside(field.name)
+            elif isinstance(value, Mapping):
+                for name, item in value.items():
+                    for problem in item.all_problems() if isinstance(item, Section) else ():
+                        yield problem.inside(f"{field.name}.{name}")
+
+    def __copy__(self) -> Self:
+        # pyinfra copies host data at every look; nothing here ever changes.
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """Return the values for `pyinfra INVENTORY debug-inventory`; secrets say only that."""
@@ -108,10 +119,15 @@ class Section:
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
         }
-        return {"kind": type(self).__name__} | {
-            name: value.to_json() if isinstance(value, Section) else value
-            for name, value in values.items()
-        }
+        return {"kind": type(self).__name__} | {name: _json(v) for name, v in values.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {name: _json(item) for name, item in value.items()}
+    return value
 
 
 def _default(field: dataclasses.Field[Any], hint: Any) -> Any:
@@ -153,7 +169,7 @@ def describe(hint: Any) -> str:
     if origin is tuple:
         return f"a list, each {describe(args[0])}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return "a dict of strings"
+        return f"a dict, each value {describe(args[1])}"
     if isinstance(hint, type) and issubclass(hint, Section):
         return f"{hint.__name__}(...)"
     words = {int: "a whole number", float: "a number", str: "a string", bool: "True or False"}

@@ -1,0 +1,39 @@
+"""Production: what the service is, and which hosts it runs on. The file to edit, beside the app.
+
+    pyinfra --dry --diff inventories/prod.py deploy.py    shows what would change
+    pyinfra inventories/prod.py deploy.py                 changes it; again, and nothing is to do
+
+What is commented out shows other values than the defaults, and why one would want them. README.md
+lists all settings. Mistakes are reported together, before any host is contacted.
+"""
+
+from wsdeploy import App, SelfSigned, Settings
+
+# from wsdeploy import CertFiles, Nginx, Probe  # for the lines below that use them
+
+settings = Settings(
+    domain="ws.example.com",  # EDIT: the name that clients connect to
+    app=App(
+        "files/app.py",  # your own file: it goes to the hosts as it is here, now
+        processes=4,  # per host; one uses one core, so one or two per core
+        # requirements="files/requirements.txt",  # a lock file that is not beside the app
+        # env={"API_URL": "https://api.example.com"},  # what the app reads from its environment
+        # probe=Probe(path="/echo", send="hello", expect="hello"),  # proves more than a handshake
+        # compression="off",  # 14 KiB for a connection instead of 64, for larger messages
+        # max_size=16_384,  # for apps whose messages are small: refuse what is not
+        # drain=120,  # spread reconnecting over more time, for an app that many clients use
+    ),
+    # proxy=Nginx(access_log=False),  # where a line per connection is too much, or too private
+    tls=SelfSigned(),  # a start: clients need the certificate, and browsers warn
+    # tls=CertFiles("tls/fullchain.pem", "tls/privkey.pem"),  # instead: one that browsers trust
+    # max_connections=50_000,  # clients per host; files, backlogs and workers follow from it
+    # name="chat",  # instead of "ws": of the user, the folders and the processes on the hosts
+)
+
+app = settings.group(
+    ["app1.example.com"],  # EDIT: Debian 12 or 13, reached by SSH
+    ssh_user="root",  # or a user who has sudo without a password
+    # ssh_key="~/.ssh/id_deploy",  # another key than the one that ssh takes by itself
+    # ssh_port=2222,  # where sshd does not listen on 22
+)
+proxy = app  # the same hosts: each runs the app and the proxy in front of it

@@ -1,0 +1,26 @@
+"""Throwaway Debian hosts on this machine: a proxy in front of two app hosts.
+
+PROXY=nginx|haproxy and SUITE=bookworm|trixie choose.
+"""
+
+import os
+
+from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, sandbox
+
+_suite = os.environ.get("SUITE", "bookworm")
+_proxy, _app1, _app2 = sandbox.up(f"lb1:{_suite}", f"app1:{_suite}", f"app2:{_suite}")
+
+
+def _entry(host):
+    return (host.name, {**host.ssh_data(), "private_address": host.address})
+
+
+settings = Settings(
+    domain=_proxy.domain,
+    app=App("files/app.py", processes=4, drain=3, probe=Probe(send="hello", expect="hello")),
+    proxy={"nginx": Nginx(), "haproxy": HAProxy()}[os.environ.get("PROXY", "nginx")],
+    tls=SelfSigned(),
+)
+
+app = settings.group([_entry(_app1), _entry(_app2)])
+proxy = settings.group([_entry(_proxy)])

@@ -1,0 +1,54 @@
+"""App hosts whose app listens on TCP: on the right addresses, and for the proxies only."""
+
+import socket
+
+import pytest
+
+from wsdeploy.plan import firewall, upstreams
+
+
+@pytest.fixture(autouse=True)
+def tcp(settings):
+    if settings.listen() == "unix":
+        pytest.skip("the app listens on unix sockets")
+
+
+def test_every_port_listens_on_the_private_address_only(app_host, settings):
+    address = settings.topology.listen_address(app_host.inventory.name)
+    wanted = {(address, port) for port in upstreams.ports(settings)}
+    found = set()
+    for line in app_host.check_output("ss --no-header --listening --numeric --tcp").splitlines():
+        where, _, port = line.split()[3].rpartition(":")
+        if int(port) in upstreams.ports(settings):
+            found.add((where.strip("[]"), int(port)))
+    assert found == wanted
+
+
+def test_ports_accept_a_burst(app_host, settings):
+    for line in app_host.check_output("ss --no-header --listening --numeric --tcp").splitlines():
+        if int(line.split()[3].rpartition(":")[2]) in upstreams.ports(settings):
+            assert int(line.split()[2]) >= 4096
+
+
+def test_firewall_is_in_force_and_comes_back_at_boot(app_host, settings):
+    if not firewall.wanted(settings, app_host.inventory.name):
+        pytest.skip("no other host can reach the ports anyway, or the firewall is off")
+    service = app_host.service(firewall.unit(settings))
+    assert service.is_running
+    assert service.is_enabled
+    assert app_host.run("nft list table inet %s", settings.name).rc == 0
+
+
+def test_ports_are_closed_to_this_machine(app_host, settings):
+    """It is not a proxy. SSH from it works, or this test could not run."""
+    if not firewall.wanted(settings, app_host.inventory.name):
+        pytest.skip("no other host can reach the ports anyway, or the firewall is off")
+    for port in upstreams.ports(settings):
+        with pytest.raises(OSError, match="refused|timed out|unreachable"):
+            socket.create_connection((app_host.inventory.address, port), timeout=3).close()
+
+
+def test_ports_are_open_to_every_proxy(proxy_host, settings):
+    for upstream in upstreams.upstreams(settings, proxy_host.inventory.name):
+        check = f"exec 3<>/dev/tcp/{upstream.address}/{upstream.port}"
+        assert proxy_host.run("bash -c %s", check).rc == 0, upstream.name

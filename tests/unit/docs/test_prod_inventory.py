@@ -1,0 +1,89 @@
+"""inventories/prod.py, the file that users edit: as it is, and with its suggestions taken up."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsdeploy.inventory import load
+from wsdeploy.settings import SettingsError
+
+PROJECT = Path(__file__).parents[3]
+PROD = PROJECT / "inventories" / "prod.py"
+
+# Code that is commented out, as opposed to prose: an argument or an import.
+SUGGESTION = re.compile(r"^( *)# (\w+=.*|from wsdeploy .*)$", re.MULTILINE)
+
+
+def problems(path):
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    return [(problem.setting, problem.message.split("; ")[-1]) for problem in caught.value.problems]
+
+
+PLACEHOLDERS = [
+    ("domain", "give your service's name"),
+    ("app", "give your own host's name"),
+    ("proxy", "give your own host's name"),
+]
+
+
+def test_unedited_it_says_what_to_edit_and_connects_nowhere():
+    done = subprocess.run(
+        [sys.executable, "-m", "pyinfra", "inventories/prod.py", "deploy.py"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "3 to mend, no host was contacted" in said
+    assert "Connecting" not in said
+    assert "Traceback" not in said
+
+
+def test_what_to_edit_is_marked(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    assert problems(PROD) == PLACEHOLDERS
+    marked = [line for line in PROD.read_text().splitlines() if "# EDIT" in line]
+    assert len(marked) == 2
+
+
+def test_it_is_short():
+    text = PROD.read_text().split('"""')[2]
+    active = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    assert 10 <= len(active) <= 15
+
+
+def test_every_suggestion_has_a_reason():
+    for _, code in SUGGESTION.findall(PROD.read_text()):
+        assert re.search(r"  # \S", code), code
+
+
+def test_its_suggestions_work(monkeypatch, tmp_path):
+    """Taken up one at a time, they bring no problem of their own but for files that must exist."""
+    monkeypatch.chdir(PROJECT)
+    text = PROD.read_text()
+    imports = [s.group() for s in SUGGESTION.finditer(text) if "import" in s.group(2)]
+    for line in imports:
+        text = text.replace(line, line.removeprefix("# "))
+    suggestions = list(SUGGESTION.finditer(text))
+    assert len(suggestions) > 8
+    for suggestion in suggestions:
+        indent, code = suggestion.groups()
+        start, end = suggestion.span()
+        setting = code.partition("=")[0]
+        before = text[:start]
+        if setting == "tls":
+            before = re.sub(r"^ *tls=.*\n", "", before, flags=re.MULTILINE)
+        inventory = tmp_path / f"{setting}.py"
+        inventory.write_text(f"{before}{indent}{code}{text[end:]}")
+        found = problems(inventory)
+        # The files of a certificate are the user's.
+        own = [problem for problem in found if not problem[1].startswith("give one that exists")]
+        assert own == PLACEHOLDERS, setting
+        assert len(found) - len(own) == (2 if setting == "tls" else 0)

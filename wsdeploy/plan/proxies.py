@@ -1,0 +1,49 @@
+"""The proxy that the settings choose, and the one that they don't."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from wsdeploy.files import FileSet
+from wsdeploy.plan import haproxy, nginx
+from wsdeploy.settings import Nginx, Settings
+from wsdeploy.survey import Request, Survey
+
+
+class Proxy(Protocol):
+    """What a module that plans a proxy offers."""
+
+    UNIT: str
+    """Its systemd unit."""
+    PACKAGES: tuple[str, ...]
+    """The Debian packages it needs."""
+    NEW_CERTIFICATE: list[list[str]]
+    """Commands that let it use a new certificate, if it runs."""
+
+    def set_name(self, settings: Settings) -> str:
+        """Return the name of its set of files."""
+
+    def files(self, settings: Settings, survey: Survey, proxy: str) -> FileSet:
+        """Return its configuration for a host."""
+
+    def undone(self, settings: Settings, survey: Survey) -> list[str]:
+        """Return what keeps it from running."""
+
+    def request(self, settings: Settings, proxy: str) -> Request:
+        """Return what to ask a host about."""
+
+
+def chosen(settings: Settings) -> Proxy:
+    """Return the proxy that hosts should run."""
+    return nginx if isinstance(settings.proxy, Nginx) else haproxy
+
+
+def other(settings: Settings) -> Proxy:
+    """Return the proxy that hosts should not run, at least not for this service."""
+    return haproxy if isinstance(settings.proxy, Nginx) else nginx
+
+
+def request(settings: Settings, proxy: str) -> Request:
+    """Return what to ask a host about, to plan this part."""
+    rest = Request(paths=(FileSet(other(settings).set_name(settings), ()).marker.path,))
+    return chosen(settings).request(settings, proxy) + rest

@@ -1,0 +1,69 @@
+"""Which process is at the other end of a TCP connection on this host.
+
+While two generations share a port, the kernel decides which of them a connection reaches. The gate
+has to know which it was talking to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from ipaddress import ip_address
+
+
+def serving(connection: socket.socket) -> set[int]:
+    """Return the processes that have the other end of `connection` open, with their ancestors.
+
+    The app must have accepted the connection already, so ask after its first answer.
+    """
+    inode = _inode(connection.getpeername()[:2], connection.getsockname()[:2])
+    owners = {pid for pid in _pids() if inode in _sockets(pid)} if inode else set()
+    return owners | {ancestor for pid in owners for ancestor in _ancestors(pid)}
+
+
+def _inode(local: tuple[str, int], remote: tuple[str, int]) -> str | None:
+    """Return the inode of the socket between two addresses, as /proc/net/tcp lists it."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError), open(table) as file:
+            for line in file.readlines()[1:]:
+                fields = line.split()
+                if _address(fields[1]) == local and _address(fields[2]) == remote:
+                    return fields[9]
+    return None
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Read an address of /proc/net/tcp: 32-bit words in this machine's byte order, and a port."""
+    digits, _, port = text.partition(":")
+    words = [int(digits[i : i + 8], 16) for i in range(0, len(digits), 8)]
+    return str(ip_address(struct.pack(f"={len(words)}I", *words))), int(port, 16)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _sockets(pid: int) -> set[str]:
+    """Return the inodes of a process's sockets; none if it is gone."""
+    found = set()
+    folder = f"/proc/{pid}/fd"
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                target = os.readlink(f"{folder}/{name}")
+                if target.startswith("socket:["):
+                    found.add(target[8:-1])
+    return found
+
+
+def _ancestors(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError, ValueError):
+        while pid > 1:
+            with open(f"/proc/{pid}/stat") as file:
+                # The name in brackets can hold anything; the parent is the second field after it.
+                pid = int(file.read().rpartition(")")[2].split()[1])
+            found.append(pid)
+    return found
