@@ -36,6 +36,10 @@ def retire(keep: Generation, stop_wait: float) -> list[str]:
     with ThreadPoolExecutor() as pool:
         # Each drains by itself; together they take as long as the slowest.
         list(pool.map(lambda generation: generations.remove(generation, stop_wait), old))
+    for socket in keep.sockets.iterdir():
+        if socket.is_symlink():
+            # Lent to the proxy for as long as it knew the old generation only (rollout).
+            socket.unlink()
     for folder in Path(f"/run/{keep.name}").iterdir():
         if re.fullmatch(generations.IDENTITY, folder.name) and folder != keep.sockets:
             shutil.rmtree(folder, ignore_errors=True)

@@ -73,6 +73,7 @@ def replace(
 
 def switch(new: Generation, request: dict[str, Any]) -> None:
     """Let the proxy reach `new`: swap the link, now and after the next boot."""
+    lend_sockets(new)
     apply_files.place(request["boot"], Path("/"))
     _link(Path(f"/run/{new.name}/current"), new.identity)
     current, previous = Path(f"/srv/{new.name}/current"), Path(f"/srv/{new.name}/previous")
@@ -80,6 +81,21 @@ def switch(new: Generation, request: dict[str, Any]) -> None:
     if current.is_symlink() and os.readlink(current) != release:
         _link(previous, os.readlink(current))
     _link(current, release)
+
+
+def lend_sockets(new: Generation) -> None:
+    """Let the proxy find sockets that `new` does not have: those of the old generation.
+
+    With fewer processes, or with ports in place of sockets, the proxy goes on asking for the old
+    names until its own configuration is changed. `retire` takes these links away.
+    """
+    identity = generations.live(new.name)
+    if identity in (None, new.identity):
+        return
+    for socket in Path(f"/run/{new.name}/{identity}").glob("*.sock"):
+        lent = new.sockets / socket.name
+        if not lent.exists():
+            _link(lent, os.path.realpath(socket))
 
 
 def _link(path: Path, target: str) -> None:

@@ -5,13 +5,28 @@ The tests of this file are steps on one host, in the order they stand in.
 
 import signal
 import subprocess
-import sys
 import threading
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from wsdeploy import sandbox
+
+COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
+
+
+@pytest.fixture(scope="module")
+def site(make_site):
+    return make_site(["one"], ["one"])
+
+
+@pytest.fixture(scope="module")
+def conf(combination):
+    """The proxy's own configuration file, and its template."""
+    return {
+        "Nginx": ("/etc/nginx/nginx.conf", "nginx/nginx.conf.j2"),
+        "HAProxy": ("/etc/haproxy/haproxy.cfg", "haproxy/haproxy.cfg.j2"),
+    }[combination[1]]
 
 
 def test_dry_run_on_a_fresh_host(site):
@@ -55,17 +70,7 @@ def test_second_run_changes_nothing(site):
 
 
 def test_checks_of_the_fleet(site):
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-q", "--disruptive", "tests/hosts",
-            "--inventory", str(site.inventory),
-        ],
-        cwd=site.project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+    site.checked("--disruptive")
 
 
 def test_everything_is_back_after_a_reboot(site):

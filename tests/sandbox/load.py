@@ -1,0 +1,54 @@
+"""Clients that come at a steady rate until they are told to stop, and clients that stay.
+
+Arguments: URL, file with certificates to trust, handshakes per second, clients that stay. Prints
+"ready" when those are there; ends on a line on standard input, or after ten minutes.
+"""
+
+import asyncio
+import collections
+import json
+import ssl
+import sys
+import time
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+
+async def main(url: str, authority: str, rate: float, held: int) -> None:
+    context = ssl.create_default_context(cafile=authority)
+    outcome = {"passed": 0, "failed": collections.Counter(), "codes": collections.Counter()}
+
+    async def come_and_go() -> None:
+        try:
+            async with connect(url, ssl=context, proxy=None) as websocket:
+                await websocket.send("marco")
+                await websocket.recv()
+            outcome["passed"] += 1
+        except Exception as error:
+            outcome["failed"][repr(error)[:200]] += 1
+
+    async def stay(websocket) -> None:
+        try:
+            await websocket.recv()
+        except ConnectionClosed as closed:
+            outcome["codes"][closed.rcvd.code if closed.rcvd else 1006] += 1
+
+    connections = [await connect(url, ssl=context, proxy=None) for _ in range(held)]
+    staying = [asyncio.create_task(stay(websocket)) for websocket in connections]
+    print("ready", flush=True)
+
+    stop = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    start, coming = time.monotonic(), []
+    while not stop.done() and time.monotonic() < start + 600:
+        coming.append(asyncio.create_task(come_and_go()))
+        await asyncio.sleep(max(0, start + len(coming) / rate - time.monotonic()))
+    await asyncio.gather(*coming)
+    for task in staying:
+        task.cancel()
+    await asyncio.gather(*staying, return_exceptions=True)
+    print(json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])))

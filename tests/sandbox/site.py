@@ -1,0 +1,201 @@
+"""A service on throwaway hosts, its inventory, and a checkout of the project to deploy it with."""
+
+import contextlib
+import json
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from websockets.sync.client import connect
+
+from wsdeploy.plan import places
+from wsdeploy.sandbox import SandboxHost
+
+PROJECT = Path(__file__).resolve().parents[2]
+PYINFRA = Path(sys.executable).with_name("pyinfra")
+
+INVENTORY = """\
+from wsdeploy import *
+
+settings = Settings({settings})
+app = settings.group({apps!r})
+proxy = settings.group({proxies!r})
+"""
+
+
+@dataclass
+class Result:
+    """How a run of pyinfra ended."""
+
+    code: int
+    output: str
+    """What it printed for people."""
+    totals: dict
+    operations: dict
+    """Names of operations, to `success` (which is pyinfra's word for changed), `error` or
+    `no_change`."""
+
+    @property
+    def changed(self) -> list[str]:
+        return [name for name, outcome in self.operations.items() if outcome == "success"]
+
+
+@dataclass
+class Site:
+    apps: list[SandboxHost]
+    proxies: list[SandboxHost]
+    user: str
+    folder: Path
+    settings: dict
+    project: Path = PROJECT
+    bundle: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bundle = self.folder / "certificates.pem"
+
+    @property
+    def host(self) -> SandboxHost:
+        """The proxy that the domain leads to."""
+        return self.proxies[0]
+
+    @property
+    def inventory(self) -> Path:
+        return self.folder / "inventory.py"
+
+    def write(self, **changes: str) -> None:
+        """Write the inventory with these settings, given as Python source."""
+        self.settings |= changes
+
+        def entries(hosts: list[SandboxHost]) -> list:
+            return [
+                (host.name, host.ssh_data(self.user) | {"private_address": host.address})
+                for host in hosts
+            ]
+
+        text = ", ".join(f"{name}={source}" for name, source in self.settings.items())
+        self.inventory.write_text(
+            INVENTORY.format(settings=text, apps=entries(self.apps), proxies=entries(self.proxies))
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(PYINFRA), str(self.inventory), *(arguments or ("deploy.py", "-y", "--json"))]
+
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PYTHONPATH": str(self.project)}
+
+    def pyinfra(self, *arguments: str) -> Result:
+        """Run pyinfra on this site; without arguments, deploy."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.project,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        # Nothing on standard output means that the run was aborted.
+        results = json.loads(done.stdout)["results"] if done.stdout.startswith("{") else {}
+        operations = {
+            entry["name"]: next(k for k in ("error", "success", "no_change") if entry[k])
+            for entry in results.get("operations", ())
+            if entry["success"] or entry["error"] or entry["no_change"]
+        }
+        return Result(done.returncode, done.stderr, results.get("totals", {}), operations)
+
+    def deploy(self, **changes: str) -> Result:
+        """Deploy with these settings, which must work."""
+        self.write(**changes)
+        result = self.pyinfra()
+        assert result.code == 0, result.output
+        assert result.totals.get("error") == 0, result.output
+        return result
+
+    def converged(self) -> None:
+        """Deploy again; nothing may change."""
+        result = self.pyinfra()
+        assert result.code == 0, result.output
+        assert (result.totals["success"], result.totals["error"]) == (0, 0), result.changed
+
+    def checked(self, *options: str) -> None:
+        """Run the checks for deployed fleets; all must pass."""
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "pytest", "-q", "tests/hosts",
+                "--inventory", str(self.inventory), *options,
+            ],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+
+    def ssh(self, command: str, host: SandboxHost | None = None) -> str:
+        """Run a shell command on a host as root, the proxy unless told, and return its output."""
+        host = host or self.host
+        done = subprocess.run(
+            [
+                "ssh", "-i", host.key, "-o", f"UserKnownHostsFile={host.known_hosts}",
+                "-o", "BatchMode=yes", f"root@{host.address}", command,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def fetch_certificate(self) -> Path:
+        """Write what clients verify with to a file, and return its path."""
+        self.bundle.write_text(self.ssh(f"cat {places.certificate('ws')}"))
+        return self.bundle
+
+    def client(self, **options):
+        """Open a WebSocket to the service, with its certificate verified."""
+        return connect(
+            f"wss://{self.host.domain}/",
+            ssl=ssl.create_default_context(cafile=self.fetch_certificate()),
+            proxy=None,
+            **options,
+        )
+
+    def echoes(self) -> None:
+        """Send a message through the proxy; the same must come back."""
+        with self.client() as websocket:
+            websocket.send("marco")
+            assert websocket.recv(10) == "marco"
+
+    @contextlib.contextmanager
+    def under_load(self, rate: int = 100, held: int = 100) -> Iterator[dict]:
+        """Make `rate` handshakes a second while the body runs, with `held` clients from before.
+
+        Yields a dict that is filled when the body has ended: `passed`, `failed` (reasons to how
+        many) and `codes` (close codes of the held clients to how many).
+        """
+        load = subprocess.Popen(
+            [
+                sys.executable, str(Path(__file__).with_name("load.py")),
+                f"wss://{self.host.domain}/", str(self.fetch_certificate()), str(rate), str(held),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        outcome: dict = {}
+        try:
+            assert load.stdout.readline() == "ready\n"
+            yield outcome
+            answer, _ = load.communicate("stop\n", timeout=60)
+            outcome.update(json.loads(answer))
+        finally:
+            load.kill()
+            load.wait()
+
+    def live_generation(self, host: SandboxHost | None = None) -> str:
+        return self.ssh("readlink /run/ws/current", host or self.apps[0]).strip()
