@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import tarfile
 import tempfile
 import threading
 from pathlib import Path
 
-from uv import find_uv_bin
-
+from wsdeploy.release import package, uv, wheels
 from wsdeploy.release.contents import Release
+from wsdeploy.release.folder import LARGEST
 
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class BuildError(Exception):
-    """A release can't be built; the message is what uv said."""
+    """A release can't be built; the message says why, in uv's words where there are no better."""
 
 
 def archive(release: Release) -> bytes:
@@ -30,10 +29,11 @@ def archive(release: Release) -> bytes:
     # Hosts are deployed in parallel, and most are of one kind.
     with _ONE_AT_A_TIME:
         if not cached.exists():
+            built = _build(release)
             cached.parent.mkdir(parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=cached.parent)
             with open(descriptor, "wb") as file:
-                file.write(_build(release))
+                file.write(built)
             os.replace(temporary, cached)
         return cached.read_bytes()
 
@@ -49,34 +49,63 @@ def _build(release: Release) -> bytes:
         tempfile.TemporaryDirectory() as folder,
         tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as tar,
     ):
+        lib = Path(folder, "lib")
         if release.requirements is not None:
-            _install(release, Path(folder))
-            tar.add(folder, "lib", filter=_anonymous)
+            _install_dependencies(release, lib)
+        if release.package is not None:
+            _install_package(release, Path(folder, "package"), lib)
+        if lib.exists():
+            package.anonymize(lib)
+            tar.add(lib, "lib", filter=_anonymous)
         for path, data in sorted(release.files.items()):
             member = tarfile.TarInfo(path)
-            member.size, member.mode = len(data), 0o644
+            member.size, member.mode = len(data), 0o755 if path in release.executable else 0o644
             tar.addfile(member, io.BytesIO(data))
+        for path, target in sorted(release.links.items()):
+            member = tarfile.TarInfo(path)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            tar.addfile(member)
+        size = sum(member.size for member in tar.getmembers())
+    if size > LARGEST:
+        raise BuildError(
+            f"it has {size / 1e6:,.0f} MB with its dependencies, and a release may have "
+            f"{LARGEST / 1e6:,.0f}; depend on less, or keep large files elsewhere"
+        )
     return packed.getvalue()
 
 
-def _install(release: Release, target: Path) -> None:
-    """Install the dependencies into `target`, by hash, for a machine that this may not be."""
+def _install_dependencies(release: Release, lib: Path) -> None:
+    """Install the dependencies into `lib`, by hash, for a machine that this may not be."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as lock:
         lock.write(release.requirements or "")
         lock.flush()
-        done = subprocess.run(
-            (
-                find_uv_bin(), "pip", "install", "--quiet", "--no-config",
-                "--target", str(target), "--requirements", lock.name, "--require-hashes",
-                "--python-version", release.python, "--python-platform", release.platform,
-                "--only-binary", ":all:", "--link-mode", "copy",
-            ),
-            capture_output=True,
-            text=True,
-            check=False,
-        )  # fmt: skip
+        _install(
+            release, lib, "--require-hashes", "--requirements", lock.name, called="the lock file"
+        )
+
+
+def _install_package(release: Release, folder: Path, lib: Path) -> None:
+    """Build the app's own package in `folder` and install it into `lib`, beside its dependencies.
+
+    What is built is what the release has of the app, so that the user's own folder stays as it is.
+    """
+    try:
+        wheel = package.build(release, folder)
+    except package.PackageError as error:
+        raise BuildError(str(error)) from None
+    # A path of its own in uv's cache for each build would be there for good.
+    _install(release, lib, "--no-cache", "--no-index", "--no-deps", str(wheel), called="the app")
+
+
+def _install(release: Release, lib: Path, *what: str, called: str) -> None:
+    done = uv.run(
+        "pip", "install", "--quiet", "--no-config", "--target", str(lib),
+        "--python-version", release.python, "--python-platform", release.platform,
+        "--only-binary", ":all:", "--link-mode", "copy", *what,
+    )  # fmt: skip
     if done.returncode:
-        raise BuildError(done.stderr.strip().replace(lock.name, "the lock file"))
+        reason = wheels.explain(done.stderr, release.python, release.platform)
+        raise BuildError(reason or done.stderr.strip().replace(what[-1], called))
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from wsdeploy.settings import Settings, local_files
+from wsdeploy.release import source
+from wsdeploy.release.source import APP
+from wsdeploy.settings import Settings
 from wsdeploy.survey import Survey
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -25,27 +27,38 @@ class Release:
     files: Mapping[str, bytes]
     """The app, the harness and the launcher, by their path in the release."""
     requirements: str | None
-    """Text of the lock file of the app's dependencies, or None if it has none."""
+    """The app's locked dependencies, or None if it has no lock."""
     python: str
     """Version of the host's interpreter, such as 3.11."""
     platform: str
     """The host's platform, as uv names it."""
     main: str
-    """The app's file, relative to the release."""
+    """What Python runs if there is no command: a file or a folder, relative to the release."""
+    executable: frozenset[str] = frozenset()
+    """Those of the files that may be executed."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Symbolic links, by their path in the release, and what they point to."""
+    package: str | None = None
+    """Name of the package that is built from the app's files and installed, or None."""
 
     @property
     def id(self) -> str:
         """A digest of the contents: the same contents have the same ID on every machine."""
         digests = {path: hashlib.sha256(data).hexdigest() for path, data in self.files.items()}
-        kind = [digests, self.requirements, self.python, self.platform, self.main]
+        kind = [
+            digests, sorted(self.executable), dict(self.links), self.package,
+            self.requirements, self.python, self.platform, self.main,
+        ]  # fmt: skip
         return hashlib.sha256(json.dumps(kind, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def release(settings: Settings, survey: Survey) -> Release:
-    """Return the release that a host should have. Reads the app's files."""
-    app = Path(settings.app.path)
-    lock = local_files.requirements(settings)
-    files = {f"app/{app.name}": app.read_bytes()}
+    """Return the release that a host should have, of the app as it was first read in this run.
+
+    Raises SourceError, but not once `Settings.check` has passed.
+    """
+    app = source.of(settings)
+    files = {f"{APP}/{path}": data for path, data in app.tree.files.items()}
     # The harness travels with the app, so that a release has all that it was tested with.
     for module in sorted((PROJECT / "wsapp").glob("*.py")):
         files[f"lib/wsapp/{module.name}"] = module.read_bytes()
@@ -54,8 +67,11 @@ def release(settings: Settings, survey: Survey) -> Release:
     glibc = GLIBC.get(survey.system.get("version", ""), "2_36")
     return Release(
         files=files,
-        requirements=lock.read_text() if lock else None,
+        requirements=app.requirements,
         python=survey.python,
         platform=f"{architecture}-manylinux_{glibc}",
-        main=f"app/{app.name}",
+        main=app.main,
+        executable=frozenset(f"{APP}/{path}" for path in app.tree.executable),
+        links={f"{APP}/{path}": target for path, target in app.tree.links.items()},
+        package=app.package,
     )

@@ -47,7 +47,7 @@ class FromFile(Section):
     """A secret in a file on the machine that deploys; white space at its end is dropped."""
 
     path: str
-    """Path of the file."""
+    """Path of the file, relative to the folder that pyinfra is started in; ~ is your home."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -97,10 +97,12 @@ def values(settings: Settings) -> dict[str, str]:
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
-    """Yield what is wrong with the app's secrets, and what keeps them from being read."""
-    for name, source in settings.app.secrets.items():
-        for problem in source.all_problems():
-            yield problem.inside(name).inside("secrets").inside("app")
+    """Yield what keeps the app's secrets from being read, and where they would be shown."""
+    for word in settings.app.command or ():
+        for name in re.findall(r"\$\{?(\w+)", word):
+            if name in settings.app.secrets:
+                wanted = f"everyone on a host sees commands; let the app read {name} by itself"
+                yield refused("app.command", word, wanted)
     for name, complaint in _reading(settings).complaints.items():
         yield Problem(f"app.secrets.{name}", complaint)
 
@@ -149,11 +151,12 @@ def _of_variable(name: str) -> str:
 
 def _of_file(path: str) -> str:
     try:
-        data = Path(path).read_bytes()
+        data = Path(path).expanduser().read_bytes()
     except FileNotFoundError:
         raise SecretError(f"no file {path} in {Path.cwd()}; give one that exists") from None
-    except OSError as error:
-        raise SecretError(f"{path} can't be read: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such user"
+        raise SecretError(f"{path} can't be read: {reason}") from None
     return _text(data, path).rstrip()
 
 

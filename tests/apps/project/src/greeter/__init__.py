@@ -1,0 +1,1 @@
+"""A service that greets whoever sends a name."""

@@ -1,0 +1,171 @@
+"""Secrets: read once, said nowhere, and told apart without being given away."""
+
+import json
+import sys
+import time
+
+import pytest
+
+from wsdeploy import FromCommand, FromEnv, FromFile, SettingsError
+from wsdeploy.settings import secrets
+
+VALUE = "s3cret-välue"
+
+
+@pytest.fixture
+def settings(tmp_path, write, settings_of, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"app.py": "", "key": f"{VALUE}\n"})
+    return lambda **sources: settings_of("app.py", secrets=sources)
+
+
+def lines(made):
+    with pytest.raises(SettingsError) as raised:
+        made.check()
+    return [str(problem) for problem in raised.value.problems]
+
+
+def printing(text, code=0, also=""):
+    script = f"import sys; print({text!r}); sys.stderr.write({also!r}); sys.exit({code})"
+    return FromCommand([sys.executable, "-X", "utf8", "-c", script])
+
+
+def test_sources(settings, monkeypatch):
+    monkeypatch.setenv("KEY", f" {VALUE} ")
+    made = settings(A=FromEnv("KEY"), B=FromFile("key"), C=printing(VALUE))
+    made.check()
+    assert secrets.values(made) == {"A": f" {VALUE} ", "B": VALUE, "C": VALUE}
+
+
+def test_several_lines(settings, tmp_path, write):
+    write(tmp_path, {"key": "-----BEGIN\nabc\n-----END\n\n"})
+    assert secrets.values(settings(A=FromFile("key"))) == {"A": "-----BEGIN\nabc\n-----END"}
+
+
+def test_a_file_at_home(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert secrets.values(settings(A=FromFile("~/key"))) == {"A": VALUE}
+
+
+def test_no_secrets(settings):
+    assert secrets.values(settings()) == {}
+
+
+def test_commands_run_once(settings, tmp_path):
+    script = "open('ran', 'a').write('x'); print('value')"
+    made = settings(A=FromCommand([sys.executable, "-c", script]))
+    made.check()
+    for _ in range(3):
+        assert secrets.values(made) == {"A": "value"}
+    assert (tmp_path / "ran").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (FromEnv("ABSENT"), "$ABSENT is not set on this machine; export it before you deploy"),
+        (FromEnv("EMPTY"), "$EMPTY is empty; put the secret there"),
+        (FromFile("absent"), "no file absent in {folder}; give one that exists"),
+        (FromFile("~no-one/key"), "~no-one/key can't be read: there is no such user"),
+        (FromFile("."), ". can't be read: Is a directory"),
+        (FromFile("empty"), "empty is empty; put the secret there"),
+        (FromFile("binary"), "binary is not text in UTF-8; encode it, for example with base64"),
+        (FromFile("nul"), "nul has a NUL character, which no variable can hold; drop it"),
+        (FromCommand(["absent-tool"]), "absent-tool can't be run: No such file or directory"),
+        (FromCommand(["true"]), "the output of true is empty; put the secret there"),
+        (FromCommand(["false"]), "false fails with code 1 and says nothing about it"),
+        (
+            printing(VALUE, 3, "locked\nmore\n"),
+            f"{sys.executable} fails with code 3: locked",
+        ),
+    ],
+)
+def test_what_can_not_be_read(settings, tmp_path, monkeypatch, source, said):
+    monkeypatch.setenv("EMPTY", "")
+    (tmp_path / "empty").write_text(" \n")
+    (tmp_path / "binary").write_bytes(b"\xff" + VALUE.encode())
+    (tmp_path / "nul").write_text(f"{VALUE}\0")
+    made = settings(GOOD=FromFile("key"), BAD=source)
+    wanted = f"app.secrets.BAD: {said.format(folder=tmp_path)}"
+    assert lines(made) == [wanted]
+    with pytest.raises(secrets.SecretError) as raised:
+        secrets.values(made)
+    assert str(raised.value) == wanted
+
+
+def test_a_command_that_takes_too_long(settings, monkeypatch):
+    monkeypatch.setattr(secrets, "PATIENCE", 0.2)
+    script = f"import time; print({VALUE!r}, flush=True); time.sleep(60)"
+    started = time.monotonic()
+    (line,) = lines(settings(A=FromCommand([sys.executable, "-c", script])))
+    assert line == f"app.secrets.A: {sys.executable} took longer than 0.2 seconds"
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("source", "setting"),
+    [
+        (FromEnv(""), "app.secrets.A.name"),
+        (FromEnv("A B"), "app.secrets.A.name"),
+        (FromEnv(), "app.secrets.A.name"),
+        (FromFile(""), "app.secrets.A.path"),
+        (FromCommand([]), "app.secrets.A.command"),
+        (FromCommand("pass show key"), "app.secrets.A.command"),
+    ],
+)
+def test_sources_that_are_none(settings, source, setting):
+    (line,) = lines(settings(A=source))
+    assert line.startswith(f"{setting}: ")
+
+
+def test_all_are_reported_together(settings):
+    found = lines(settings(A=FromEnv("ABSENT"), B=FromFile("absent"), C=FromEnv("")))
+    assert sorted(line.split(":")[0] for line in found) == [
+        "app.secrets.A",
+        "app.secrets.B",
+        "app.secrets.C.name",
+    ]
+
+
+@pytest.mark.parametrize("word", ["$KEY", "--token=${KEY}"])
+def test_no_secret_in_a_command(tmp_path, write, settings_of, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"app.py": "", "key": VALUE})
+    made = settings_of("app.py", secrets={"KEY": FromFile("key")}, command=["python", "-c", word])
+    assert lines(made) == [
+        f"app.command: {word!r} given; everyone on a host sees commands; "
+        "let the app read KEY by itself"
+    ]
+
+
+def test_values_are_shown_nowhere(settings, monkeypatch):
+    monkeypatch.setenv("KEY", VALUE)
+    made = settings(A=FromEnv("KEY"), B=FromFile("key"))
+    made.check()
+    secrets.values(made)
+    shown = f"{made!r} {made} {vars(made)!r} {json.dumps(made.to_json(), ensure_ascii=False)}"
+    assert VALUE not in shown
+    assert "KEY" in shown
+
+
+def test_errors_hold_no_values(settings):
+    made = settings(A=printing(VALUE, 1, "locked"))
+    with pytest.raises(secrets.SecretError) as raised:
+        secrets.values(made)
+    error = raised.value
+    while error:
+        assert VALUE not in f"{error!r} {vars(error)!r}"
+        error = error.__cause__ or error.__context__
+
+
+def test_fingerprints():
+    one = secrets.fingerprint("1234", "ws.a-company.com API_KEY")
+    assert one == secrets.fingerprint("1234", "ws.a-company.com API_KEY")
+    assert one != secrets.fingerprint("1235", "ws.a-company.com API_KEY")
+    assert one != secrets.fingerprint("1234", "ws.a-company.com OTHER")
+    assert len(one) == 64
+
+
+def test_a_fingerprint_does_not_change_between_versions():
+    """A change would make a new generation of every service with secrets."""
+    assert secrets.fingerprint("value", "salt").startswith("0a458b9da56df4f6")

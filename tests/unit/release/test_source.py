@@ -1,0 +1,154 @@
+"""Apps as users bring them: a file, a folder or a project, and what is missing in each."""
+
+import pytest
+
+from wsdeploy.release import source
+
+HASH = "--hash=sha256:" + "0" * 64
+LOCKED = f"websockets==17.0 {HASH}\n"
+PROJECT = '[project]\nname = "my-chat"\nversion = "1"\n'
+BUILT = '[build-system]\nrequires = ["uv_build"]\nbuild-backend = "uv_build"\n'
+DEPENDS = 'dependencies = ["websockets>=15"]\n'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def read(settings_of):
+    return lambda path, **app: source.of(settings_of(path, **app))
+
+
+def test_a_file(folder, write, read):
+    write(folder, {"app.py": "1", "other.py": "2", "requirements.txt": LOCKED})
+    found = read("app.py")
+    assert found.tree.files == {"app.py": b"1"}
+    assert (found.main, found.requirements, found.package) == ("app/app.py", LOCKED, None)
+
+
+def test_a_folder(folder, write, read):
+    write(folder / "chat", {"__main__.py": "1", "sub/b.py": "2", "requirements.txt": LOCKED})
+    found = read("chat")
+    assert set(found.tree.files) == {"__main__.py", "sub/b.py", "requirements.txt"}
+    assert (found.main, found.requirements, found.package) == ("app", LOCKED, None)
+
+
+def test_a_project(folder, write, read):
+    write(folder / "chat", {"pyproject.toml": PROJECT + BUILT, "__main__.py": ""})
+    found = read("chat")
+    assert (found.main, found.requirements, found.package) == ("app", None, "my-chat")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[tool.ruff]\nline-length = 100\n", PROJECT, PROJECT + BUILT + "[tool.uv]\npackage=false"],
+)
+def test_projects_without_a_package(folder, write, read, text):
+    write(folder / "chat", {"pyproject.toml": text, "__main__.py": "", "requirements.txt": LOCKED})
+    found = read("chat")
+    assert (found.main, found.requirements, found.package) == ("app", LOCKED, None)
+
+
+def test_a_package_without_a_build_system(folder, write, read):
+    text = PROJECT + "[tool.uv]\npackage = true\n"
+    write(folder / "chat", {"pyproject.toml": text, "__main__.py": ""})
+    assert read("chat").package == "my-chat"
+
+
+def test_a_file_in_a_project_is_no_package(folder, write, read):
+    write(folder, {"pyproject.toml": PROJECT + DEPENDS + BUILT, "app.py": ""})
+    found = read("app.py")
+    assert (found.main, found.package) == ("app/app.py", None)
+
+
+def test_it_is_read_once(folder, write, settings_of):
+    write(folder, {"app.py": "1"})
+    settings = settings_of("app.py")
+    before = source.of(settings)
+    write(folder, {"app.py": "2"})
+    assert source.of(settings) is before
+    assert source.of(settings_of("app.py")) != before
+
+
+def test_nothing_there(folder, complaints):
+    assert complaints("chat") == [
+        f"app.path: 'chat' given; no such file in {folder}; give one that exists"
+    ]
+
+
+def test_another_kind_of_file(folder, write, complaints):
+    write(folder, {"app.js": ""})
+    assert complaints("app.js") == [
+        "app.path: 'app.js' given; give a Python file, a folder or a Python project"
+    ]
+
+
+@pytest.mark.parametrize(("text", "module"), [("", "chat"), (PROJECT, "my_chat")])
+def test_nothing_to_run(folder, write, complaints, read, text, module):
+    write(folder / "server", {"pyproject.toml": text, "app.py": ""})
+    assert complaints("server") == [
+        "app.path: 'server' given; it has no __main__.py to run; add one, or say what to run, "
+        f'such as command=["python", "-m", "{module}"]'
+    ]
+    assert read("server", command=["python", "-m", "app"]).main == "app"
+
+
+def test_a_lock_that_is_not_there(folder, write, complaints):
+    write(folder / "chat", {"__main__.py": ""})
+    assert complaints("chat", requirements="lock.txt") == [
+        f"app.requirements: 'lock.txt' given; no such file in {folder}; give one that exists"
+    ]
+
+
+@pytest.mark.parametrize("depends", [DEPENDS, 'dynamic = ["dependencies"]\n'])
+def test_dependencies_without_a_lock(folder, write, complaints, read, depends):
+    write(folder / "chat", {"pyproject.toml": PROJECT + depends, "__main__.py": ""})
+    assert complaints("chat") == [
+        "app.requirements: chat has dependencies and no lock; make one with uv lock --project chat"
+    ]
+    write(folder / "chat", {"requirements.txt": LOCKED})
+    assert read("chat").requirements == LOCKED
+
+
+def test_all_at_once(folder, write, complaints):
+    write(folder / "chat", {"a.py": "", "requirements.txt": "uvloop\n"})
+    found = complaints("chat")
+    assert [line.split(":")[0] for line in found] == ["app.requirements", "app.path"]
+
+
+def test_a_broken_pyproject(folder, write, complaints):
+    write(folder / "chat", {"__main__.py": "", "pyproject.toml": "[project"})
+    (line,) = complaints("chat")
+    assert line.startswith("app.path: 'chat' given; chat/pyproject.toml can't be read: ")
+
+
+def test_a_lock_that_is_no_text(folder, write, complaints):
+    write(folder, {"app.py": ""})
+    (folder / "requirements.txt").write_bytes(b"\xff\xfe")
+    assert complaints("app.py") == [
+        "app.requirements: 'requirements.txt' given; it can't be read; give a text file"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("-r base.txt", "'-r base.txt' is another file; lock both as one with"),
+        ("-e .", "'-e .' is another file; lock both as one with"),
+        ("uvloop==0.22 ; sys_platform == 'linux'", "'uvloop==0.22' has no hash; lock it with"),
+        ("a @ file:///a.whl#sha256=0", "'a @ file:///a.whl#sha256=0' has no hash; lock it with"),
+    ],
+)
+def test_what_is_no_lock(folder, write, complaints, line, said):
+    write(folder, {"app.py": "", "requirements.txt": f"# a comment\n{LOCKED}{line} # why\n"})
+    (found,) = complaints("app.py")
+    assert f"{said} uv pip compile --universal --generate-hashes" in found
+
+
+def test_options_are_no_requirements(folder, write, read):
+    text = f"--index-url https://a-company.com/simple\n--only-binary :all:\n{LOCKED}"
+    write(folder, {"app.py": "", "requirements.txt": text})
+    assert read("app.py").requirements == text

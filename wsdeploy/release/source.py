@@ -1,0 +1,112 @@
+"""The app as it is on this machine: its files, its lock, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsdeploy.release import folder, lock, project
+from wsdeploy.settings.section import Problem, refused
+
+if TYPE_CHECKING:
+    from wsdeploy.settings.app import App
+    from wsdeploy.settings.fleet import Settings
+
+APP = "app"
+"""Where the app is in its release."""
+
+
+class SourceError(Exception):
+    """The app can't be released as it is; `problems` has one line for each reason."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Source:
+    """An app, the same for hosts of every kind."""
+
+    tree: folder.Tree
+    """Its files, relative to APP in the release."""
+    main: str
+    """What Python runs if there is no command: a file or a folder, relative to the release."""
+    requirements: str | None
+    """Its locked dependencies, as uv installs them, or None if it has no lock."""
+    package: str | None
+    """Name of the package that is built from its files, or None if they are all there is to it."""
+
+
+def of(settings: Settings) -> Source:
+    """Return the app of `settings` as it was when this was first asked for. Raises SourceError.
+
+    All hosts of a run get the same release, even if someone works on the app meanwhile.
+    """
+    known: Source | None = settings.__dict__.get("_source")
+    if known is None:
+        known = read(settings.app)
+        object.__setattr__(settings, "_source", known)
+    return known
+
+
+def read(app: App) -> Source:
+    """Return the app that the settings name. Raises SourceError with all that is wrong with it."""
+    path = Path(app.path)
+    found: list[Problem] = []
+    if not path.exists():
+        wanted = f"no such file in {Path.cwd()}; give one that exists"
+        raise SourceError([refused("app.path", app.path, wanted)])
+    if path.is_file() and path.suffix != ".py":
+        wanted = "give a Python file, a folder or a Python project"
+        raise SourceError([refused("app.path", app.path, wanted)])
+    home = path if path.is_dir() else path.parent
+    tree = folder.Tree()
+    try:
+        described = project.read(home)
+        tree = folder.read(path) if path.is_dir() else _alone(path)
+    except (folder.FolderError, project.ProjectError) as error:
+        raise SourceError([refused("app.path", app.path, str(error))]) from None
+    locked = Path(app.requirements) if app.requirements is not None else lock.find(home, described)
+    requirements = None
+    try:
+        requirements = lock.read(locked) if locked else None
+    except lock.LockError as error:
+        found.append(refused("app.requirements", str(locked), str(error)))
+    if path.is_dir():
+        found += _incomplete(app, tree, described)
+        if locked is None and described and described.depends:
+            wanted = f"{home} has dependencies and no lock; make one with uv lock --project {home}"
+            found.append(Problem("app.requirements", wanted))
+    if found:
+        raise SourceError(found)
+    return Source(
+        tree=tree,
+        main=APP if path.is_dir() else f"{APP}/{path.name}",
+        requirements=requirements,
+        package=described.name if path.is_dir() and described and described.built else None,
+    )
+
+
+def _alone(file: Path) -> folder.Tree:
+    """Return a file by itself. Python runs it, so whether it may be executed is all the same."""
+    try:
+        return folder.Tree({file.name: file.read_bytes()})
+    except OSError as error:
+        raise folder.FolderError(f"it can't be read: {error.strerror}") from None
+
+
+def _incomplete(
+    app: App, tree: folder.Tree, described: project.Project | None
+) -> Iterator[Problem]:
+    """Yield what a folder lacks to be run."""
+    if app.command is None and "__main__.py" not in tree.files:
+        module = described.name.replace("-", "_") if described else "chat"
+        yield refused(
+            "app.path",
+            app.path,
+            "it has no __main__.py to run; add one, or say what to run, such as "
+            f'command=["python", "-m", "{module}"]',
+        )
