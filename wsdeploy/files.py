@@ -58,6 +58,8 @@ class FileSet:
     files: tuple[File, ...]
     validate: tuple[Command, ...] = ()
     """Checks of the staged set, before anything changes; {stage} is the staged tree's root."""
+    prepare: tuple[Command, ...] = ()
+    """What has to happen right before files change, such as to stop a unit that goes."""
     activate: tuple[Command, ...] = ()
     """What makes the files take effect, in order."""
     verify: tuple[Command, ...] = ()
@@ -101,6 +103,7 @@ class FileSet:
             "files": [file.to_json() for file in self.files],
             "absent": list(self.absent),
             "validate": [list(command) for command in self.validate],
+            "prepare": [list(command) for command in self.prepare],
             "activate": [list(command) for command in self.activate],
             "verify": [list(command) for command in self.verify],
         }

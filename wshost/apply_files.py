@@ -35,8 +35,9 @@ def main(request: dict[str, Any]) -> None:
     """Apply the set of files in `request`; exit 1 with the reason if it can't be applied.
 
     Keys of the request: `name` and `digest` of the set; `files`, each with `path`, `mode`,
-    `owner`, `group` and base64 `content`; `absent`, paths to remove; and three lists of commands,
-    `validate`, `activate` and `verify`. In `validate`, {stage} stands for the staged tree's root.
+    `owner`, `group` and base64 `content`; `absent`, paths to remove; and four lists of commands:
+    `validate`, `prepare` (before files change), `activate` and `verify`. In `validate`, {stage}
+    stands for the staged tree's root.
     """
     try:
         with exclusive(STATE):
@@ -79,6 +80,7 @@ def apply(request: dict[str, Any], state: Path, root: Path = Path("/")) -> None:
     paths = sorted({*known.get("paths", []), *(file["path"] for file in request["files"])})
     _write_text(marker, json.dumps({"digest": None, "paths": paths}))
     try:
+        run(request["prepare"])
         for file in request["files"]:
             place(file, root)
         for path in gone:

@@ -41,6 +41,6 @@ if systemctl reload haproxy 2>/dev/null; then
         sleep 0.1
     done
 fi
-echo "HAProxy could not use the new configuration and goes on with the old one:"
+echo "HAProxy could not use the new configuration:"
 reasons
 exit 1

@@ -53,7 +53,9 @@ def removal(settings: Settings, set_name: str, unit: str) -> Generator[StringCom
     set_name: the set's name. unit: the systemd unit that it was for.
     Files that no deployment has put there are left alone.
     """
-    files = FileSet(set_name, (), activate=(("systemctl", "disable", "--quiet", "--now", unit),))
+    # A unit that is gone already is as good as disabled.
+    disable = "systemctl disable --quiet --now $1 || ! systemctl cat $1 >/dev/null 2>&1"
+    files = FileSet(set_name, (), prepare=(("sh", "-c", disable, "disable", unit),))
     if files.marker.path not in facts.survey(settings).paths:
         host.noop(f"{set_name} is not there")
         return
