@@ -44,7 +44,7 @@ def test_ports_are_closed_to_this_machine(app_host, settings):
     if not firewall.wanted(settings, app_host.inventory.name):
         pytest.skip("no other host can reach the ports anyway, or the firewall is off")
     for port in upstreams.ports(settings):
-        with pytest.raises(OSError, match="refused|timed out|unreachable"):
+        with pytest.raises(OSError, match=r"refused|timed out|unreachable"):
             socket.create_connection((app_host.inventory.address, port), timeout=3).close()
 
 

@@ -1,0 +1,329 @@
+"""Whole deployments through pyinfra's command line, on hosts that only answer.
+
+A host answers the survey with what a test gives it. `converged` is what a host answers that has
+all that the settings ask for; it is made from the plan itself.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsdeploy import CertFiles, Settings
+from wsdeploy.plan import app, firewall, places, proxies, system, tls
+from wsdeploy.release import contents
+from wsdeploy.survey import Survey
+
+REPOSITORY = Path(__file__).parents[2]
+BARE = {"bare": True, "system": {"id": "debian", "version": "12"}}
+EXCHANGE = re.compile(r"\[fake\] simulating (?:command|\w+_file) on (\S+): (.*)")
+PROGRAM = re.compile(r"wsdeploy-(\w+)")
+
+# What stands in front: deployments are tested with each of these. "HAProxy()" is to be added.
+PROXIES = ["Nginx()"]
+
+INVENTORY = """\
+import json
+from pyinfra.connectors.fake import FakeConnector as _Fake
+from wsdeploy import *
+
+_run = _Fake.run_shell_command
+
+
+def _with_input(self, command, *rest, _stdin=None, **more):
+    # These hosts take no notice of standard input, and succeed with all that they don't know.
+    if "cat >&2; exit 1" in str(command):
+        said = {{"success": False, "stderr": [str(line) for line in _stdin]}}
+        self.data = {{**self.data, "fake_responses": {{"cat": said}}}}
+    return _run(self, command, *rest, _stdin=_stdin, **more)
+
+
+_Fake.run_shell_command = _with_input
+
+settings = {source}
+answers = json.loads({answers!r})
+hosts = {{n: (n, {{"fake_responses": a}}) for n, a in answers.items()}}
+{groups}
+"""
+
+# Each host is app and proxy for itself.
+ALONE = "app = proxy = settings.group(hosts.values())"
+
+# Hosts @fake/app… and @fake/lb….
+TIERS = """
+for number, (name, data) in enumerate(hosts.values()):
+    data["private_address"] = f"10.0.0.{number}"
+app = settings.group([host for name, host in hosts.items() if "app" in name])
+proxy = settings.group([host for name, host in hosts.items() if "lb" in name])
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path):
+    """The folder of an app without dependencies."""
+    (tmp_path / "app.py").write_text("print('one')\n")
+    return tmp_path
+
+
+@pytest.fixture(params=PROXIES)
+def proxy(request):
+    """A proxy, as an inventory file spells it."""
+    return request.param
+
+
+@pytest.fixture
+def source(folder):
+    """Settings as an inventory file spells them."""
+
+    def spell(processes=4, app="", tls="SelfSigned()", proxy="Nginx()", more=""):
+        path = str(folder / "app.py")
+        return (
+            f'Settings("ws.a-company.com", App({path!r}, processes={processes}, {app}), {tls}, '
+            f"{proxy}, {more})"
+        )
+
+    return spell
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    """An inventory file: settings, names of hosts and their groups."""
+
+    source: str
+    names: tuple[str, ...] = ("@fake/one",)
+    groups: str = ALONE
+
+    def inventory(self, answers):
+        """The file's text, with what each host answers."""
+        return INVENTORY.format(source=self.source, answers=json.dumps(answers), groups=self.groups)
+
+    @property
+    def settings(self) -> Settings:
+        variables = {"__file__": "inventory.py"}
+        nothing = dict.fromkeys(self.names)
+        exec(self.inventory(nothing), variables)  # noqa: S102 (our own text)
+        return variables["settings"]
+
+
+@pytest.fixture
+def alone(source):
+    """Hosts that are app and proxy for themselves; without names, one."""
+
+    def make(*names, **settings):
+        names = tuple(f"@fake/{name}" for name in names) or ("@fake/one",)
+        return Fleet(source(**settings), names)
+
+    return make
+
+
+@pytest.fixture
+def tiers(source):
+    """Two app hosts behind a proxy."""
+
+    def make(**settings):
+        return Fleet(source(**settings), ("@fake/app1", "@fake/app2", "@fake/lb1"), TIERS)
+
+    return make
+
+
+def _entry(file):
+    digest = hashlib.sha256(file.content.encode()).hexdigest()
+    return _path("file", file.mode, file.owner, file.group, sha256=digest)
+
+
+def _path(kind, mode, owner="root", group="root", **more):
+    return {"kind": kind, "mode": mode, "owner": owner, "group": group} | more
+
+
+def _link(target):
+    return _path("link", 0o777, target=target)
+
+
+def _running():
+    return {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
+
+
+def _as_planned(settings, host):
+    """What this host of a fleet answers that has all that it should have."""
+    name, topology = settings.name, settings.topology
+    chosen = proxies.chosen(settings)
+    versions = {"nginx": "1.22.1-9+deb12u10", "openssl": "3.0.22-1~deb12u2"}
+    kernel = system.sysctl(settings, Survey(bare=True))
+    answer = {
+        "system": {
+            "id": "debian",
+            "version": "12",
+            "architecture": "x86_64",
+            "python": "3.11",
+            "cloud_init": "done",
+            "boot": "one",
+        },
+        "limits": {"open_files": 1_048_576, "processors": 2, "memory": 4 * 2**30},
+        "packages": dict.fromkeys(system.packages(settings, host), "1.0-1") | versions,
+        "users": [name],
+        "groups": [f"{name}-proxy"],
+        "units": {},
+        "sysctl": {key: value for key, value, _ in kernel},
+        "certificates": {},
+    }
+    survey = Survey.from_json(answer)
+    paths = {path: dataclasses.asdict(it) for path, it in system.folders(settings).items()}
+    sets, units = [system.files(settings, survey)], []
+    if host in topology.app:
+        sets.append(app.supervisor_files(settings, survey))
+        units.append(app.UNIT)
+        release = contents.release(settings, survey)
+        wanted = app.generation(settings, survey, host, release.id, release.main)
+        paths |= {file.path: _entry(file) for file in (*wanted.files, wanted.boot)}
+        paths |= {
+            f"{places.releases(name)}/{release.id}": _path("directory", 0o755),
+            places.sockets(name, wanted.identity): _path(
+                "directory", 0o2750, name, f"{name}-proxy"
+            ),
+            places.sockets(name, "current"): _link(wanted.identity),
+            f"/srv/{name}/current": _link(f"releases/{release.id}"),
+        }
+        answer["processes"] = [
+            {
+                "group": f"{name}-{wanted.identity}",
+                "name": f"{name}_{number:02d}",
+                "statename": "RUNNING",
+                "pid": 1000 + number,
+                "start": 1,
+            }
+            for number in range(settings.app.processes)
+        ]
+    if firewall.wanted(settings, host):
+        sets.append(firewall.files(settings, survey))
+        units.append(firewall.unit(settings))
+    if host in topology.proxy:
+        sets.append(chosen.files(settings, survey, host))
+        units.append(chosen.UNIT)
+        certificate, key = places.certificate(name), places.key(name)
+        paths |= {
+            certificate: _path("file", 0o644, sha256="0"),
+            key: _path("file", 0o600, sha256="0"),
+            f"{certificate}.key": _link("key.pem"),
+        }
+        if isinstance(settings.tls, CertFiles):
+            sets.append(tls.pushed(settings, survey))
+        else:
+            found = ", ".join(f"DNS:{each}" for each in tls.names(settings))
+            answer["certificates"] = {
+                certificate: {"not_after": "2100-01-01 00:00:00Z", "names": found}
+            }
+    for files in sets:
+        paths |= {file.path: _entry(file) for file in (*files.files, files.marker)}
+    return answer | {"paths": paths, "units": {unit: _running() for unit in units}}
+
+
+@pytest.fixture
+def converged():
+    """Make what the hosts of a fleet answer that have all that they should have."""
+
+    def make(fleet):
+        settings = fleet.settings
+        return {host: _as_planned(settings, host) for host in fleet.names}
+
+    return make
+
+
+@dataclasses.dataclass
+class Run:
+    """What a run of pyinfra did and said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self):
+        return self.out + self.err
+
+    @property
+    def exchanges(self):
+        """How many commands were sent to each host."""
+        sent = [host for host, _ in EXCHANGE.findall(self.err)]
+        return {host: sent.count(host) for host in sent}
+
+    @property
+    def programs(self):
+        """Host and name of each program that was sent, in order."""
+        found = []
+        # Commands go over several lines, the last of which has the name.
+        host = None
+        for line in self.err.splitlines():
+            if match := EXCHANGE.search(line):
+                host = match[1]
+                if "sh -s" in match[2]:
+                    found.append((host, "install_packages"))
+            if host and (match := PROGRAM.search(line)):
+                found.append((host, match[1]))
+                host = None
+        return found
+
+    def programs_of(self, host):
+        """Names of the programs that were sent to a host, in order."""
+        return [name for sent_to, name in self.programs if sent_to == f"@fake/{host}"]
+
+    @property
+    def totals(self):
+        return json.loads(self.out)["results"]["totals"]
+
+    @property
+    def changed(self):
+        """The operations that changed something, each with its hosts."""
+        operations = json.loads(self.out)["results"]["operations"]
+        return {o["name"]: sorted(o["success"]) for o in operations if o["success"]}
+
+    def changed_on(self, host):
+        """The operations that changed something on a host."""
+        return {name for name, hosts in self.changed.items() if f"@fake/{host}" in hosts}
+
+    def to_change(self, host):
+        """The operations that a dry run would change something with on a host."""
+        operations = json.loads(self.out)["plan"]
+        return {o["name"] for o in operations if f"@fake/{host}" in o["hosts_with_change"]}
+
+
+@pytest.fixture
+def deploy(folder):
+    """Run deploy.py on the hosts of a fleet, each with the survey it answers, and what else."""
+
+    def run(fleet, surveys, *options, others=None):
+        answers = {}
+        for name, survey in surveys.items():
+            text = survey if isinstance(survey, str) else json.dumps(survey)
+            # A client without complaints prints an empty line.
+            base = {"wsdeploy-survey": text, "wsdeploy-probe": "\n"}
+            answers[name] = base | (others or {}).get(name, {})
+        (folder / "inventory.py").write_text(fleet.inventory(answers))
+        done = subprocess.run(
+            [sys.executable, "-m", "pyinfra", folder / "inventory.py", "deploy.py", *options],
+            cwd=REPOSITORY,
+            env=os.environ
+            | {
+                "PYINFRA_FAKE_DELAY": "0",
+                "PYINFRA_FAKE_DELAY_JITTER": "0",
+                "XDG_CACHE_HOME": str(folder / "cache"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def bare():
+    """What the hosts of a fleet answer that are just installed."""
+    return lambda fleet: dict.fromkeys(fleet.names, BARE)

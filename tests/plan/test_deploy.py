@@ -1,0 +1,345 @@
+"""What a deployment does to hosts in every state, in which order, and in how many exchanges."""
+
+import re
+
+import pytest
+
+from wsdeploy.plan import places
+
+DRY = ("--dry", "--json", "--debug")
+QUIET = ("-y", "--json")
+LOUD = ("-y", "--json", "--debug")
+BUDGET = 6
+"""Exchanges that a host may cost that is as planned, whatever there is on it."""
+
+# A dependency that no index is asked for: a file that is not there.
+NOWHERE = f"demo @ file:///no/such/demo-1.0-py3-none-any.whl --hash=sha256:{'0' * 64}\n"
+
+CHANGING = {
+    "apply_files",
+    "certificate",
+    "install_packages",
+    "install_release",
+    "retire",
+    "rollout",
+}
+# Units by which operations are called.
+UNITS = {"Nginx()": "nginx.service", "HAProxy()": "haproxy.service"}
+
+
+def last(names, name):
+    """Where a name comes last in a list."""
+    return len(names) - 1 - names[::-1].index(name)
+
+
+def test_converged_hosts_stay_as_they_are(deploy, alone, converged, proxy):
+    fleet = alone("a", "b", "c", proxy=proxy)
+    done = deploy(fleet, converged(fleet), *LOUD)
+    assert done.code == 0, done.said
+    assert done.changed == {}
+    assert done.totals["success"] == done.totals["error"] == 0
+    for name in "abc":
+        assert not CHANGING & set(done.programs_of(name))
+        assert done.programs_of(name)[-1] == "probe", "but a client has a look"
+    # More hosts cost each the same.
+    assert len(set(done.exchanges.values())) == 1
+    assert 0 < done.exchanges["@fake/a"] <= BUDGET
+
+
+def test_converged_tiers_stay_as_they_are(deploy, tiers, converged, proxy):
+    fleet = tiers(proxy=proxy)
+    done = deploy(fleet, converged(fleet), *LOUD)
+    assert done.code == 0, done.said
+    assert done.changed == {}
+    assert done.totals["success"] == done.totals["error"] == 0
+    assert done.exchanges.keys() == {*fleet.names}
+    assert max(done.exchanges.values()) <= BUDGET
+    assert not CHANGING & {program for _, program in done.programs}
+    assert [host for host, program in done.programs if program == "probe"] == ["@fake/lb1"]
+
+
+def test_a_converged_host_costs_few_exchanges_however_large(deploy, alone, converged):
+    fleet = alone(processes=99)
+    done = deploy(fleet, converged(fleet), *LOUD)
+    assert done.totals["success"] == 0, done.changed
+    assert done.exchanges["@fake/one"] <= BUDGET
+
+
+def test_a_dry_run_shows_every_change_and_makes_none(deploy, alone, bare, converged, proxy):
+    fleet = alone("bare", "done", proxy=proxy)
+    surveys = {**converged(fleet), "@fake/bare": bare(fleet)["@fake/bare"]}
+    done = deploy(fleet, surveys, *DRY)
+    assert done.code == 0, done.said
+    assert done.to_change("bare") == {
+        "Base | Packages",
+        "Base | User, folders, kernel settings",
+        "App | Supervisor",
+        "App | Release",
+        "App | Processes",
+        "Proxy | Certificate",
+        f"Proxy | {UNITS[proxy]}",
+    }
+    assert done.to_change("done") == set()
+    assert {program for _, program in done.programs} <= {"survey", "probe"}
+
+
+ALL_OF_IT = [
+    "install_packages",
+    "apply_files",
+    "apply_files",
+    "install_release",
+    "rollout",
+    "certificate",
+    "apply_files",
+    "probe",
+]
+
+
+def test_bare_hosts_get_everything_in_order(deploy, alone, bare, converged, proxy):
+    # Hosts in different states have different work to do, so they are not in step by themselves.
+    fleet = alone("a", "b", "c", proxy=proxy)
+    surveys = {**bare(fleet), "@fake/b": converged(fleet)["@fake/b"]}
+    done = deploy(fleet, surveys, *LOUD)
+    assert done.code == 0, done.said
+    for name in "ac":
+        assert [p for p in done.programs_of(name) if p != "survey"] == ALL_OF_IT
+    assert [p for p in done.programs_of("b") if p != "survey"] == ["probe"]
+    # Every host serves before any proxy is touched.
+    order = [program for _, program in done.programs]
+    assert order.count("rollout") == order.count("certificate") == 2
+    assert last(order, "rollout") < order.index("certificate")
+    assert last(order, "rollout") < order.index("probe")
+    assert done.changed["App | Processes"] == ["@fake/a", "@fake/c"]
+
+
+def test_a_proxy_of_its_own_waits_for_the_app_hosts(deploy, tiers, bare, proxy):
+    # pyinfra would run its first operation as soon as it can, while app hosts still have others.
+    fleet = tiers(proxy=proxy)
+    done = deploy(fleet, bare(fleet), *LOUD)
+    assert done.code == 0, done.said
+    order = [program for _, program in done.programs]
+    assert order.count("rollout") == 2
+    assert order.count("certificate") == 1
+    assert last(order, "rollout") < order.index("certificate")
+    # Packages, files of the base, of Supervisor and of the firewall, and the app.
+    for name in ("app1", "app2"):
+        assert [p for p in done.programs_of(name) if p != "survey"] == [
+            "install_packages",
+            "apply_files",
+            "apply_files",
+            "apply_files",
+            "install_release",
+            "rollout",
+        ]
+    assert [p for p in done.programs_of("lb1") if p != "survey"] == [
+        "install_packages",
+        "apply_files",
+        "certificate",
+        "apply_files",
+        "probe",
+    ]
+    assert done.changed["App | Firewall"] == ["@fake/app1", "@fake/app2"]
+
+
+OTHER = "f" * 12
+
+
+def test_old_processes_leave_when_the_proxies_know_the_new_ones(deploy, tiers, converged):
+    fleet = tiers()
+    surveys = converged(fleet)
+    for name in ("@fake/app1", "@fake/app2"):
+        old = {"group": f"ws-{OTHER}", "name": "ws_00", "statename": "RUNNING", "pid": 9}
+        surveys[name]["processes"].append(old | {"start": 1})
+    surveys["@fake/lb1"]["paths"][places.NGINX_CONF]["sha256"] = "0" * 64
+    done = deploy(fleet, surveys, *LOUD)
+    assert done.code == 0, done.said
+    order = [program for _, program in done.programs]
+    assert order.count("retire") == 2
+    assert order.index("apply_files") < order.index("probe") < order.index("retire")
+    assert done.changed == {
+        "Proxy | nginx.service": ["@fake/lb1"],
+        "App | Old processes": ["@fake/app1", "@fake/app2"],
+    }
+
+
+def test_an_unhealthy_release_stays_on_the_first_host(deploy, tiers, bare):
+    fleet = tiers()
+    # Whichever is first: pyinfra has an order of its own.
+    broken = {"wsdeploy-rollout": {"success": False, "stderr": "ws_03 is not healthy"}}
+    others = dict.fromkeys(fleet.names[:2], broken)
+    done = deploy(fleet, bare(fleet), "-y", "--debug", others=others)
+    assert done.code == 1
+    (first,) = [host for host, program in done.programs if program == "rollout"]
+    (second,) = set(fleet.names[:2]) - {first}
+    assert f"[{first}] ws_03 is not healthy" in done.said
+    (line,) = re.findall(rf"\[{second}\] (.* is unhealthy.*)", done.said)
+    assert line == f"{first} is unhealthy; {second} was left as it is"
+    assert "Traceback" not in done.said
+    assert not {"certificate", "probe", "retire"} & {program for _, program in done.programs}
+    assert done.programs_of("lb1").count("apply_files") == 1, "of the base"
+
+
+def test_no_proxy_is_touched_if_a_release_does_not_arrive(deploy, alone, bare):
+    fleet = alone("a", "b")
+    broken = {"wsdeploy-install_release": {"success": False, "stderr": "No space left on device"}}
+    done = deploy(fleet, bare(fleet), "-y", "--debug", others={"@fake/b": broken})
+    assert done.code == 1
+    assert "No space left on device" in done.said
+    assert "Traceback" not in done.said
+    assert not {"rollout", "certificate", "probe"} & {program for _, program in done.programs}
+
+
+def test_a_clients_complaint_fails_the_run(deploy, alone, converged):
+    complaint = "wss://ws.a-company.com/: the handshake was answered with 503, not 101"
+    fleet = alone()
+    others = {"@fake/one": {"wsdeploy-probe": f"{complaint}\n\n"}}
+    done = deploy(fleet, converged(fleet), "-y", others=others)
+    assert done.code == 1
+    assert f"[@fake/one] no WebSocket through the proxy: {complaint}" in done.said
+    assert "Traceback" not in done.said
+
+
+@pytest.mark.parametrize("option", ["-y", "--dry"])
+def test_a_release_that_can_not_be_built(deploy, alone, bare, folder, option):
+    (folder / "requirements.txt").write_text(NOWHERE)
+    fleet = alone()
+    done = deploy(fleet, bare(fleet), option, "--debug")
+    assert done.code == 1
+    assert "the release can't be built" in done.said
+    assert "no/such/demo-1.0-py3-none-any.whl" in done.said, "what uv said"
+    # The debug log shows where pyinfra itself caught it.
+    assert "Traceback" not in done.out
+    assert not {"install_release", "rollout", "certificate"} & {n for _, n in done.programs}
+
+
+def test_what_is_no_survey_fails_the_host(deploy, alone):
+    answers = {"@fake/a": "nonsense", "@fake/b": '{"unknown": 1}', "@fake/c": "[]"}
+    done = deploy(alone("a", "b", "c"), answers, "-y", "--debug")
+    assert done.code == 1
+    assert done.programs, "they were asked"
+    assert not CHANGING & {name for _, name in done.programs}
+
+
+def expect(deploy, fleet, surveys, expected):
+    """Deploy to hosts in all these states at once; these operations change something on each."""
+    done = deploy(fleet, surveys, *QUIET)
+    assert done.code == 0, done.said
+    assert {name: done.changed_on(name) for name in expected} == expected
+
+
+def no_longer(unit):
+    return lambda answer: answer["units"][unit].update(ActiveState="failed")
+
+
+def entry(path, **changes):
+    return lambda answer: answer["paths"][path].update(changes)
+
+
+def gone(path):
+    return lambda answer: answer["paths"].pop(path)
+
+
+def there(path):
+    more = {"kind": "file", "mode": 0o644, "owner": "root", "group": "root", "sha256": "0"}
+    return lambda answer: answer["paths"].update({path: more})
+
+
+def marker(name):
+    return f"/var/lib/wsdeploy/sets/{name}.json"
+
+
+BASE, CERTIFICATE = "Base | User, folders, kernel settings", "Proxy | Certificate"
+SUPERVISOR, PROCESSES = "App | Supervisor", "App | Processes"
+OLD_PROCESSES = "App | Old processes"
+DROP_IN = "/etc/systemd/system/supervisor.service.d/10-ws.conf"
+SYSCTL = "/etc/sysctl.d/60-ws.conf"
+FAULTS = {
+    "nothing": (lambda answer: None, set()),
+    # A file, whatever is wrong with it.
+    "content": (entry(SYSCTL, sha256="0" * 64), {BASE}),
+    "mode": (entry(SYSCTL, mode=0o666), {BASE}),
+    "owner": (entry(DROP_IN, owner="ws"), {SUPERVISOR}),
+    "no-file": (gone(DROP_IN), {SUPERVISOR}),
+    # A set that was not applied to its end, or with other commands.
+    "base-marker": (entry(marker("ws-system"), sha256="0" * 64), {BASE}),
+    "supervisor-marker": (gone(marker("ws-supervisor")), {SUPERVISOR}),
+    # What files should have brought about.
+    "folder": (entry("/etc/ws/tls", mode=0o755), {BASE}),
+    "sysctl": (lambda a: a["sysctl"].update({"net.core.somaxconn": "128"}), {BASE}),
+    "user": (lambda a: a["users"].clear(), {BASE}),
+    "supervisor-down": (no_longer("supervisor.service"), {SUPERVISOR}),
+    "supervisor-disabled": (
+        lambda a: a["units"]["supervisor.service"].update(UnitFileState="disabled"),
+        {SUPERVISOR},
+    ),
+    "process": (lambda a: a["processes"][1].update(statename="FATAL"), {PROCESSES}),
+    "boot-file": (gone("/etc/tmpfiles.d/ws-generation.conf"), {PROCESSES}),
+    "certificate": (
+        lambda a: a["certificates"][places.certificate("ws")].update(
+            not_after="2020-01-01 00:00:00Z"
+        ),
+        {CERTIFICATE},
+    ),
+    "package": (lambda a: a["packages"].pop("supervisor"), {"Base | Packages"}),
+    "packages-being-installed": (there("/usr/sbin/policy-rc.d"), {"Base | Packages"}),
+    # What an earlier deployment has left.
+    "generation": (there(f"/etc/ws/{OTHER}.env"), {OLD_PROCESSES}),
+    "firewall": (there(marker("ws-firewall")), {"App | Firewall"}),
+}
+
+
+def test_one_fault_is_one_change(deploy, alone, converged, proxy):
+    unit = UNITS[proxy]
+    own, other = (each.removesuffix(".service") for each in (unit, *({*UNITS.values()} - {unit})))
+    faults = FAULTS | {
+        "proxy-down": (no_longer(unit), {f"Proxy | {unit}"}),
+        "proxy-marker": (entry(marker(f"ws-{own}"), sha256="0"), {f"Proxy | {unit}"}),
+        "other-proxy": (there(marker(f"ws-{other}")), {"Proxy | The other proxy"}),
+    }
+    fleet = alone(*faults, proxy=proxy)
+    surveys = converged(fleet)
+    for name, (spoil, _) in faults.items():
+        spoil(surveys[f"@fake/{name}"])
+    expect(deploy, fleet, surveys, {name: changed for name, (_, changed) in faults.items()})
+
+
+def test_the_firewall_is_kept_up(deploy, tiers, converged):
+    fleet = tiers()
+    surveys = converged(fleet)
+    no_longer("ws-firewall.service")(surveys["@fake/app1"])
+    entry("/etc/ws/firewall.nft", sha256="0" * 64)(surveys["@fake/app2"])
+    firewall = {"App | Firewall"}
+    expect(deploy, fleet, surveys, {"app1": firewall, "app2": firewall, "lb1": set()})
+
+
+def test_a_change_touches_what_it_concerns(deploy, alone, converged, folder):
+    """Each host is as it was planned with other settings, before these came."""
+    proxy = {"Proxy | nginx.service"}
+    before = {
+        "same": ({}, set()),
+        "variable": ({"app": "env={'A': '1'}"}, {PROCESSES, OLD_PROCESSES}),
+        "fewer": ({"processes": 3}, {PROCESSES, OLD_PROCESSES} | proxy),
+        "ports": ({"app": "listen='tcp'"}, {PROCESSES, OLD_PROCESSES} | proxy),
+        "no-log": ({"proxy": "Nginx(access_log=False)"}, proxy),
+        "version": ({}, {"App | Release", PROCESSES, OLD_PROCESSES}),
+    }
+    surveys = {}
+    for name, (settings, _) in before.items():
+        app = folder / "app.py"
+        text = app.read_text()
+        if name == "version":
+            app.write_text("print('the version before')\n")
+        surveys |= converged(alone(name, **settings))
+        app.write_text(text)
+    expect(
+        deploy, alone(*before), surveys, {name: changed for name, (_, changed) in before.items()}
+    )
+
+
+def test_a_change_costs_few_exchanges(deploy, alone, converged):
+    fleet = alone("still", "changed")
+    surveys = converged(fleet)
+    entry(places.NGINX_CONF, sha256="0" * 64)(surveys["@fake/changed"])
+    done = deploy(fleet, surveys, *LOUD)
+    # The change itself, and the survey that is made anew after it.
+    assert done.exchanges["@fake/changed"] == done.exchanges["@fake/still"] + 2

@@ -1,0 +1,231 @@
+"""What is rendered for a matrix of settings, before the programs of both Debian releases.
+
+Each release's nginx and HAProxy check all of it in one exchange, with the commands that a
+deployment checks its staged files with, and may find neither errors nor warnings.
+"""
+
+import itertools
+import json
+import re
+import subprocess
+
+import pytest
+
+from tests.sandbox.site import PROJECT
+from wsdeploy import inventory, remote, sandbox
+from wsdeploy.plan import haproxy, nginx, places, proxies
+from wsdeploy.remote import PROGRAMS
+from wsdeploy.sandbox import ssh
+from wsdeploy.survey import Request, Survey
+
+INVENTORY = """\
+from wsdeploy import *
+
+settings = Settings(
+    domain={domain!r},
+    app=App({app!r}, {app_options}),
+    proxy={proxy}({proxy_options}),
+    {options}
+)
+app = settings.group({apps!r})
+proxy = settings.group({proxies!r})
+"""
+
+ALONE = [("web1.a-company.com", {})]
+APPS4 = [("app1", {"private_address": "10.0.0.1"}), ("app2", {"private_address": "10.0.0.2"})]
+APPS6 = [("app1", {"private_address": "fd00::1"}), ("fd00::2", {"private_address": "fd00::2"})]
+PROXY = [("lb1", {"private_address": "10.0.0.9"}), ("lb2", {"private_address": "10.0.0.8"})]
+
+SELF_SIGNED = "tls=SelfSigned()"
+CASES = {
+    "plain": {},
+    "one process": {"app_options": "processes=1"},
+    "99 processes": {"app_options": "processes=99"},
+    "one client": {"options": f"{SELF_SIGNED}, max_connections=1"},
+    "a million clients": {
+        "app_options": "processes=99",
+        "options": f"{SELF_SIGNED}, max_connections=1_000_000",
+    },
+    "names": {
+        "options": 'tls=SelfSigned(names=["10.9.8.7", "2001:db8::1", "b.a-company.com"])',
+    },
+    "long names": {
+        "domain": ".".join(["a" * 60] * 4),
+        "options": f'{SELF_SIGNED}, name="abcdefghijklmnopqr-9"',
+    },
+    "no log": {"proxy_options": "access_log=False", "options": f'{SELF_SIGNED}, name="chat-2"'},
+    "short and fractional times": {
+        "app_options": "ping_interval=1.5, ping_timeout=2.5, drain=0.5",
+        "proxy_options": "shutdown_timeout=10.5",
+    },
+    "long times": {
+        "app_options": "ping_interval=300, ping_timeout=300, drain=3600",
+        "proxy_options": "shutdown_timeout=86400",
+    },
+    "own health check": {"app_options": "health='/up?a=%20&b=c'"},
+    "no health check": {"app_options": "health=None"},
+    "tcp": {"app_options": 'listen="tcp"'},
+    "shared port": {"app_options": 'listen="shared"'},
+    "tiers": {"apps": APPS4, "proxies": PROXY},
+    "tiers with a shared port": {
+        "app_options": 'listen="shared"', "apps": APPS4, "proxies": PROXY
+    },
+    "tiers with IPv6": {"app_options": "processes=99", "apps": APPS6, "proxies": PROXY},
+}  # fmt: skip
+PROXIES = ("Nginx", "HAProxy")
+
+# Reads a list of cases, checks each in a staged tree of its own, and answers with what was printed.
+CHECKER = """
+import base64, json, pathlib, subprocess, sys, tempfile
+answers = []
+for case in json.load(sys.stdin):
+    with tempfile.TemporaryDirectory() as stage:
+        for file in case["files"]:
+            path = pathlib.Path(stage + file["path"])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(base64.b64decode(file["content"]))
+        answer = []
+        for command in case["commands"]:
+            done = subprocess.run(
+                [word.replace("{stage}", stage) for word in command],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )
+            answer.append((done.returncode, done.stdout))
+        answers.append(answer)
+json.dump(answers, sys.stdout)
+"""
+
+# What a deployment has put in place before it comes to the proxy. $1: a service's name.
+GROUND = """
+getent group "$1-proxy" >/dev/null || groupadd "$1-proxy"
+mkdir -p "/run/$1" "/etc/$1/tls" "/var/log/$1"
+[ -e "/etc/$1/tls/key.pem" ] || openssl req -x509 -noenc -newkey ec \
+    -pkeyopt ec_paramgen_curve:P-256 -keyout "/etc/$1/tls/key.pem" -out "/etc/$1/tls/cert.pem" \
+    -subj /CN=ws.a-company.com -addext subjectAltName=DNS:ws.a-company.com 2>/dev/null
+"""
+
+# HAProxy looks at its limit of open files only when it starts, for which there is no dry run.
+START = ("timeout", "--preserve-status", "2", "haproxy", "-db", "-f")
+
+
+class Machine:
+    """A host with both proxies installed, and neither running."""
+
+    def __init__(self, host: sandbox.SandboxHost) -> None:
+        self.host = host
+        packages = ("python3", "openssl", *nginx.PACKAGES, *haproxy.PACKAGES)
+        self.run(f"sh -s -- {' '.join(packages)}", (PROGRAMS / "install_packages.sh").read_text())
+        payload = remote.payload("survey", Request(packages=packages).to_json())
+        answer = self.run(remote.command("survey"), "\n".join(payload) + "\n")
+        self.survey = Survey.from_json(json.loads(answer))
+
+    def run(self, command: str, text: str = "") -> str:
+        """Run a command as root, with a text on its standard input, and return what it prints."""
+        done = subprocess.run(
+            ssh.command("root", self.host.address, command, batch=True),
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def check(self, filesets, commands=None):
+        """Return exit codes and outputs of the commands for each set, by default its own checks."""
+        cases = [
+            {
+                "files": [file.to_json() for file in fileset.files],
+                "commands": commands or fileset.validate,
+            }
+            for fileset in filesets
+        ]
+        return json.loads(self.run(f"python3 -c '{CHECKER}'", json.dumps(cases)))
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def machine(request):
+    name = f"test-configurations-{request.param}"
+    sandbox.down(name)
+    yield Machine(sandbox.up(f"{name}:{request.param}")[0])
+    sandbox.down(name)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Return a function that reads the settings of a case from an inventory file."""
+
+    def settings(proxy, case):
+        blank = {
+            "domain": "ws.a-company.com", "app": str(PROJECT / "files" / "app.py"),
+            "app_options": "", "proxy_options": "", "options": SELF_SIGNED,
+            "apps": ALONE, "proxies": ALONE,
+        }  # fmt: skip
+        file = tmp_path / "inventory.py"
+        file.write_text(INVENTORY.format(**blank | CASES[case] | {"proxy": proxy}))
+        fleet = inventory.load(file)
+        return fleet.settings, fleet.with_role("proxy")[0].name
+
+    return settings
+
+
+@pytest.fixture
+def plan(machine, load):
+    """Return a function that plans a case for the machine, and readies the machine for it."""
+    ready = set()
+
+    def files(proxy, case):
+        settings, host = load(proxy, case)
+        if settings.name not in ready:
+            ready.add(settings.name)
+            machine.run(f"sh -eus -- {settings.name}", GROUND)
+        return proxies.chosen(settings).files(settings, machine.survey, host)
+
+    return files
+
+
+def test_no_errors_and_no_warnings(machine, plan):
+    matrix = list(itertools.product(PROXIES, CASES))
+    answers = machine.check([plan(proxy, case) for proxy, case in matrix])
+    bad = [
+        f"{proxy}, {case}: {output}"
+        for (proxy, case), answer in zip(matrix, answers, strict=True)
+        for code, output in answer
+        if code or re.search(r"(?i)warn|alert|emerg|error", output)
+    ]
+    assert not bad, "\n".join(bad)
+
+
+def test_the_checks_can_fail(machine, plan):
+    """A word that nginx and HAProxy don't know is found in the staged files, not in /etc."""
+    for proxy in PROXIES:
+        fileset = plan(proxy, "plain")
+        broken = [file.to_json() for file in fileset.files]
+        for file in broken:
+            if file["path"] in (places.NGINX_CONF, haproxy.CONFIGURATION):
+                file["content"] = "Zm9vIGJhcjsK"  # foo bar;
+        case = {"files": broken, "commands": fileset.validate}
+        ((*_, (code, output)),) = json.loads(
+            machine.run(f"python3 -c '{CHECKER}'", json.dumps([case]))
+        )
+        assert code, proxy
+        assert "foo" in output
+
+
+@pytest.mark.parametrize("case", ["one client", "a million clients", "tiers with IPv6"])
+def test_haproxy_starts_within_the_hosts_limits(machine, plan, case):
+    fileset = plan("HAProxy", case)
+    machine.check([fileset])  # makes the link to the key
+    ((answer,),) = machine.check([fileset], [(*START, f"{{stage}}{haproxy.CONFIGURATION}")])
+    code, output = answer
+    # 143: it ran until it was stopped.
+    assert code in (0, 143), output
+    assert "limit" not in output
+
+
+def test_key_exchange_withstands_quantum_computers_where_openssl_can(machine, plan):
+    expected = machine.survey.system["version"] == "13"
+    for proxy in PROXIES:
+        text = "".join(file.content for file in plan(proxy, "plain").files)
+        assert ("X25519MLKEM768" in text) is expected

@@ -1,0 +1,133 @@
+"""A proxy in front of two app hosts."""
+
+import ssl
+import time
+
+import pytest
+from websockets.sync.client import connect
+
+from wsdeploy import sandbox
+
+COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
+
+PORTS = range(8000, 8004)
+
+
+@pytest.fixture(scope="module")
+def site(make_site):
+    return make_site(
+        ["app1", "app2"],
+        ["lb1"],
+        app='App("files/app.py", processes=4, drain=2, probe=Probe(send="hello", expect="hello"))',
+    )
+
+
+def connections(site, host) -> list[int]:
+    """Return how many connections from the proxy each process of an app host has."""
+    listing = site.ssh("ss --no-header --numeric --tcp state established", host)
+    rows = [line.split() for line in listing.splitlines()]
+    pairs = [(row[2].rpartition(":")[2], row[3].rpartition(":")[0].strip("[]")) for row in rows]
+    return [pairs.count((str(port), site.host.address)) for port in PORTS]
+
+
+def test_deploy(site):
+    site.deploy()
+    site.echoes()
+    site.converged()
+
+
+def test_checks_of_the_fleet(site):
+    site.checked()
+
+
+def test_clients_are_spread_evenly(site):
+    with site.under_load(rate=1, held=800):
+        counts = connections(site, site.apps[0]) + connections(site, site.apps[1])
+    assert sum(counts) >= 800
+    assert min(counts) >= 90
+    assert max(counts) <= 110
+
+
+def test_a_limited_run_still_knows_all_hosts(site):
+    result = site.pyinfra("deploy.py", "-y", "--json", "--limit", site.host.name)
+    assert result.code == 0, result.output
+    assert result.totals["success"] == 0, result.changed
+
+
+def test_app_ports_are_closed_to_other_app_hosts(site):
+    first, second = site.apps
+    check = (
+        f"timeout 3 bash -c 'exec 3<>/dev/tcp/{second.address}/8000' && echo open || echo closed"
+    )
+    assert site.ssh(check, first).strip() == "closed"
+    assert site.ssh(check, site.host).strip() == "open"
+
+
+def test_firewall_can_be_switched_off(site):
+    site.deploy(firewall="False")
+    assert "table" not in site.ssh("nft list tables", site.apps[0])
+    site.converged()
+    site.deploy(firewall="True")
+    assert "table inet ws" in site.ssh("nft list tables", site.apps[0])
+
+
+def test_a_redeploy_refuses_nobody(site):
+    app = site.settings["app"]
+    with site.under_load() as outcome:
+        site.deploy(app=app.replace("drain=2", 'drain=2, env={"COLOUR": "blue"}'))
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {"1012": 100}
+    site.converged()
+
+
+def test_an_unhealthy_release_reaches_one_host_at_most(site, copy):
+    before = {host.name: site.live_generation(host) for host in site.apps}
+    (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
+    app = site.settings["app"]
+    site.write(app=app.replace("drain=2", "drain=2, start_timeout=3"))
+    with site.under_load(held=10) as outcome:
+        result = site.pyinfra()
+    assert result.code == 1
+    assert "no database today" in result.output
+    assert "was left as it is" in result.output
+    assert {host.name: site.live_generation(host) for host in site.apps} == before
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {}
+    site.write(app=app)
+
+
+def test_an_app_host_that_is_gone_costs_nobody_a_handshake(site):
+    lost = site.apps[1]
+    with site.under_load(held=0) as outcome:
+        sandbox.poweroff(lost.name)
+        # Long enough for every server of the lost host to be tried again more than once.
+        wait_until(lambda: site.echoes() or True, least=8)
+    assert outcome["failed"] == {}
+
+
+def test_it_rejoins_by_itself(site):
+    lost = site.apps[1]
+    sandbox.up(lost.name)
+
+    def reached() -> bool:
+        clients = [
+            connect(f"wss://{site.host.domain}/", ssl=context(site), proxy=None) for _ in range(16)
+        ]
+        counts = connections(site, lost)
+        for client in clients:
+            client.close()
+        return min(counts) > 0
+
+    wait_until(reached)
+    site.converged()
+
+
+def context(site):
+    return ssl.create_default_context(cafile=site.bundle)
+
+
+def wait_until(condition, least: float = 0, most: float = 60) -> None:
+    """Ask until the answer is yes, and for `least` seconds anyway."""
+    start = time.monotonic()
+    while not condition() or time.monotonic() < start + least:
+        assert time.monotonic() < start + most, "it never became true"

@@ -1,0 +1,172 @@
+"""What host programs need around them: this user's names, and processes that can be killed."""
+
+import grp
+import json
+import os
+import pwd
+import shutil
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+import xmlrpc.client
+import xmlrpc.server
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from wsdeploy.files import File, FileSet
+from wshost import generations, retire, rollout, supervisor
+
+REPOSITORY = Path(__file__).parents[3]
+PATIENCE = 20
+"""Seconds in which anything that should happen has happened, on a slow machine too."""
+
+
+@pytest.fixture(autouse=True)
+def umask():
+    """The umask that programs run with on hosts, whoever runs the tests."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def until():
+    """Poll until a condition holds; return what it returned."""
+
+    def wait(condition):
+        end = time.monotonic() + PATIENCE
+        while not (result := condition()):
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.01)
+        return result
+
+    return wait
+
+
+@pytest.fixture
+def file():
+    """A file that belongs to whoever runs the tests, who can give it to nobody else."""
+
+    def make(path, content, mode=0o644, **more):
+        owner = pwd.getpwuid(os.getuid()).pw_name
+        group = grp.getgrgid(os.getgid()).gr_name
+        return File(path, content, mode=mode, **{"owner": owner, "group": group} | more)
+
+    return make
+
+
+@pytest.fixture
+def as_request():
+    """What a set of files travels as."""
+
+    def make(files: FileSet):
+        return {**files.to_json(), "digest": files.digest}
+
+    return make
+
+
+@pytest.fixture
+def program():
+    """A Python program in a process of its own; it is killed at the end if it still runs."""
+    started = []
+
+    def start(code, *arguments, **options):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *(json.dumps(a) for a in arguments)],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+class Supervisord:
+    """What stands in for Supervisor: it knows processes, and notes what it is told."""
+
+    def __init__(self):
+        self.processes = []
+        self.calls = []
+        self.faults = {}
+
+    def _dispatch(self, method, parameters):
+        name = method.removeprefix("supervisor.")
+        self.calls.append((name, *parameters))
+        if name in self.faults:
+            raise xmlrpc.client.Fault(*self.faults[name])
+        return self.processes if name == "getAllProcessInfo" else True
+
+
+class _Requests(xmlrpc.server.SimpleXMLRPCRequestHandler):
+    # There is no such thing on a unix socket.
+    disable_nagle_algorithm = False
+
+    def log_message(self, *_):
+        pass
+
+
+class _Server(socketserver.ThreadingUnixStreamServer, xmlrpc.server.SimpleXMLRPCDispatcher):
+    # What the dispatcher and the request handler look for.
+    allow_none, encoding, use_builtin_types, logRequests = True, None, False, False  # noqa: N815
+    _send_traceback_header = False
+
+    def __init__(self, path, instance):
+        xmlrpc.server.SimpleXMLRPCDispatcher.__init__(self, allow_none=True)
+        socketserver.ThreadingUnixStreamServer.__init__(self, path, _Requests)
+        self.register_instance(instance)
+
+
+@pytest.fixture
+def supervisord(tmp_path, monkeypatch):
+    """A Supervisor that the host programs find, in a thread."""
+    path = str(tmp_path / "supervisor.sock")
+    monkeypatch.setattr(supervisor.processes, "__defaults__", (path,))
+    monkeypatch.setitem(supervisor.call.__kwdefaults__, "path", path)
+    instance = Supervisord()
+    with _Server(path, instance) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield instance
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A folder that the programs about generations take for the root of the host.
+
+    Owners are noted, not changed: only root can give files away, and nobody has these users.
+    """
+    folder = tmp_path / "host"
+
+    def below(path):
+        path = Path(path)
+        return path if path.is_relative_to(folder) else folder / path.relative_to("/")
+
+    for module in (generations, retire, rollout):
+        monkeypatch.setattr(module, "Path", below)
+    monkeypatch.setattr(generations, "CONF", below(generations.CONF))
+    monkeypatch.setattr(
+        generations, "os", SimpleNamespace(readlink=lambda path: os.readlink(below(path)))
+    )
+    owners = {}
+
+    def chown(path, user, group):
+        owners[f"/{Path(path).relative_to(folder)}"] = (user, group)
+
+    monkeypatch.setattr(shutil, "chown", chown)
+    for made in ("run/ws", "etc/ws", "srv/ws/releases", "var/log/ws"):
+        (folder / made).mkdir(parents=True)
+    generations.CONF.mkdir(parents=True)
+    return SimpleNamespace(path=folder, owners=owners)

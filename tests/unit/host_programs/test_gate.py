@@ -1,0 +1,166 @@
+"""The gate opens when every new process answers by itself, and says who does not, and why."""
+
+import http
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from websockets.sync.server import unix_serve
+
+from wshost import gate
+from wshost.gate import GateClosedError
+
+NAMES = ["ws_00", "ws_01"]
+
+
+class Generation:
+    """Knows of its processes what Supervisor would."""
+
+    def __init__(self, **pids):
+        self.pids = pids
+
+    def pid(self, name):
+        return self.pids.get(name, 0)
+
+
+def wanted(listen, start_timeout, **probe):
+    return {
+        "listen": listen,
+        "start_timeout": start_timeout,
+        "probe": {"host": "a.com", "health": "/alive", "path": "/", "send": None, "expect": None}
+        | probe,
+    }
+
+
+def healthy(connection, request):
+    return connection.respond(http.HTTPStatus.OK, "ok") if request.path == "/alive" else None
+
+
+def sick(connection, request):
+    if request.path == "/alive":
+        return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "draining")
+    return None
+
+
+@contextmanager
+def serving(path, process_request):
+    def echo(connection):
+        for message in connection:
+            connection.send(message)
+
+    server = unix_serve(echo, str(path), process_request=process_request)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def on_sockets(tmp_path):
+    """Wait at the gate for processes with these characters, two of them."""
+
+    def wait(*characters, start_timeout=0.3, **probe):
+        with ExitStack() as running:
+            for name, character in zip(NAMES, characters, strict=False):
+                running.enter_context(serving(tmp_path / f"{name}.sock", character))
+            gate.wait_healthy(
+                Generation(), NAMES, wanted(f"unix:{tmp_path}", start_timeout, **probe)
+            )
+
+    return wait
+
+
+def test_healthy_processes_on_sockets(on_sockets):
+    on_sockets(healthy, healthy, start_timeout=20, send="hello", expect="hello")
+
+
+def test_an_app_without_a_health_check(on_sockets):
+    on_sockets(sick, healthy, start_timeout=20, health=None)
+
+
+@pytest.mark.parametrize(
+    ("characters", "probe", "complaint"),
+    [
+        ((healthy,), {}, "ws_01 is not healthy: [Errno 2] No such file or directory"),
+        ((sick, healthy), {}, "ws_00 is not healthy: /alive answers 503, not 200"),
+        ((healthy, sick), {}, "ws_01 is not healthy: /alive answers 503, not 200"),
+        (
+            (healthy, healthy),
+            {"send": "hello", "expect": "bye"},
+            "ws_00 is not healthy: 'hello' came back, without 'bye' in it",
+        ),
+    ],
+)
+def test_the_gate_stays_closed(on_sockets, characters, probe, complaint):
+    with pytest.raises(GateClosedError) as closed:
+        on_sockets(*characters, **probe)
+    assert str(closed.value) == f"{complaint} (waited 0.3 s; nobody was sent there)"
+
+
+# A process that shares its port with others, as wsapp does.
+APP = """
+import http, json, socket, sys
+from websockets.sync.server import serve
+listener = socket.create_server(("127.0.0.1", json.loads(sys.argv[1])), reuse_port=True)
+print(listener.getsockname()[1], flush=True)
+serve(
+    lambda connection: connection.recv(),
+    sock=listener,
+    process_request=lambda connection, request: (
+        connection.respond(http.HTTPStatus.OK, "") if request.path == "/alive" else None
+    ),
+).serve_forever()
+"""
+
+
+@pytest.fixture
+def app(program):
+    """Start an app on a port that others may have too; return the port and the process's PID."""
+
+    def start(port=0):
+        process = program(APP, port)
+        return int(process.stdout.readline()), process.pid
+
+    return start
+
+
+@pytest.mark.parametrize("kind", ["tcp", "shared"])
+def test_on_a_port_of_an_old_process_it_waits_for_the_new_one(app, kind):
+    port, old = app()
+    found = {}
+    # Supervisor knows its PID as soon as it has started it, which is before it listens.
+    new = Generation()
+    new.pids = found
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(
+            gate.wait_healthy, new, ["ws_00"], wanted(f"{kind}:127.0.0.1:{port}", 20)
+        )
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.3)
+        _, found["ws_00"] = app(port)
+        waiting.result()
+    assert found["ws_00"] != old
+
+
+def test_an_old_process_alone_does_not_open_it(app):
+    port, old = app()
+    with pytest.raises(GateClosedError, match="ws_00 is not healthy"):
+        gate.wait_healthy(
+            Generation(ws_00=old + 1), ["ws_00"], wanted(f"tcp:127.0.0.1:{port}", 0.3)
+        )
+    gate.wait_healthy(Generation(ws_00=old), ["ws_00"], wanted(f"tcp:127.0.0.1:{port}", 20))
+
+
+def test_nobody_listens_on_a_port():
+    # Taken, so that nobody else listens there.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        # ws_01 has the second port.
+        listen = f"tcp:127.0.0.1:{taken.getsockname()[1] - 1}"
+        with pytest.raises(GateClosedError, match=r"^ws_01 is not healthy: .*Connection refused"):
+            gate.wait_healthy(Generation(ws_01=1), ["ws_01"], wanted(listen, 0.3))

@@ -1,0 +1,166 @@
+"""Generations under Supervisor: which there are, how they start, and what is left of them."""
+
+import pytest
+
+from wshost import generations, supervisor
+from wshost.generations import Generation
+
+NEW, OLD, OLDER = "c" * 12, "b" * 12, "a" * 12
+
+
+def process(group, name="ws_00", statename="RUNNING", pid=7):
+    return {"group": group, "name": name, "statename": statename, "pid": pid}
+
+
+def names(calls):
+    return [call for call in calls if call[0] != "getAllProcessInfo"]
+
+
+def test_those_that_run_and_those_with_a_file(supervisord, root):
+    supervisord.processes = [process(f"ws-{OLD}"), process(f"ws-{OLD}", "ws_01")]
+    for identity in (OLDER, OLD):
+        Generation("ws", identity).conf.touch()
+    assert list(generations.generations("ws")) == [Generation("ws", OLDER), Generation("ws", OLD)]
+
+
+def test_other_programs_are_no_generations(supervisord, root):
+    for other in (
+        "celery",
+        "ws",
+        "ws-worker",
+        f"wsx-{OLD}",
+        f"ws-chat-{OLD}",
+        f"chat-ws-{OLD}",
+        f"ws-{OLD}x",
+    ):
+        supervisord.processes.append(process(other))
+        (generations.CONF / f"{other}.conf").touch()
+    assert list(generations.generations("ws")) == []
+    assert list(generations.generations("ws-chat")) == [Generation("ws-chat", OLD)]
+
+
+def test_the_live_one(root):
+    assert generations.live("ws") is None
+    (root.path / "run/ws/current").symlink_to(NEW)
+    assert generations.live("ws") == NEW
+
+
+def test_where_it_listens(root):
+    new = Generation("ws", NEW)
+    assert not new.listens("tcp:10.0.0.1:8000")
+    new.conf.write_text("command=launch.py /etc/ws/x.env 100 tcp:10.0.0.1:8000 python /x\n")
+    assert new.listens("tcp:10.0.0.1:8000")
+    assert not new.listens("tcp:10.0.0.1:800")
+    assert not new.listens("shared:10.0.0.1:8000")
+
+
+def test_a_process_by_its_name(supervisord):
+    supervisord.processes = [
+        process(f"ws-{OLD}", "ws_01", pid=5),
+        process(f"ws-{NEW}", "ws_00", pid=6),
+        process(f"ws-{NEW}", "ws_01", pid=7),
+    ]
+    assert Generation("ws", NEW).pid("ws_01") == 7
+    assert Generation("ws", NEW).pid("ws_02") == 0
+
+
+@pytest.mark.parametrize("autostart", [True, False])
+def test_adding(supervisord, root, file, autostart):
+    new = Generation("ws", NEW)
+    files = [
+        file(f"/etc/supervisor/conf.d/ws-{NEW}.conf", "autostart=true\nautorestart=true\n"),
+        file(f"/etc/ws/{NEW}.env", 'A="1"\n', 0o640),
+    ]
+    supervisord.faults["addProcessGroup"] = (90, "ALREADY_ADDED: ws")  # by a killed run
+    generations.add(new, [each.to_json() for each in files], autostart)
+    assert names(supervisord.calls) == [("reloadConfig",), ("addProcessGroup", f"ws-{NEW}")]
+    waits = "autostart=true" if autostart else "autostart=false"
+    assert new.conf.read_text() == f"{waits}\nautorestart=true\n"
+    assert new.environment.read_text() == 'A="1"\n'
+    # Sockets are for the app and the proxy's group, logs for root and adm.
+    assert new.sockets.stat().st_mode & 0o7777 == 0o2750
+    assert new.logs.stat().st_mode & 0o7777 == 0o750
+    assert root.owners == {
+        f"/run/ws/{NEW}": ("ws", "ws-proxy"),
+        f"/var/log/ws/{NEW}": ("root", "adm"),
+    }
+
+
+def test_adding_what_supervisor_refuses(supervisord, root):
+    supervisord.faults["reloadConfig"] = (92, "CANT_REREAD: nonsense in another file")
+    with pytest.raises(supervisor.SupervisorError, match="nonsense in another file"):
+        generations.add(Generation("ws", NEW), [])
+
+
+def test_starting_what_does_not_run(supervisord):
+    supervisord.processes = [
+        process(f"ws-{NEW}", "ws_00", "RUNNING"),
+        process(f"ws-{NEW}", "ws_01", "STARTING"),
+        process(f"ws-{NEW}", "ws_02", "FATAL"),
+        process(f"ws-{NEW}", "ws_03", "STOPPED"),
+        process(f"ws-{OLD}", "ws_00", "STOPPED"),
+    ]
+    # What can't be started is the gate's to tell.
+    supervisord.faults["startProcess"] = (50, "SPAWN_ERROR: ws_02")
+    generations.start(Generation("ws", NEW))
+    assert names(supervisord.calls) == [
+        ("startProcess", f"ws-{NEW}:ws_02", False),
+        ("startProcess", f"ws-{NEW}:ws_03", False),
+    ]
+    supervisord.calls.clear()
+    generations.start(Generation("ws", NEW), "ws_00", "ws_03")
+    assert names(supervisord.calls) == [("startProcess", f"ws-{NEW}:ws_03", False)]
+
+
+def test_stopping_one(supervisord):
+    supervisord.faults["stopProcess"] = (70, "NOT_RUNNING: ws_01")
+    generations.stop(Generation("ws", OLD), "ws_01", 1)
+    assert supervisord.calls == [("stopProcess", f"ws-{OLD}:ws_01")]
+
+
+def test_removing_stops_forgets_and_leaves_the_logs(supervisord, root):
+    old = Generation("ws", OLD)
+    for folder in (old.sockets, old.logs):
+        folder.mkdir()
+    for path in (old.conf, old.environment, old.sockets / "ws_00.sock"):
+        path.touch()
+    generations.remove(old, 1)
+    assert supervisord.calls == [
+        ("stopProcessGroup", f"ws-{OLD}"),
+        ("removeProcessGroup", f"ws-{OLD}"),
+        ("reloadConfig",),
+    ]
+    assert [path.exists() for path in (old.conf, old.environment, old.sockets)] == [False] * 3
+    assert old.logs.exists()
+
+
+def test_removing_what_supervisor_does_not_know(supervisord, root):
+    for method in ("stopProcessGroup", "removeProcessGroup"):
+        supervisord.faults[method] = (10, "BAD_NAME: ws")
+    old = Generation("ws", OLD)
+    old.conf.touch()
+    generations.remove(old, 1)
+    assert not old.conf.exists()
+
+
+def test_what_can_not_be_stopped_is_not_forgotten(supervisord, root):
+    supervisord.faults["removeProcessGroup"] = (91, "STILL_RUNNING: ws")
+    old = Generation("ws", OLD)
+    old.conf.touch()
+    with pytest.raises(supervisor.SupervisorError, match="STILL_RUNNING"):
+        generations.remove(old, 1)
+    assert old.conf.exists()
+
+
+def test_last_lines_of_the_app(root):
+    new = Generation("ws", NEW)
+    assert new.last_lines() == f"It logged nothing to {new.logs}."
+    new.logs.mkdir()
+    (new.logs / "ws_00.log").touch()
+    (new.logs / "ws_01.log").write_text("".join(f"line {number}\n" for number in range(100)))
+    assert new.last_lines(3).splitlines() == [
+        f"The last lines of {new.logs / 'ws_01.log'}:",
+        "line 97",
+        "line 98",
+        "line 99",
+    ]

@@ -1,0 +1,159 @@
+"""The launcher gives the app its environment, its place to listen and its limit, and becomes it."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.plan import app as plan
+from wsdeploy.survey import Survey
+from wshost import gate, launch
+
+SHOW = (
+    "import json, os, resource, sys; print(json.dumps([dict(os.environ), "
+    "resource.getrlimit(resource.RLIMIT_NOFILE), os.getpid(), sys.argv[1:]]))"
+)
+
+VALUES = [
+    "",
+    "plain",
+    "with \"quotes\" and \\ and 'apostrophes'",
+    "two\nlines\r\nand three\n",
+    " spaces around ",
+    "a=b #not a comment",
+    "$HOME %(here)s ${x} `id`",
+    "ümlaut 漢字 \U0001f600",
+    "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e \t \x7f",
+]
+PROCESS = {"SUPERVISOR_PROCESS_NAME": "ws_03"}
+
+
+def planned_environment(values):
+    """The file that a deployment writes for an app with these variables."""
+    settings = Settings("ws.a-company.com", App("app.py", env=values), SelfSigned())
+    wanted = plan.generation(settings, Survey(), "one", "0" * 12, "app/app.py")
+    (file,) = (file for file in wanted.files if file.path.endswith(".env"))
+    return file.content
+
+
+@pytest.fixture
+def run(tmp_path):
+    def start(text="", open_files=256, code=SHOW, listen="unix:/run/ws/x", words=(), **options):
+        environment = tmp_path / "environment"
+        environment.write_text(text, newline="")
+        command = [sys.executable, "-I", launch.__file__, environment, str(open_files), listen]
+        options["env"] = PROCESS | options.get("env", {})
+        return subprocess.Popen(
+            [*command, sys.executable, "-c", code, *words],
+            stdout=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    return start
+
+
+def answer(process):
+    return json.loads(process.communicate()[0])
+
+
+def test_round_trip():
+    values = {f"V{number}": value for number, value in enumerate(VALUES)}
+    found = launch.parse(planned_environment(values))
+    assert {name: found[name] for name in values} == values
+
+
+def test_comments_and_empty_lines():
+    assert launch.parse('# A="no"\n\nB="yes"\n') == {"B": "yes"}
+
+
+def test_the_app_gets_its_environment_and_keeps_its_own(run):
+    values = {f"V{number}": value for number, value in enumerate(VALUES)} | {"LANG": "C.UTF-8"}
+    process = run(planned_environment(values), env={"MORE": "of Supervisor's", "LANG": "x"})
+    environment, *_ = answer(process)
+    assert {name: environment[name] for name in values} == values
+    assert environment["MORE"] == "of Supervisor's"
+
+
+# What is said of where to listen, and what a process is told, and where the gate looks for it.
+PLACES = [
+    ("unix:/run/ws/x", {"WS_SOCKET": "/run/ws/x/ws_03.sock"}, {"unix": "/run/ws/x/ws_03.sock"}),
+    (
+        "tcp:10.0.0.1:8000",
+        {"WS_HOST": "10.0.0.1", "WS_PORT": "8003"},
+        {"address": ("10.0.0.1", 8003)},
+    ),
+    ("tcp:fd00::2:8000", {"WS_HOST": "fd00::2", "WS_PORT": "8003"}, {"address": ("fd00::2", 8003)}),
+    (
+        "shared:10.0.0.1:8000",
+        {"WS_HOST": "10.0.0.1", "WS_PORT": "8000"},
+        {"address": ("10.0.0.1", 8000)},
+    ),
+]
+
+
+def test_where_a_process_listens():
+    for listen, variables, found in PLACES:
+        assert launch.listener(listen, "ws_03") == variables
+        assert gate.listener(listen, "ws_03") == found
+    # Both digits count.
+    assert launch.listener("tcp:10.0.0.1:8000", "chat-2_98")["WS_PORT"] == "8098"
+
+
+def test_the_app_learns_where_to_listen_by_variables_and_words(run):
+    words = ["$WS_HOST:${WS_PORT}", "$NO_SUCH_VARIABLE", "$TOKEN"]
+    process = run('TOKEN="a value"\n', listen="tcp:10.0.0.1:8000", words=words)
+    environment, _, _, given = answer(process)
+    assert (environment["WS_HOST"], environment["WS_PORT"]) == ("10.0.0.1", "8003")
+    assert "WS_SOCKET" not in environment
+    assert given == ["10.0.0.1:8003", "$NO_SUCH_VARIABLE", "a value"]
+
+
+def test_python_is_the_hosts(tmp_path, monkeypatch):
+    (tmp_path / "environment").write_text("")
+    monkeypatch.setattr(os, "environ", dict(PROCESS))
+    monkeypatch.setattr(launch, "raise_limit", lambda _: None)
+    became = []
+    monkeypatch.setattr(os, "execvp", lambda *arguments: became.append(arguments))
+    for command in (["python", "-m", "chat"], ["python3", "x"]):
+        launch.main([str(tmp_path / "environment"), "256", "unix:/x", *command])
+    assert became == [
+        ("/usr/bin/python3", ["/usr/bin/python3", "-m", "chat"]),
+        ("python3", ["python3", "x"]),
+    ]
+
+
+def test_the_app_takes_the_launchers_place(run):
+    process = run()
+    _, _, pid, _ = answer(process)
+    assert pid == process.pid, "Supervisor's signals reach the app itself"
+    assert process.returncode == 0
+    assert run(code="raise SystemExit(7)").wait() == 7
+
+
+@pytest.mark.parametrize(("wanted", "hard", "got"), [(200, 400, 200), (4000, 400, 400)])
+def test_limit(run, wanted, hard, got):
+    def lower():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+
+    _, limit, *_ = answer(run(open_files=wanted, preexec_fn=lower))
+    assert limit == [got, hard], "the hard limit is not touched: it can't be raised again"
+
+
+def test_no_variable_is_logged_when_the_command_is_missing(tmp_path):
+    environment = tmp_path / "environment"
+    environment.write_text('TOKEN="s3cret"\n')
+    done = subprocess.run(
+        [sys.executable, "-I", launch.__file__, environment, "256", "unix:/x", "/no/such/program"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=PROCESS,
+    )
+    assert done.returncode != 0
+    assert "No such file" in done.stderr
+    assert "s3cret" not in done.stderr

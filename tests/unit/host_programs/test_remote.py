@@ -1,0 +1,182 @@
+"""Programs as they reach a host: a shell command, and all else on standard input."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from wsdeploy import remote
+from wsdeploy.survey import Request, Survey
+
+PROGRAMS = ["apply_files", "certificate", "install_release", "probe", "retire", "rollout", "survey"]
+SUDO = """#!/bin/sh
+test "$1" = -n || exit 1
+shift
+echo "$1" >>{log}
+exec "$@"
+"""
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Run a command as an SSH server would, far away from this project's folder.
+
+    sudo only takes note of what it is asked for, so that this needs no rights.
+    """
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sudo").write_text(SUDO.format(log=tmp_path / "sudo.log"))
+    (programs / "id").write_text("#!/bin/sh\necho $PRETENDED\n")
+    for stub in programs.iterdir():
+        stub.chmod(0o755)
+    found = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def run(command, payload, path=found, user=0):
+        # As pyinfra does: each item of standard input is a line.
+        standard_input = "".join(f"{line}\n" for line in payload)
+        return subprocess.run(
+            ["/bin/sh", "-c", command],
+            input=standard_input,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={"PATH": path, "PRETENDED": str(user)},
+        )
+
+    return run
+
+
+def test_a_programs_answer(shell, tmp_path):
+    request = Request(paths=(str(tmp_path), "/no/such/path"), users=("root",))
+    payload = remote.payload("survey", request.to_json())
+    done = shell(remote.command("survey"), payload)
+    assert done.returncode == 0, done.stderr
+    survey = Survey.from_json(json.loads(done.stdout))
+    assert survey.users == ("root",)
+    assert list(survey.paths) == [str(tmp_path)]
+    assert survey.paths[str(tmp_path)].kind == "directory"
+
+
+def test_a_host_with_python_answers_in_full(shell):
+    payload = remote.payload("survey", Request().to_json())
+    done = shell(remote.command_on_bare_host("survey"), payload)
+    assert done.returncode == 0, done.stderr
+    assert Survey.from_json(json.loads(done.stdout)).bare is False
+
+
+def test_a_host_without_python_says_what_it_is(shell, tmp_path):
+    payload = remote.payload("survey", Request().to_json())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = shell(remote.command_on_bare_host("survey"), payload, path=str(empty))
+    assert done.returncode == 0, done.stderr
+    survey = Survey.from_json(json.loads(done.stdout))
+    assert survey.bare is True
+    assert set(survey.system) == {"id", "version"}
+
+
+def test_an_attachment(shell, tmp_path):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("app/app.py")
+        member.size = 4
+        tar.addfile(member, io.BytesIO(b"pass"))
+    request = {"releases": str(tmp_path), "id": "one"}
+    payload = remote.payload("install_release", request, packed.getvalue())
+    done = shell(remote.command("install_release"), payload)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "one/app/app.py").read_text() == "pass"
+
+
+def test_a_program_that_fails_fails_the_command_with_one_line(shell):
+    request = {
+        "target": {"host": "a-company.com", "address": ["localhost", 1]},
+        "timeout": 5,
+        "send": None,
+        "expect": None,
+    }
+    done = shell(remote.command("probe"), remote.payload("probe", request))
+    assert done.returncode == 1
+    assert done.stderr.startswith("wss://a-company.com/: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_every_program_loads_with_nothing_but_what_it_declares(shell):
+    for program in PROGRAMS:
+        (line,) = remote.payload(program, {"a": 1})
+        head = json.loads(line)
+        assert head["modules"][-1][0] == program
+        assert "def main(" in head["modules"][-1][1]
+        # In place of running it: a last module that only shows that all before it were loaded.
+        head["modules"].append(("last", "def main(request): print(sorted(request))"))
+        done = shell(remote.command(program), [json.dumps(head)])
+        assert done.stdout == "['a']\n", done.stderr
+
+
+def test_every_program_of_the_hosts_is_tested_here():
+    assert {
+        path.stem for path in remote.PROGRAMS.glob("*.py") if "def main(req" in path.read_text()
+    } == {*PROGRAMS}
+
+
+def test_the_shell_leaves_the_command_alone(shell):
+    show = f"set -- {remote.command('survey')}; printf '%s\\0' \"$@\""
+    for user, before in ((0, []), (1000, ["sudo", "-n"])):
+        words = shell(show, [], user=user).stdout.split("\0")
+        assert words == [
+            *before,
+            "python3",
+            "-c",
+            remote.LOADER,
+            "wsdeploy-survey",  # this shows in process lists
+            "",
+        ]
+
+
+def test_who_is_not_root_uses_sudo(shell, tmp_path):
+    payload = remote.payload("survey", Request().to_json())
+    for user in (0, 1000):
+        assert not (tmp_path / "sudo.log").exists()
+        done = shell(remote.command_on_bare_host("survey"), payload, user=user)
+        assert json.loads(done.stdout), done.stderr
+    assert (tmp_path / "sudo.log").read_text() == "python3\n"
+
+
+def test_a_strict_umask_changes_nothing(shell, tmp_path):
+    with tarfile.open(tmp_path / "release.tar.gz", mode="w:gz") as tar:
+        member = tarfile.TarInfo("app/deep/app.py")
+        member.mode = 0o644
+        tar.addfile(member, io.BytesIO())
+    request = {"releases": str(tmp_path), "id": "one"}
+    archive = (tmp_path / "release.tar.gz").read_bytes()
+    payload = remote.payload("install_release", request, archive)
+    done = shell(f"umask 077; {remote.command('install_release')}", payload)
+    assert done.returncode == 0, done.stderr
+    for path in [tmp_path / "one", *(tmp_path / "one").rglob("*")]:
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
+
+
+def test_secrets_do_not_show():
+    payload = remote.payload("apply_files", {"content": "s3cret"}, b"s3cret too")
+    shown = f"{payload!r} {payload} {[payload]} {remote.command('apply_files')}"
+    assert "s3cret" not in shown
+    assert base64.b64encode(b"s3cret too").decode() not in shown
+    assert "apply_files" in repr(payload), "it says whose it is"
+    assert "s3cret" in payload[0], "it is there, though"
+
+
+def test_requests_keep_any_text(shell):
+    text = "ü \u2028 \n \0 ' \" $x `id` \\ \U0001f600"
+    payload = remote.payload("survey", {"text": text})
+    head = json.loads(payload[0])
+    assert "\n" not in payload[0], "a request is one line"
+    head["modules"] = [("echo", "import json\ndef main(request): print(json.dumps(request))")]
+    done = shell(remote.command("survey"), [json.dumps(head)])
+    assert json.loads(done.stdout) == {"text": text}

@@ -1,0 +1,213 @@
+"""The steps of a rollout and their order. The whole of it is tested on real hosts, with clients."""
+
+import json
+import os
+
+import pytest
+
+from wshost import apply_files, generations, rollout
+from wshost.generations import Generation
+from wshost.rollout import GateClosedError
+from wshost.supervisor import SupervisorError
+
+NEW, OLD = "c" * 12, "b" * 12
+TCP = "tcp:10.0.0.1:8000"
+
+
+@pytest.fixture
+def request_for(file):
+    def make(listen=TCP, reuse_port=True):
+        return {
+            "name": "ws",
+            "generation": NEW,
+            "release": "0123456789ab",
+            "processes": 2,
+            "listen": listen,
+            "reuse_port": reuse_port,
+            "files": [file(f"/etc/ws/{NEW}.env", "autostart=true").to_json()],
+            "boot": file("/etc/tmpfiles.d/ws-generation.conf", "boot").to_json(),
+            "start_timeout": 1,
+            "stop_wait": 1,
+            "probe": {},
+        }
+
+    return make
+
+
+@pytest.fixture
+def steps(monkeypatch, supervisord, root):
+    """Note the steps of a rollout instead of taking them, and let those fail that a test names."""
+    taken, faults = [], {}
+
+    def note(module, name):
+        def step(generation, *arguments, **options):
+            words = [name, "new" if generation.identity == NEW else "old"]
+            for argument in arguments:
+                if name in ("start", "stop") and isinstance(argument, str):
+                    words.append(argument)
+                elif name == "wait_healthy" and isinstance(argument, list):
+                    words += argument
+            taken.append(" ".join([*words, *(f"{k}={v}" for k, v in options.items())]))
+            if taken[-1] in faults:
+                raise faults[taken[-1]]
+
+        monkeypatch.setattr(module, name, step)
+
+    for name in ("add", "start", "stop", "remove"):
+        note(generations, name)
+    for name in ("wait_healthy", "switch"):
+        note(rollout, name)
+    supervisord.processes = [{"group": f"ws-{OLD}", "name": "ws_00"}]
+    (root.path / "run/ws/current").symlink_to(OLD)
+    return taken, faults
+
+
+def run(request):
+    rollout.roll_out(Generation("ws", request["generation"]), request)
+
+
+def test_the_new_one_serves_beside_the_old_one(steps, request_for):
+    taken, _ = steps
+    run(request_for())
+    assert taken == ["add new", "start new", "wait_healthy new ws_00 ws_01", "switch new"]
+
+
+def test_an_unhealthy_one_goes_and_the_old_one_stays(steps, request_for):
+    taken, faults = steps
+    faults["wait_healthy new ws_00 ws_01"] = GateClosedError("no")
+    with pytest.raises(GateClosedError):
+        run(request_for())
+    assert taken[2:] == ["wait_healthy new ws_00 ws_01", "remove new", "start old"]
+
+
+def test_half_of_the_live_one_is_better_than_nothing(steps, request_for, root):
+    taken, faults = steps
+    rollout._link(root.path / "run/ws/current", NEW)
+    faults["wait_healthy new ws_00 ws_01"] = GateClosedError("no")
+    with pytest.raises(GateClosedError):
+        run(request_for())
+    assert "remove new" not in taken
+
+
+@pytest.mark.parametrize("step", ["add new", "start new"])
+def test_a_start_that_fails_leaves_the_old_one(steps, request_for, step):
+    taken, faults = steps
+    faults[step] = SupervisorError("CANT_REREAD: nonsense in another file")
+    with pytest.raises(SupervisorError):
+        run(request_for())
+    assert taken[-1] == step
+
+
+REPLACED = [
+    "add new autostart=False",
+    "stop old ws_00",
+    "start new ws_00",
+    "wait_healthy new ws_00",
+    "stop old ws_01",
+    "start new ws_01",
+    "wait_healthy new ws_01",
+]
+
+
+def test_who_can_not_share_a_port_is_replaced_process_by_process(steps, request_for, root):
+    taken, _ = steps
+    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
+    run(request_for(reuse_port=False))
+    assert taken == [*REPLACED, "switch new"]
+    # After a boot they all start by themselves.
+    assert (root.path / f"etc/ws/{NEW}.env").read_text() == "autostart=true"
+
+
+def test_a_replacement_that_fails_brings_the_old_one_back(steps, request_for, root):
+    taken, faults = steps
+    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
+    faults["wait_healthy new ws_01"] = GateClosedError("no")
+    with pytest.raises(GateClosedError):
+        run(request_for(reuse_port=False))
+    assert taken == [*REPLACED, "remove new", "start old"]
+
+
+def test_nothing_is_in_the_way(steps, request_for, root):
+    taken, _ = steps
+    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
+    for listen, reuse_port in (
+        (TCP, True),
+        ("tcp:10.0.0.1:9000", False),
+        ("unix:/run/ws/c", False),
+    ):
+        run(request_for(listen, reuse_port))
+    assert not [step for step in taken if step.startswith("stop")]
+
+
+def link(root, path):
+    return os.readlink(root.path / path)
+
+
+def test_the_switch(root, request_for):
+    new = Generation("ws", NEW)
+    rollout.switch(new, request_for())
+    assert (root.path / "etc/tmpfiles.d/ws-generation.conf").read_text() == "boot"
+    assert link(root, "run/ws/current") == NEW
+    assert link(root, "srv/ws/current") == "releases/0123456789ab"
+    assert os.listdir(root.path / "run/ws") == ["current"]
+
+    # What is rolled back to is the release before, however often this one is rolled out.
+    later = request_for() | {"release": "later"}
+    for _ in range(2):
+        rollout.switch(new, later)
+        assert link(root, "srv/ws/current") == "releases/later"
+        assert link(root, "srv/ws/previous") == "releases/0123456789ab"
+
+
+def test_a_link_is_swapped_in_one_step(tmp_path, monkeypatch):
+    link = tmp_path / "current"
+    rollout._link(link, "one")
+    seen, replace = [], os.replace
+    # Whoever looks just before the last step still finds the old one.
+    monkeypatch.setattr(os, "replace", lambda *a: (seen.append(os.readlink(link)), replace(*a)))
+    rollout._link(link, "two")
+    assert seen == ["one"]
+    assert os.readlink(link) == "two"
+    assert os.listdir(tmp_path) == ["current"]
+
+
+def test_a_link_after_a_killed_swap(tmp_path, monkeypatch):
+    link = tmp_path / "current"
+    rollout._link(link, "one")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            rollout._link(link, "two")
+    assert os.readlink(link) == "one"
+    rollout._link(link, "three")
+    assert os.readlink(link) == "three"
+
+
+def test_main_ends_with_the_apps_last_lines(steps, request_for, root, tmp_path, monkeypatch):
+    monkeypatch.setattr(apply_files, "STATE", tmp_path / "state")
+    _, faults = steps
+    (root.path / f"var/log/ws/{NEW}").mkdir()
+    (root.path / f"var/log/ws/{NEW}/ws_00.log").write_text("ImportError: no module chat\n")
+    faults["wait_healthy new ws_00 ws_01"] = GateClosedError("ws_00 is not healthy")
+    with pytest.raises(SystemExit) as ended:
+        rollout.main(request_for())
+    first, *_, last = str(ended.value).splitlines()
+    assert first == "ws_00 is not healthy"
+    assert last == "ImportError: no module chat"
+
+
+def test_main_names_the_generation_when_supervisor_fails(
+    steps, request_for, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(apply_files, "STATE", tmp_path / "state")
+    _, faults = steps
+    rollout.main(request_for())
+    assert json.loads(capsys.readouterr().out) == {"generation": NEW}
+    faults["add new"] = SupervisorError("CANT_REREAD: nonsense")
+    with pytest.raises(SystemExit) as ended:
+        rollout.main(request_for())
+    assert str(ended.value) == f"ws-{NEW}: CANT_REREAD: nonsense"

@@ -1,0 +1,64 @@
+"""Calls to Supervisor's XML-RPC interface on a unix socket."""
+
+import socket
+import threading
+
+import pytest
+
+from wshost import supervisor
+
+
+def test_a_call_and_its_result(supervisord):
+    supervisord.processes = [{"group": "ws-1", "name": "ws_00", "statename": "RUNNING"}]
+    assert supervisor.processes() == supervisord.processes
+    assert supervisor.call("addProcessGroup", "ws-2") is True
+    assert supervisord.calls == [("getAllProcessInfo",), ("addProcessGroup", "ws-2")]
+
+
+def test_a_fault_keeps_its_name(supervisord):
+    supervisord.faults["removeProcessGroup"] = (10, "BAD_NAME: ws-1")
+    with pytest.raises(supervisor.SupervisorError, match="removeProcessGroup: BAD_NAME: ws-1"):
+        supervisor.call("removeProcessGroup", "ws-1")
+
+
+def test_nobody_answers(tmp_path):
+    with pytest.raises(supervisor.SupervisorError, match="Supervisor does not answer on /"):
+        supervisor.call("getState", path=str(tmp_path / "none.sock"))
+
+
+@pytest.fixture
+def answering(tmp_path):
+    """Something on a socket that answers each request with this text, and hangs up."""
+    path = str(tmp_path / "other.sock")
+    threads = []
+
+    def start(text):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+
+        def work():
+            with listener, listener.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(text)
+
+        threads.append(threading.Thread(target=work))
+        threads[0].start()
+        return path
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("text", [b"", b"nonsense\r\n"])
+def test_what_is_no_answer(answering, text):
+    with pytest.raises(supervisor.SupervisorError):
+        supervisor.call("getState", path=answering(text), timeout=5)
+
+
+@pytest.mark.parametrize("status", [b"401 Unauthorized", b"500 Internal Server Error"])
+def test_an_answer_that_is_no_xml(answering, status):
+    text = b"HTTP/1.0 %s\r\nContent-Length: 5\r\n\r\nsorry" % status
+    with pytest.raises(supervisor.SupervisorError):
+        supervisor.call("getState", path=answering(text), timeout=5)

@@ -1,0 +1,180 @@
+"""The survey on the machine that runs the tests: it answers, with the right types, and in JSON."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from wsdeploy.survey import Path as Found
+from wsdeploy.survey import Request, Survey
+from wshost import certificate, supervisor, survey
+
+NOBODY = "no-such-name-here"
+
+
+@pytest.fixture(autouse=True)
+def no_supervisor(tmp_path, monkeypatch):
+    """Look for Supervisor where there is none, whatever this machine runs."""
+    monkeypatch.setattr(supervisor.processes, "__defaults__", (str(tmp_path / "none.sock"),))
+
+
+def ask(**wanted):
+    answer = survey.survey(Request(**wanted).to_json())
+    return Survey.from_json(json.loads(json.dumps(answer)))
+
+
+def test_an_empty_request_is_answered_with_the_right_types():
+    found = ask()
+    assert found.bare is False
+    strings = ("id", "version", "architecture", "python", "cloud_init", "boot")
+    assert set(found.system) >= set(strings)
+    assert all(isinstance(found.system[name], str) for name in strings)
+    assert found.system["cloud_init"] in ("absent", "running", "done")
+    assert all(isinstance(value, int) and value > 0 for value in found.limits.values())
+    assert set(found.limits) >= {"open_files", "processors", "memory"}
+    assert found.packages == found.units == found.sysctl == found.paths == found.certificates == {}
+    assert found.users == found.groups == ()
+    assert found.processes is None
+
+
+def test_python_is_the_one_that_answers():
+    assert ask().python == "{}.{}".format(*sys.version_info)
+
+
+def test_what_is_missing_is_left_out(tmp_path):
+    found = ask(
+        packages=(NOBODY,),
+        users=("root", NOBODY),
+        groups=("root", NOBODY),
+        units=(f"{NOBODY}.service",),
+        sysctl=("net.core.somaxconn", f"net.{NOBODY}"),
+        paths=(str(tmp_path), f"/{NOBODY}", f"/{NOBODY}/*"),
+        certificates=(f"/{NOBODY}.pem",),
+    )
+    assert found.packages == {}
+    assert found.users == found.groups == ("root",)
+    assert found.units == {}
+    # None where it is there but can't be set, as in most containers, or by who is not root.
+    somaxconn = "/proc/sys/net/core/somaxconn"
+    assert found.sysctl["net.core.somaxconn"] == (
+        survey.read(somaxconn) if os.access(somaxconn, os.W_OK) else None
+    )
+    assert found.sysctl[f"net.{NOBODY}"] is None
+    assert set(found.paths) == {str(tmp_path)}
+    assert found.certificates == {f"/{NOBODY}.pem": None}
+
+
+@pytest.fixture
+def dpkg(monkeypatch):
+    """Answer as dpkg-query does: status, package and version of each."""
+
+    def listing(text):
+        monkeypatch.setattr(survey, "run", lambda *_: text)
+
+    return listing
+
+
+def test_packages_in_every_state(dpkg):
+    dpkg(
+        "ii  nginx 1.22.1-9+deb12u10\n"
+        "un  apache2 \n"
+        "rc  haproxy 2.6.12-1\n"
+        "iU  openssl 3.0.22-1~deb12u2\n"
+        "iF  logrotate 3.21.0-1\n"
+    )
+    assert survey.packages(["nginx"]) == {"nginx": "1.22.1-9+deb12u10"}
+
+
+def test_a_package_on_hold_is_installed(dpkg):
+    dpkg("hi  nginx 1.22.1-9+deb12u10\n")
+    assert survey.packages(["nginx"]) == {"nginx": "1.22.1-9+deb12u10"}
+
+
+def test_units(monkeypatch):
+    text = (
+        "Id=nginx.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
+        "NeedDaemonReload=no\nMainPID=7\n\n"
+        f"Id={NOBODY}.service\nLoadState=not-found\nActiveState=inactive\n"
+    )
+    monkeypatch.setattr(survey, "run", lambda *_: text)
+    found = survey.units(["nginx.service", f"{NOBODY}.service"])
+    assert set(found) == {"nginx.service"}
+    assert Survey(units=found).running("nginx.service")
+    assert not Survey(units=found).running(f"{NOBODY}.service")
+
+
+def test_a_unit_that_is_not_quite_running():
+    good = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
+    assert Survey(units={"a.service": good}).running("a.service")
+    for change in (
+        {"ActiveState": "failed"},
+        {"UnitFileState": "disabled"},
+        {"NeedDaemonReload": "yes"},
+    ):
+        assert not Survey(units={"a.service": good | change}).running("a.service")
+
+
+def test_paths_of_every_kind(tmp_path):
+    (tmp_path / "folder").mkdir(mode=0o750)
+    (tmp_path / "file").write_bytes(b"\0content")
+    (tmp_path / "file").chmod(0o640)
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "broken").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    found = ask(paths=(f"{tmp_path}/*",)).paths
+    kinds = {path.rpartition("/")[2]: entry.kind for path, entry in found.items()}
+    assert kinds == {
+        "folder": "directory",
+        "file": "file",
+        "link": "link",
+        "broken": "link",
+        "pipe": "other",
+    }
+    file = found[f"{tmp_path}/file"]
+    assert file == Found(
+        "file", 0o640, file.owner, file.group, sha256=hashlib.sha256(b"\0content").hexdigest()
+    )
+    assert found[f"{tmp_path}/link"].target == "file"
+    assert found[f"{tmp_path}/folder"].mode == 0o750
+
+
+def test_a_broken_link_by_its_own_name(tmp_path):
+    (tmp_path / "current").symlink_to("gone")
+    assert ask(paths=(f"{tmp_path}/current",)).paths[f"{tmp_path}/current"].target == "gone"
+
+
+def test_owners_without_a_name_are_numbers(tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("only root can give files away")
+    (tmp_path / "file").touch()
+    os.chown(tmp_path / "file", 54_321, 54_322)
+    found = ask(paths=(f"{tmp_path}/file",)).paths[f"{tmp_path}/file"]
+    assert (found.owner, found.group) == ("54321", "54322")
+
+
+def test_certificates(tmp_path):
+    pem = tmp_path / "cert.pem"
+    request = {"name": "a.com", "alternative_names": "DNS:a.com,IP:::1", "days": 2}
+    certificate.make(request, pem, tmp_path / "key.pem")
+    found = ask(certificates=(str(pem),)).certificates[str(pem)]
+    assert found["names"] == "DNS:a.com, IP Address:0:0:0:0:0:0:0:1"
+    assert set(found) == {"names", "not_after"}
+
+
+def test_what_is_no_certificate(tmp_path):
+    (tmp_path / "cert.pem").write_text("nonsense")
+    assert ask(certificates=(f"{tmp_path}/cert.pem",)).certificates == {
+        f"{tmp_path}/cert.pem": None
+    }
+
+
+def test_a_missing_program_is_no_answer():
+    assert survey.run(NOBODY) == ""
+
+
+def test_it_agrees_with_the_system():
+    uname = subprocess.run(["uname", "-m"], capture_output=True, text=True, check=True)
+    assert ask().system["architecture"] == uname.stdout.strip()

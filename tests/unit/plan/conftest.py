@@ -1,0 +1,74 @@
+"""Settings and surveys to plan with."""
+
+import pytest
+
+from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.survey import Survey
+
+VERSIONS = {
+    "12": {"nginx": "1.22.1-9+deb12u10", "openssl": "3.0.22-1~deb12u2"},
+    "13": {"nginx": "1.26.3-3+deb13u10", "openssl": "3.5.7-1~deb13u3"},
+}
+PYTHON = {"12": "3.11", "13": "3.13"}
+SYSCTL = ("net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_migrate_req")
+
+
+def at(name, address):
+    return (name, {"private_address": address})
+
+
+GROUPS = {
+    "alone": {"app": ["one"], "proxy": ["one"]},
+    "tiers": {
+        "app": [at("app1", "10.0.0.1"), at("app2", "fd00::2")],
+        "proxy": [at("lb1", "10.0.0.9"), at("lb2", "fd00::9")],
+    },
+}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Good settings for an app that exists, but for what a test changes."""
+    (tmp_path / "app.py").write_text("print('one')\n")
+
+    def settings(app=None, groups="alone", **changes):
+        good = {"domain": "ws.a-company.com", "tls": SelfSigned()}
+        made = Settings(app=App(str(tmp_path / "app.py"), **(app or {})), **good | changes)
+        # As if an inventory file had named the groups.
+        groups = GROUPS[groups] if isinstance(groups, str) else groups
+        named = {role: made.group(hosts) for role, hosts in groups.items()}
+        object.__setattr__(made, "_inventory", named)
+        return made
+
+    return settings
+
+
+@pytest.fixture
+def tiers(make):
+    """Settings for two app hosts behind two proxies, but for what a test changes."""
+
+    def settings(app=None, groups=None, **changes):
+        return make(app, GROUPS["tiers"] | (groups or {}), **changes)
+
+    return settings
+
+
+@pytest.fixture
+def debian():
+    """A host with everything installed and nothing deployed, but for what a test changes."""
+
+    def survey(version="12", open_files=1_048_576, processors=2, **more):
+        host = {
+            "system": {
+                "id": "debian",
+                "version": version,
+                "architecture": "x86_64",
+                "python": PYTHON[version],
+            },
+            "limits": {"open_files": open_files, "processors": processors},
+            "packages": VERSIONS[version],
+            "sysctl": dict.fromkeys(SYSCTL, "1"),
+        }
+        return Survey(**host | more)
+
+    return survey

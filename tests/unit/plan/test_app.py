@@ -1,0 +1,378 @@
+"""The generation of processes: what makes a new one, what it consists of, what is undone."""
+
+import configparser
+import dataclasses
+import hashlib
+import os
+import shlex
+
+import pytest
+
+from wsdeploy import Nginx, Probe, SelfSigned
+from wsdeploy.plan import app, places
+from wsdeploy.release import contents
+from wsdeploy.survey import Path, Process
+
+RELEASE, MAIN = "0123456789ab", "app/app.py"
+OTHER = "f" * 12
+HOST = "one"
+
+
+def planned(settings, survey, host=HOST, release=RELEASE, main=MAIN):
+    return app.generation(settings, survey, host, release, main)
+
+
+def identity(settings, survey, **more):
+    return planned(settings, survey, **more).identity
+
+
+@pytest.fixture
+def base(make, debian):
+    return identity(make(), debian())
+
+
+def test_an_identity_is_stable_and_safe_in_names(make, debian, base):
+    assert identity(make(), debian()) == base
+    assert len(base) == 12
+    assert set(base) <= set("0123456789abcdef")
+
+
+def test_what_processes_see_makes_a_new_generation(make, debian, base):
+    changes = (
+        {"processes": 5},
+        {"env": {"TOKEN": "x"}},
+        {"drain": 31},
+        {"close_code": 1001},
+        {"compression": "off"},
+        {"max_size": 1},
+        {"ping_interval": 21},
+        {"ping_timeout": 21},
+        {"log_level": "debug"},
+        {"command": ["python", "-m", "chat"]},
+        {"listen": "tcp"},
+        {"listen": "shared"},
+        {"listen": "tcp", "port": 9000},
+    )
+    found = [base, *(identity(make(change), debian()) for change in changes)]
+    assert len(set(found)) == len(found)
+
+
+def test_each_value_of_a_variable_makes_another_generation(make, debian):
+    values = ["x", "y", "", "x\n", 'x"\nY="z', "\u2028"]
+    found = {identity(make({"env": {"A": value}}), debian()) for value in values}
+    assert len(found) == len(values)
+
+
+def test_order_of_variables_does_not_matter(make, debian):
+    one, two = {"A": "1", "B": "2"}, {"B": "2", "A": "1"}
+    assert identity(make({"env": one}), debian()) == identity(make({"env": two}), debian())
+
+
+def test_another_release_or_main_file_makes_a_new_generation(make, debian, base):
+    assert identity(make(), debian(), release=OTHER) != base
+    assert identity(make(), debian(), main="app/other.py") != base
+
+
+def test_another_limit_of_open_files_makes_a_new_generation(make, debian, base):
+    assert identity(make(max_connections=50_000), debian()) != base
+    assert identity(make(), debian(open_files=5000)) != base
+
+
+def test_what_processes_do_not_see_makes_none(make, debian, base):
+    for changes in (
+        {"proxy": Nginx(shutdown_timeout=60, access_log=False)},
+        {"tls": SelfSigned(names=["10.0.0.1"], days=7)},
+        {"domain": "other.a-company.com"},
+        {"firewall": False},
+        {"app": {"probe": Probe("/other", send="x", expect="x")}},
+        {"app": {"health": None}},
+        {"app": {"start_timeout": 5}},
+        {"app": {"port": 9000}},
+        {"app": {"reuse_port": False}},
+    ):
+        assert identity(make(**changes), debian()) == base, changes
+
+
+def test_what_else_is_on_the_host_makes_none(make, debian, base):
+    more = {
+        "users": ("ws",),
+        "paths": {"/srv/ws": Path("directory", 0o755, "root", "root")},
+        "packages": {"nginx": "1.26.3", "openssl": "3.5.0", "supervisor": "4.2.5"},
+        "processes": (),
+    }
+    assert identity(make(), debian(processors=64, **more)) == base
+
+
+def test_other_hosts_make_none(tiers, debian):
+    base = identity(tiers(), debian(), host="app1")
+    fewer = {"app": [("app1", {"private_address": "10.0.0.1"})]}
+    assert identity(tiers(groups=fewer), debian(), host="app1") == base
+
+
+def files(wanted):
+    return {file.path: file for file in wanted.files}
+
+
+def test_the_environment_is_for_the_app_only(make, debian):
+    wanted = planned(make({"env": {"TOKEN": "s3cret"}}), debian())
+    environment = files(wanted)[places.environment("ws", wanted.identity)]
+    assert (environment.mode, environment.owner, environment.group) == (0o640, "root", "ws")
+    assert environment.secret
+    assert "s3cret" in environment.content
+    others = [file for file in (*wanted.files, wanted.boot) if file is not environment]
+    assert others
+    assert not any("s3cret" in file.content for file in others)
+
+
+def test_a_users_variable_wins(make, debian):
+    values = app.environment(make({"env": {"LANG": "de_DE.UTF-8", "HOME": "/x"}}), debian())
+    assert (values["LANG"], values["HOME"]) == ("de_DE.UTF-8", "/x")
+
+
+def program(wanted):
+    """Supervisor's file for a generation, as Supervisor reads it."""
+    conf = files(wanted)[places.program("ws", wanted.identity)]
+    # As supervisor.options.UnhosedConfigParser does, but for its expansions.
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    parser.read_string(conf.content)
+    (section,) = parser.sections()
+    return section, dict(parser[section])
+
+
+def command(wanted):
+    """The words that Supervisor runs; it expands the whole line before it splits it."""
+    return shlex.split(program(wanted)[1]["command"] % {"process_num": 0})
+
+
+def test_supervisors_file(make, debian):
+    wanted = planned(make({"processes": 7, "drain": 120}), debian())
+    section, values = program(wanted)
+    assert section == f"program:ws-{wanted.identity}"
+    assert values["numprocs"] == "7"
+    assert values["user"] == "ws"
+    assert values["stopsignal"] == "TERM"
+    assert int(values["stopwaitsecs"]) > 120
+    assert values["directory"] == places.sockets("ws", wanted.identity)
+    # The names that sockets, logs, the proxy and the rollout go by.
+    assert values["process_name"] % {"process_num": 6} == "ws_06"
+    assert "environment" not in values, "it would be there for all to read"
+
+
+def test_what_supervisor_runs(make, debian):
+    wanted = planned(make(), debian())
+    assert command(wanted) == [
+        "/usr/bin/python3",
+        "-I",
+        f"/srv/ws/releases/{RELEASE}/launch.py",
+        places.environment("ws", wanted.identity),
+        "10128",
+        f"unix:/run/ws/{wanted.identity}",
+        "python",
+        f"/srv/ws/releases/{RELEASE}/{MAIN}",
+    ]
+
+
+def test_where_processes_listen(make, tiers, debian):
+    for settings, host, listen in (
+        (make({"listen": "tcp", "port": 9000}), HOST, "tcp:127.0.0.1:9000"),
+        (make({"listen": "shared"}), HOST, "shared:127.0.0.1:8000"),
+        (tiers(), "app1", "tcp:10.0.0.1:8000"),
+        (tiers({"listen": "shared", "port": 9000}), "app2", "shared:fd00::2:9000"),
+    ):
+        wanted = planned(settings, debian(), host=host)
+        assert wanted.listen == command(wanted)[5] == listen
+        # By this the rollout finds who else listens there.
+        conf = files(wanted)[places.program("ws", wanted.identity)].content
+        assert f" {listen} " in conf
+
+
+def test_a_command_of_the_users_own(make, debian):
+    words = ["python", "-m", "chat", "--socket", "$WS_SOCKET", "100% it's", '"']
+    assert command(planned(make({"command": words}), debian()))[6:] == words
+
+
+def launched(settings, survey, name):
+    """The path that Python is given, if this is the name of the app's file."""
+    wanted = planned(settings, survey, main=f"app/{name}")
+    # As launch.py does.
+    return os.path.expandvars(command(wanted)[-1])
+
+
+def test_any_name_of_the_apps_file(make, debian):
+    for name in ("my app.py", "it's.py", "100%.py", "%(process_num)02d.py", 'a"b\\c.py'):
+        found = launched(make(), debian(), name)
+        assert found == f"/srv/ws/releases/{RELEASE}/app/{name}"
+
+
+@pytest.mark.xfail(strict=True, reason="launch.py expands variables in the file's name too")
+def test_a_name_with_a_dollar_sign(make, debian):
+    assert launched(make(), debian(), "$HOME.py").endswith("/app/$HOME.py")
+
+
+def test_the_request_says_what_the_rollout_needs(make, debian):
+    settings = make(
+        {"probe": Probe("/chat", "x", "y"), "start_timeout": 7, "reuse_port": False, "health": "/h"}
+    )
+    wanted = planned(settings, debian())
+    request = app.rollout(settings, debian(), wanted)
+    assert request == {
+        "name": "ws",
+        "generation": wanted.identity,
+        "release": RELEASE,
+        "processes": 4,
+        "listen": f"unix:/run/ws/{wanted.identity}",
+        "reuse_port": False,
+        "files": [file.to_json() for file in wanted.files],
+        "boot": wanted.boot.to_json(),
+        "start_timeout": 7,
+        "stop_wait": 48,
+        "probe": {
+            "host": "ws.a-company.com",
+            "health": "/h",
+            "path": "/chat",
+            "send": "x",
+            "expect": "y",
+        },
+    }
+    assert wanted.identity in wanted.boot.content
+
+
+def on_host(file):
+    digest = hashlib.sha256(file.content.encode()).hexdigest()
+    return Path("file", file.mode, file.owner, file.group, sha256=digest)
+
+
+@pytest.fixture
+def live(make, debian):
+    """Settings, and what is on a host where the wanted generation serves, and that generation."""
+    settings, survey = make({"processes": 3}), debian()
+    wanted = planned(settings, survey)
+    name = wanted.identity
+    paths = {
+        places.sockets("ws", "current"): Path("link", 0o777, "root", "root", target=name),
+        places.sockets("ws", name): Path("directory", 0o2750, "ws", "ws-proxy"),
+        **{file.path: on_host(file) for file in (*wanted.files, wanted.boot)},
+        "/srv/ws/current": Path("link", 0o777, "root", "root", target=f"releases/{RELEASE}"),
+        f"/srv/ws/releases/{RELEASE}": Path("directory", 0o755, "root", "root"),
+        "/etc/ws/tls": Path("directory", 0o700, "root", "root"),
+    }
+    processes = tuple(
+        Process(f"ws-{name}", f"ws_{number:02d}", "RUNNING", 100 + number, 1) for number in range(3)
+    )
+    return settings, dataclasses.replace(survey, paths=paths, processes=processes), wanted
+
+
+def test_nothing_is_undone_on_a_converged_host(live):
+    settings, survey, wanted = live
+    assert app.undone(settings, survey, wanted) == []
+    assert app.leftovers(settings, survey, wanted.identity) == []
+    assert app.live_generation(settings, survey) == wanted.identity
+
+
+def test_nothing_is_live_on_a_new_host(make, debian):
+    wanted = planned(make(), debian())
+    assert app.live_generation(make(), debian()) is None
+    assert app.undone(make(), debian(), wanted) == [
+        f"generation None is live, not {wanted.identity}"
+    ]
+
+
+def test_another_generation_is_live(live):
+    settings, survey, wanted = live
+    other = dataclasses.replace(wanted, identity=OTHER)
+    assert app.undone(settings, survey, other) == [
+        f"generation {wanted.identity} is live, not {OTHER}"
+    ]
+
+
+def test_a_process_that_does_not_run(live):
+    settings, survey, wanted = live
+    first, *rest = survey.processes
+    for state in ("STOPPED", "FATAL", "BACKOFF", "STARTING", "EXITED", "STOPPING"):
+        processes = (dataclasses.replace(first, statename=state), *rest)
+        changed = dataclasses.replace(survey, processes=processes)
+        assert app.undone(settings, changed, wanted) == [f"ws_00 is {state}"]
+
+
+def test_processes_that_are_missing(live):
+    settings, survey, wanted = live
+    missing = dataclasses.replace(survey, processes=survey.processes[:-1])
+    assert app.undone(settings, missing, wanted) == ["ws_02 is missing"]
+    # Supervisor does not answer, or knows nothing.
+    for none in (None, ()):
+        survey = dataclasses.replace(survey, processes=none)
+        assert len(app.undone(settings, survey, wanted)) == 3
+
+
+def test_what_a_restart_needs(live):
+    settings, survey, wanted = live
+    for path in (
+        places.boot("ws"),
+        places.program("ws", wanted.identity),
+        places.environment("ws", wanted.identity),
+        # Left out if a rollout is killed between its two links; a rollback needs it.
+        "/srv/ws/current",
+    ):
+        spoilt = dataclasses.replace(survey.paths[path], sha256="0" * 64, target="releases/another")
+        for paths in (
+            {name: entry for name, entry in survey.paths.items() if name != path},
+            {**survey.paths, path: spoilt},
+        ):
+            changed = dataclasses.replace(survey, paths=paths)
+            assert app.undone(settings, changed, wanted) == [path]
+
+
+def leftovers(live, *paths, group=None):
+    settings, survey, wanted = live
+    more = {path: Path("other", 0, "root", "root") for path in paths}
+    processes = survey.processes
+    if group:
+        processes += (Process(group, "worker", "RUNNING", 9, 1),)
+    survey = dataclasses.replace(survey, paths={**survey.paths, **more}, processes=processes)
+    # What no longer serves is not in the way of what does.
+    assert app.undone(settings, survey, wanted) == []
+    return app.leftovers(settings, survey, wanted.identity)
+
+
+def test_what_is_left_over(live):
+    assert leftovers(live, group=f"ws-{OTHER}") == [f"ws-{OTHER} is left over"]
+    for path in (
+        f"/run/ws/{OTHER}",
+        f"/etc/supervisor/conf.d/ws-{OTHER}.conf",
+        f"/etc/ws/{OTHER}.env",
+    ):
+        assert leftovers(live, path) == [f"{path} is left over"]
+
+
+def test_what_is_not_left_over(live):
+    for path in (
+        f"/srv/ws/releases/{OTHER}",  # earlier releases stay for a rollback
+        "/run/ws/local",
+        "/etc/ws/local.env",
+        "/etc/supervisor/conf.d/ws-celery.conf",
+        f"/etc/supervisor/conf.d/ws-chat-{OTHER}.conf",
+        "/etc/supervisor/conf.d/celery.conf",
+    ):
+        assert leftovers(live, path) == []
+    for group in ("ws-celery", f"ws-chat-{OTHER}", f"chat-ws-{OTHER}", "celery"):
+        assert leftovers(live, group=group) == []
+
+
+def test_the_request_asks_for_all_that_is_looked_at(make):
+    asked = app.request(make())
+    assert "supervisor" in asked.packages
+    assert app.UNIT in asked.units
+    assert set(asked.paths) >= {
+        places.sockets("ws", "*"),
+        places.environment("ws", "*"),
+        places.program("ws", "*"),
+        places.boot("ws"),
+        f"{places.releases('ws')}/*",
+        "/srv/ws/*",
+    }
+
+
+def test_release_and_generation_go_together(make, debian):
+    release = contents.release(make(), debian())
+    wanted = planned(make(), debian(), release=release.id, main=release.main)
+    assert command(wanted)[-1].endswith(f"{release.id}/{release.main}")

@@ -1,0 +1,81 @@
+"""Whatever the settings and the host: limits that fit together."""
+
+import itertools
+
+from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
+from wsdeploy.survey import Survey
+
+CONNECTIONS = (1, 1000, 10_000, 12_345, 100_000, 1_000_000)
+CEILINGS = (1024, 4096, 20_000, 65_536, 524_288, 1_048_576)
+PROCESSORS = (1, 2, 64)
+PROCESSES = (1, 4, 99)
+
+
+def complains(shortfall, held, connections, ceiling):
+    """Whether a shortfall is told exactly if there is one, with all three numbers."""
+    if held >= connections:
+        return shortfall is None
+    return all(f"{number:,}" in shortfall for number in (held, connections, ceiling))
+
+
+def test_limits_of_a_host(make, debian):
+    for connections, ceiling, processors, processes in itertools.product(
+        CONNECTIONS, CEILINGS, PROCESSORS, PROCESSES
+    ):
+        settings = make({"processes": processes}, max_connections=connections)
+        limits = derive(settings, debian(open_files=ceiling, processors=processors))
+        assert limits.open_files == ceiling
+        assert 0 < limits.worker_connections <= limits.worker_files <= ceiling
+        assert 0 < limits.app_files <= ceiling
+        assert limits.app_files > connections or limits.app_files == ceiling
+        # net.core.somaxconn is kept in 32 bits, and listen() takes 16 of queue sensibly.
+        assert min(connections, 4096) <= limits.backlog <= 65_535
+
+        # A WebSocket takes two of a worker's connections.
+        held = limits.worker_connections // 2 * processors
+        assert complains(limits.proxy_shortfall, held, connections, ceiling)
+        # A process also has files open that are no clients.
+        spare = limits.app_files < ceiling and limits.app_files - connections
+        held = (ceiling - (spare or 128)) * processes
+        assert complains(limits.app_shortfall, held, connections, ceiling)
+
+
+def test_a_shortfall_in_words(make, debian):
+    # One process can have 1024 files open; 64 workers could hold far more.
+    settings = make({"processes": 1}, max_connections=20_000)
+    limits = derive(settings, debian(open_files=1024, processors=64))
+    assert limits.proxy_shortfall is None
+    assert limits.app_shortfall == (
+        "this host allows 1,024 open files per process, so its 1 app processes hold 896 clients, "
+        "not the 20,000 of max_connections"
+    )
+    limits = derive(settings, debian(open_files=1024, processors=2))
+    assert limits.proxy_shortfall == (
+        "this host allows 1,024 open files per process, so its 2 nginx workers hold 896 clients, "
+        "not the 20,000 of max_connections"
+    )
+
+
+def test_timeouts_outlast_each_other(make, debian):
+    drains, pings = (0, 0.4, 0.5, 30, 59.5, 3600), (1, 1.5, 20, 300)
+    for drain, interval, timeout in itertools.product(drains, pings, pings):
+        settings = make({"drain": drain, "ping_interval": interval, "ping_timeout": timeout})
+        limits = derive(settings, debian())
+        assert limits.idle_timeout > interval + timeout
+        # Who connects at the last moment is closed too, and may take its time to answer.
+        assert limits.stop_wait > drain + max(CLOSE_TIMEOUT, OPEN_TIMEOUT)
+        assert limits.unit_stop > limits.stop_wait
+
+
+def test_more_connections_never_get_less(make, debian):
+    for smaller, larger in itertools.pairwise(CONNECTIONS):
+        one, two = (derive(make(max_connections=n), debian()) for n in (smaller, larger))
+        assert one.worker_connections <= two.worker_connections
+        assert one.app_files <= two.app_files
+        assert one.backlog <= two.backlog
+
+
+def test_a_host_that_nothing_is_known_of(make):
+    limits = derive(make(), Survey(bare=True))
+    assert limits.worker_connections >= 20_000
+    assert limits.proxy_shortfall is limits.app_shortfall is None

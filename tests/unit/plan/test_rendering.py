@@ -1,0 +1,196 @@
+"""Every template renders, with nothing undefined, for a matrix of settings and hosts."""
+
+import dataclasses
+import re
+from functools import partial
+
+import pytest
+from jinja2 import StrictUndefined, UndefinedError
+
+from wsdeploy import CertFiles, Nginx, SelfSigned
+from wsdeploy.plan import app, firewall, nginx, proxies, system
+from wsdeploy.render import TEMPLATES, environment, render
+from wsdeploy.survey import Survey
+
+# Each proxy, by the folder of its templates. "haproxy": HAProxy is to be added.
+PROXIES = {"nginx": Nginx}
+
+SETTINGS = {
+    "plain": {},
+    "one process": {"app": {"processes": 1, "drain": 0}},
+    "many": {"app": {"processes": 99}, "max_connections": 1_000_000},
+    "small": {"max_connections": 1},
+    "fractions": {"app": {"drain": 0.5, "ping_interval": 1.5, "ping_timeout": 2.5}},
+    "another name": {"name": "chat-2"},
+    "names": {"tls": SelfSigned(names=["10.0.0.1", "2001:db8::1", "b.a-company.com"])},
+    "own certificate": {"tls": CertFiles("c.pem", "k.pem")},
+    "variables": {"app": {"env": {"TOKEN": "s3cret"}}},
+    "ports": {"app": {"listen": "tcp"}},
+    "no health check": {"app": {"health": None, "listen": "shared"}},
+    "tiers": {"groups": "tiers"},
+    "tiers with one port": {"groups": "tiers", "app": {"listen": "shared"}},
+}
+PROXY_SETTINGS = ({"shutdown_timeout": 10.5}, {"access_log": False})
+HOSTS = {
+    "bare": {},
+    "bookworm": {"version": "12"},
+    "trixie": {"version": "13"},
+    "container": {"version": "13", "open_files": 20_000, "sysctl": {}},
+}
+
+
+def everything(settings, survey):
+    """Path and content of all that is rendered for the first host of each role."""
+    app_host, proxy = settings.topology.app[0], settings.topology.proxy[0]
+    sets = [
+        system.files(settings, survey),
+        app.supervisor_files(settings, survey),
+        proxies.chosen(settings).files(settings, survey, proxy),
+    ]
+    if firewall.wanted(settings, app_host):
+        sets.append(firewall.files(settings, survey))
+    files = [file for each in sets for file in each.files]
+    generation = app.generation(settings, survey, app_host, "0" * 12, "app/app.py")
+    return {file.path: file.content for file in (*files, *generation.files, generation.boot)}
+
+
+def proxys_file(settings, survey, proxy="one"):
+    """The main configuration file of the proxy."""
+    return proxies.chosen(settings).files(settings, survey, proxy).files[0].content
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+@pytest.mark.parametrize("where", HOSTS)
+def test_the_matrix(make, debian, proxy, where):
+    survey = Survey(bare=True) if where == "bare" else debian(**HOSTS[where])
+    plain = [settings | {"proxy": PROXIES[proxy]()} for settings in SETTINGS.values()]
+    for settings in plain + [{"proxy": PROXIES[proxy](**more)} for more in PROXY_SETTINGS]:
+        for path, content in everything(make(**settings), survey).items():
+            assert content.endswith("\n") or not content, path
+            assert not re.search(r"{{|{%|{#|\bNone\b|\bTrue\b|\bFalse\b|Undefined", content), path
+            assert path.endswith(".env") or "s3cret" not in content, path
+
+
+def test_every_template_is_rendered(make, debian, monkeypatch):
+    seen = set()
+    real = environment()
+
+    class Noting(type(real)):
+        def get_template(self, name, *rest, **more):
+            seen.add(name)
+            return super().get_template(name, *rest, **more)
+
+    noting = Noting(loader=real.loader, undefined=StrictUndefined)
+    monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", noting)
+    for proxy in PROXIES.values():
+        everything(make(groups="tiers", proxy=proxy()), debian())
+    there = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
+    others = {"nginx", "haproxy"} - PROXIES.keys()
+    assert seen == {name for name in there if name.partition("/")[0] not in others}
+
+
+def test_an_undefined_variable_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "a.j2").write_text("{{ unknown }}")
+    monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", environment(tmp_path))
+    with pytest.raises(UndefinedError, match="unknown"):
+        render("a")
+
+
+def test_nothing_is_escaped_and_blocks_leave_no_lines(tmp_path, monkeypatch):
+    (tmp_path / "a.j2").write_text(
+        "{% if true %}\n  {% if true %}\n{{ text }}\n{% endif %}{% endif %}"
+    )
+    monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", environment(tmp_path))
+    assert render("a", text="<&'\">") == "<&'\">\n"
+
+
+def test_one_line_of_nginx_for_each_process(make, debian):
+    content = proxys_file(make({"processes": 12}), debian())
+    for number in range(12):
+        assert f"server unix:/run/ws/current/ws_{number:02d}.sock max_fails=0;" in content
+    assert "ws_12.sock" not in content
+
+
+def test_servers_on_other_hosts_are_left_alone_while_they_are_down(make, debian):
+    content = proxys_file(make({"processes": 1}, "tiers"), debian(), "lb1")
+    for server in ("10.0.0.1:8000", "[fd00::2]:8000"):
+        assert f"server {server} max_fails=1 fail_timeout=3s;" in content
+    assert "max_fails=0;" not in content
+
+
+def test_the_proxys_health_check_asks_the_app(make, debian):
+    one, other = (proxys_file(make({"health": health}), debian()) for health in ("/alive", None))
+    assert "proxy_pass http://app/alive;" in one
+    assert 'return 200 "OK\\n";' in other
+    assert "http://app/" not in other
+
+
+@pytest.mark.parametrize("proxy", PROXIES.values())
+def test_the_proxys_file_does_not_change_with_a_release(make, debian, proxy):
+    # App deploys never touch the proxy.
+    changed = {"env": {"A": "1"}, "drain": 99, "start_timeout": 9, "command": ["python", "x"]}
+    for groups in ("alone", "tiers"):
+        one, other = (make(app, groups, proxy=proxy()) for app in ({}, changed))
+        host = one.topology.proxy[0]
+        assert proxys_file(one, debian(), host) == proxys_file(other, debian(), host)
+
+
+def test_kernel_settings_that_a_host_lacks_are_left_out_and_named(make, debian):
+    survey = debian(sysctl={"net.core.somaxconn": "4096", "net.ipv4.tcp_migrate_req": None})
+    files = system.files(make(), survey)
+    (kernel,) = (file.content for file in files.files if "sysctl" in file.path)
+    assert "net.core.somaxconn = " in kernel
+    assert "tcp_migrate_req" not in kernel
+    assert any("tcp_migrate_req" in note for note in files.notes)
+    assert not any("tcp_migrate_req" in effect for effect in system.undone(make(), survey))
+
+
+def test_what_a_host_does_not_allow_is_said(make, debian):
+    small, large = debian(open_files=1024, processors=1), debian()
+    for plan in (app.supervisor_files, partial(nginx.files, proxy="one")):
+        assert "1,024" in " ".join(plan(make(), small).notes)
+        assert plan(make(), large).notes == ()
+
+
+def test_effects_that_are_undone(make, debian):
+    settings = make()
+    wanted = {key: value for key, value, _ in system.sysctl(settings, debian())}
+    folders = system.folders(settings)
+    good = {"users": ("ws",), "groups": ("ws-proxy",), "sysctl": wanted, "paths": folders}
+    assert system.undone(settings, debian(**good)) == []
+    lacking = {path: folder for path, folder in folders.items() if path != "/srv/ws"}
+    open_to_all = dataclasses.replace(folders["/etc/ws/tls"], mode=0o755)
+    for change, complaint in (
+        ({"users": ()}, "user ws"),
+        ({"groups": ()}, "group ws-proxy"),
+        ({"paths": lacking}, "/srv/ws"),
+        ({"paths": {**folders, "/etc/ws/tls": open_to_all}}, "/etc/ws/tls"),
+        ({"sysctl": wanted | {"net.core.somaxconn": "128"}}, "net.core.somaxconn"),
+    ):
+        assert system.undone(settings, debian(**good | change)) == [complaint]
+    # All that is looked at is asked for.
+    asked = system.request(settings, "one")
+    assert set(folders) <= set(asked.paths)
+    assert set(wanted) <= set(asked.sysctl)
+
+
+def test_folders_that_are_made_are_those_that_are_looked_at(make, debian):
+    files = {file.path: file.content for file in system.files(make(), debian()).files}
+    lines = [line.split() for line in files["/etc/tmpfiles.d/ws.conf"].splitlines()]
+    made = {words[1]: words[2:] for words in lines if words[0] == "d"}
+    assert made == {
+        path: [f"{folder.mode:04o}", folder.owner, folder.group]
+        for path, folder in system.folders(make()).items()
+    }
+
+
+def test_packages_by_role(make):
+    both = set(system.packages(make(), "one"))
+    assert {"python3", "supervisor", "nginx", "openssl"} <= both
+    assert "nftables" not in both
+    settings = make(groups="tiers")
+    assert set(system.packages(settings, "app1")) == {"python3", "supervisor", "nftables"}
+    assert {"nginx", "openssl"} <= set(system.packages(settings, "lb1"))
+    assert not {"supervisor", "nftables"} & set(system.packages(settings, "lb1"))
+    unfiltered = make(groups="tiers", firewall=False)
+    assert "nftables" not in system.packages(unfiltered, "app1")

@@ -1,0 +1,120 @@
+"""Certificates that are good enough, and what TLS offers with which versions."""
+
+import datetime
+
+import pytest
+
+from wsdeploy import CertFiles, SelfSigned
+from wsdeploy.plan import places, tls
+from wsdeploy.survey import Path, Survey
+
+NOW = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
+DOMAIN = "ws.a-company.com"
+KEY = Path("file", 0o600, "root", "root")
+
+
+def host(names, ends="2027-05-01 00:00:00Z", key=True):
+    found = None if names is None else {"names": names, "not_after": ends}
+    return Survey(
+        paths={places.key("ws"): KEY} if key else {},
+        certificates={places.certificate("ws"): found},
+    )
+
+
+GOOD = f"DNS:{DOMAIN}"
+
+
+GOOD_ONES = [
+    ((), host(GOOD)),
+    (("b.a-company.com",), host(f"{GOOD}, DNS:b.a-company.com")),
+    (("b.a-company.com",), host(f"DNS:b.a-company.com, {GOOD}")),
+    (("10.0.0.1",), host(f"{GOOD}, IP Address:10.0.0.1")),
+    (("::1",), host(f"{GOOD}, IP Address:0:0:0:0:0:0:0:1")),
+    (("2001:0DB8::A",), host(f"{GOOD}, IP Address:2001:DB8:0:0:0:0:0:A")),
+    (("::ffff:10.0.0.1",), host(f"{GOOD}, IP Address:0:0:0:0:0:FFFF:A00:1")),
+    ((DOMAIN,), host(GOOD)),
+    # A third of 365 days is 121.7 days.
+    ((), host(GOOD, "2026-10-02 00:00:00Z")),
+]
+OUTDATED = [
+    ((), Survey(), "there is none"),
+    ((), host(None), "there is none"),
+    ((), host(GOOD, key=False), "there is none"),
+    ((), host("DNS:other.a-company.com"), "it is for other.a-company.com"),
+    ((), host(""), "it is for"),
+    (("10.0.0.1",), host(GOOD), f"it is for {DOMAIN}"),
+    ((), host(f"{GOOD}, IP Address:10.0.0.1"), "it is for 10.0.0.1, ws.a-company.com"),
+    (("::2",), host(f"{GOOD}, IP Address:0:0:0:0:0:0:0:1"), "it is for 0:0:0:0:0:0:0:1"),
+    ((), host(GOOD, "2026-09-30 00:00:00Z"), "it ends on 2026-09-30"),
+    ((), host(GOOD, "2026-05-31 00:00:00Z"), "it ends on 2026-05-31"),
+]
+
+
+def test_good(make):
+    for names, survey in GOOD_ONES:
+        assert tls.outdated(make(tls=SelfSigned(names=names)), survey, NOW) is None, names
+
+
+def test_outdated(make):
+    for names, survey, reason in OUTDATED:
+        found = tls.outdated(make(tls=SelfSigned(names=names)), survey, NOW)
+        assert found is not None, reason
+        assert found.startswith(reason)
+
+
+def test_files_of_the_user_are_not_ours_to_renew(make):
+    assert tls.outdated(make(tls=CertFiles("c.pem", "k.pem")), Survey(), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "hybrid", "rotates"), [("12", False, False), ("13", True, True)]
+)
+def test_policy_by_debian_version(debian, version, hybrid, rotates):
+    policy = tls.policy(debian(version))
+    assert ("X25519MLKEM768" in policy["curves"]) is hybrid
+    assert policy["rotates_ticket_keys"] is rotates
+    assert "X25519" in policy["curves"]
+    assert all(cipher.startswith("ECDHE-") for cipher in policy["ciphers"])
+
+
+def test_policy_of_a_host_without_packages_is_the_careful_one(debian):
+    assert tls.policy(Survey(bare=True)) == tls.policy(debian("12"))
+
+
+def test_versions():
+    for package, numbers in {
+        "1.22.1-9+deb12u10": (1, 22, 1),
+        "1.26.3-3+deb13u10": (1, 26, 3),
+        "3.0.22-1~deb12u2": (3, 0, 22),
+        "3.5.7-1~deb13u3": (3, 5, 7),
+        "2:1.10.0~rc1-1": (1, 10, 0),
+        "3.10-1": (3, 10),
+        "1.26.0~bpo12": (1, 26, 0),
+        "": (0,),
+    }.items():
+        assert tls.version(package) == numbers
+
+
+def test_versions_are_compared_as_numbers():
+    assert tls.version("3.10.0-1") > tls.version("3.5.7-1")
+    assert tls.version("1.9.9") < tls.TICKET_ROTATION_SINCE <= tls.version("1.23.2")
+
+
+def test_names_of_a_certificate(make):
+    settings = make(tls=SelfSigned(names=["b.a-company.com", "10.0.0.1", "::1", DOMAIN]))
+    assert tls.names(settings) == (DOMAIN, "b.a-company.com", "10.0.0.1", "::1")
+    assert tls.alternative_names(settings) == (
+        f"DNS:{DOMAIN},DNS:b.a-company.com,IP:10.0.0.1,IP:::1"
+    )
+
+
+def test_pushed_files(make, tmp_path):
+    (tmp_path / "c.pem").write_text("a certificate")
+    (tmp_path / "k.pem").write_text("a key")
+    settings = make(tls=CertFiles(str(tmp_path / "c.pem"), str(tmp_path / "k.pem")))
+    by_path = {file.path: file for file in tls.pushed(settings, Survey()).files}
+    key, certificate = by_path[places.key("ws")], by_path[places.certificate("ws")]
+    assert (key.content, key.mode, key.secret) == ("a key", 0o600, True)
+    assert (certificate.content, certificate.secret) == ("a certificate", False)
+    asked = tls.request(settings).paths
+    assert {places.key("ws"), places.certificate("ws")} <= set(asked)

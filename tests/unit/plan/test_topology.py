@@ -1,0 +1,100 @@
+"""Which host is behind which proxy, and by which addresses."""
+
+from wsdeploy.plan import nginx, upstreams
+from wsdeploy.topology import Topology, Upstream
+
+
+def test_alone():
+    assert Topology(("a",), ("a",)).alone
+    assert Topology(("a", "b"), ("b", "a")).alone
+    assert not Topology(("a",), ("b",)).alone
+    assert not Topology(("a", "b"), ("a",)).alone
+    assert not Topology(("a",), ("a", "b")).alone
+
+
+def test_each_host_alone_is_its_own_proxys_only_app_host():
+    topology = Topology(("a", "b"), ("a", "b"), {"a": "10.0.0.1", "b": "10.0.0.2"})
+    assert tuple(topology.app_hosts_of("b")) == ("b",)
+    assert topology.listen_address("b") == "127.0.0.1", "nobody else needs to reach it"
+
+
+def test_every_proxy_has_all_app_hosts(tiers):
+    topology = tiers().topology
+    assert (topology.app, topology.proxy) == (("app1", "app2"), ("lb1", "lb2"))
+    for proxy in topology.proxy:
+        assert tuple(topology.app_hosts_of(proxy)) == ("app1", "app2")
+    assert topology.listen_address("app1") == "10.0.0.1"
+    assert topology.listen_address("app2") == "fd00::2"
+
+
+def test_a_host_that_is_both_among_others_listens_for_the_others(tiers):
+    both = [("app1", {"private_address": "10.0.0.1"}), ("lb1", {"private_address": "10.0.0.9"})]
+    topology = tiers(groups={"app": both}).topology
+    assert not topology.alone
+    assert topology.listen_address("lb1") == "10.0.0.9"
+    assert tuple(topology.app_hosts_of("lb1")) == ("app1", "lb1")
+
+
+def test_addresses_of_a_group_and_of_its_hosts(make):
+    settings = make()
+    group = settings.group(
+        ["a", ("b", {"private_address": "10.0.0.2"})], private_address="10.0.0.1"
+    )
+    object.__setattr__(settings, "_inventory", {"app": group})
+    assert settings.topology.addresses == {"a": "10.0.0.1", "b": "10.0.0.2"}
+
+
+def test_ports_of_a_host_alone(make):
+    for listen, ports in (
+        (None, []),
+        ("unix", []),
+        ("tcp", [9000, 9001, 9002]),
+        ("shared", [9000]),
+    ):
+        settings = make({"processes": 3, "listen": listen, "port": 9000})
+        assert upstreams.ports(settings) == ports
+        found = upstreams.upstreams(settings, "one")
+        reached = [("127.0.0.1", upstream.port) for upstream in found if not upstream.unix]
+        assert reached == [("127.0.0.1", port) for port in ports]
+        assert len(found) == len(ports or "123")
+
+
+def test_upstreams_on_sockets(make):
+    assert upstreams.upstreams(make({"processes": 2}), "one") == [
+        Upstream("one-ws_00", unix="/run/ws/current/ws_00.sock"),
+        Upstream("one-ws_01", unix="/run/ws/current/ws_01.sock"),
+    ]
+
+
+def test_upstreams_of_tiers(tiers):
+    settings = tiers({"processes": 2})
+    expected = [
+        Upstream("app1-ws_00", address="10.0.0.1", port=8000),
+        Upstream("app1-ws_01", address="10.0.0.1", port=8001),
+        Upstream("app2-ws_00", address="fd00::2", port=8000),
+        Upstream("app2-ws_01", address="fd00::2", port=8001),
+    ]
+    # The same for each proxy, host after host, in the inventory's order.
+    assert upstreams.upstreams(settings, "lb1") == upstreams.upstreams(settings, "lb2") == expected
+    assert nginx.servers(settings, "lb1") == [
+        "10.0.0.1:8000",
+        "10.0.0.1:8001",
+        "[fd00::2]:8000",
+        "[fd00::2]:8001",
+    ]
+
+
+def test_upstreams_of_a_shared_port(tiers):
+    settings = tiers({"processes": 2, "listen": "shared"})
+    assert upstreams.ports(settings) == [8000]
+    assert upstreams.upstreams(settings, "lb2") == [
+        Upstream("app1-ws", address="10.0.0.1", port=8000),
+        Upstream("app2-ws", address="fd00::2", port=8000),
+    ]
+
+
+def test_names_are_unique_and_do_not_change_with_more_processes(tiers):
+    few = [u.name for u in upstreams.upstreams(tiers({"processes": 3}), "lb1")]
+    many = [u.name for u in upstreams.upstreams(tiers({"processes": 99}), "lb1")]
+    assert set(few) <= set(many)
+    assert len(set(many)) == len(many) == 2 * 99

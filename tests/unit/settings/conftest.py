@@ -1,0 +1,41 @@
+"""Settings as an inventory file makes them, and the lines that a user would read."""
+
+import pytest
+
+from wsdeploy import App, SelfSigned, Settings, SettingsError
+
+DOMAIN = "ws.a-company.com"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A project's folder with an app in it; paths in settings are relative to it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app.py").write_text("")
+    return tmp_path
+
+
+@pytest.fixture
+def make():
+    """Good settings, but for what a test changes."""
+
+    def settings(**changes):
+        good = {"domain": DOMAIN, "app": App("app.py"), "tls": SelfSigned()}
+        return Settings(**good | changes)
+
+    return settings
+
+
+@pytest.fixture
+def lines():
+    """The lines that `check` ends with, without the heading."""
+
+    def report(settings):
+        with pytest.raises(SettingsError) as raised:
+            settings.check()
+        head, *found = str(raised.value).splitlines()
+        assert f"{len(found)} to mend, no host was contacted" in head
+        assert all(line.startswith("  ") for line in found)
+        return [line[2:] for line in found]
+
+    return report

@@ -1,0 +1,89 @@
+"""Inventory files as users run them: through pyinfra's command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+
+HEAD = "from wsdeploy import App, SelfSigned, Settings\n"
+
+# TEST-NET-1 (RFC 5737): a connection there would hang, and then fail.
+UNROUTABLE = "192.0.2.1"
+
+
+@pytest.fixture
+def pyinfra(folder):
+    """Run pyinfra as the project's README says, with an inventory of this text."""
+
+    def run(inventory, *arguments):
+        path = folder / "inventory.py"
+        path.write_text(HEAD + inventory)
+        return subprocess.run(
+            [sys.executable, "-m", "pyinfra", path, *arguments],
+            cwd=REPOSITORY,
+            env=os.environ | {"PYINFRA_FAKE_DELAY": "0", "PYINFRA_FAKE_DELAY_JITTER": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+def good(folder, host="@fake/one"):
+    return (
+        f'settings = Settings("ws.a-company.com", App("{folder}/app.py", env={{"T": "s3cret"}}), '
+        f'SelfSigned())\napp = proxy = settings.group(["{host}"])\n'
+    )
+
+
+def test_mistakes_end_the_run_before_any_connection(pyinfra, folder):
+    done = pyinfra(
+        f'settings = Settings("ws.example.com", App("{folder}/app.py", proceses=4), SelfSigned(),\n'
+        '    max_connections="10k")\n'
+        f'app = proxy = settings.group(["{UNROUTABLE}"])\nmonitoring = app\n',
+        "deploy.py",
+        "-y",
+    )
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    assert "Connecting" not in said
+    heading, *problems = said[said.index(str(folder)) :].splitlines()
+    assert heading == f"{folder}/inventory.py: 4 to mend, no host was contacted"
+    assert [line.split(": ")[0] for line in problems if line] == [
+        "  max_connections",
+        "  domain",
+        "  app.proceses",
+        "  monitoring",
+    ]
+
+
+@pytest.mark.xfail(strict=True, reason="nobody reads a group, so nothing is checked: exit code 0")
+def test_an_inventory_without_groups_does_not_run(pyinfra, folder):
+    done = pyinfra(good(folder).partition("\n")[0] + "\n", "deploy.py", "-y")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_good_inventory_connects(pyinfra, folder):
+    # So that the absence of this word elsewhere means something.
+    done = pyinfra(good(folder), "exec", "--", "true")
+    assert done.returncode == 0, done.stderr
+    assert "Connecting" in done.stdout + done.stderr
+
+
+def test_debug_inventory_shows_groups_and_settings_without_secrets(pyinfra, folder):
+    done = pyinfra(good(folder), "--json", "debug-inventory")
+    assert done.returncode == 0, done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+    (host,) = json.loads(done.stdout)
+    assert {"app", "proxy"} <= set(host["groups"])
+    assert host["data"]["settings"]["domain"] == "ws.a-company.com"
+    assert host["data"]["settings"]["app"]["env"] == {"T": "(not shown)"}

@@ -1,0 +1,46 @@
+"""`pyinfra INVENTORY debug-inventory` shows settings as JSON, without secrets."""
+
+import json
+
+import pytest
+
+from wsdeploy import App, CertFiles, Nginx, Probe, SelfSigned
+
+
+@pytest.fixture
+def full(make):
+    return make(
+        app=App(
+            "app.py",
+            env={"TOKEN": "s3cret", "OTHER": "h1dden"},
+            probe=Probe("/chat", send="x", expect="x"),
+        ),
+        proxy=Nginx(access_log=False),
+        tls=SelfSigned(names=["10.0.0.1"]),
+    )
+
+
+def test_round_trip(full):
+    shown = json.loads(json.dumps(full.to_json()))
+    assert shown["kind"] == "Settings"
+    assert shown["domain"] == full.domain
+    assert shown["app"]["kind"] == "App"
+    assert shown["app"]["probe"]["path"] == "/chat"
+    assert shown["tls"] == {"kind": "SelfSigned", "names": ["10.0.0.1"], "days": 365}
+
+
+def test_names_of_variables_but_not_their_values(full):
+    text = json.dumps(full.to_json())
+    assert "TOKEN" in text
+    assert "OTHER" in text
+    assert "s3cret" not in text
+    assert "h1dden" not in text
+
+
+def test_sections_that_are_wrong_can_be_shown_too(make):
+    json.dumps(make(app=App(), tls=CertFiles("cert.pem")).to_json())
+
+
+def test_a_repr_shows_no_value_of_a_variable(full):
+    assert "s3cret" not in repr(full)
+    assert "h1dden" not in f"{full.app}"

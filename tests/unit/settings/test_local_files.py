@@ -1,0 +1,180 @@
+"""Files on this machine that settings name are looked at before any host is."""
+
+import datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from wsdeploy import App, CertFiles, Settings
+
+DOMAIN = "ws.a-company.com"
+HASH = "--hash=sha256:" + "0" * 64
+LOCKED = f"websockets==17.0 \\\n    {HASH} \\\n    {HASH}\n    # via -r requirements.in\n"
+NO_HASH = "has no hash; lock it with uv pip compile --universal --generate-hashes"
+
+
+def new_key():
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def certificate(key, *names, days=90):
+    """A self-signed certificate; with a negative number of days, one that has expired."""
+    now = datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DOMAIN)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=100))
+        .not_valid_after(now + datetime.timedelta(days=days))
+    )
+    if names:
+        alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = builder.add_extension(alternative, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def pem(key, password=None):
+    encryption = (
+        serialization.BestAvailableEncryption(password)
+        if password
+        else serialization.NoEncryption()
+    )
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    )
+
+
+@pytest.fixture
+def pair(folder, make):
+    """Settings for the two files that a test writes."""
+
+    def settings(certificate_text, key_text, domain=DOMAIN):
+        (folder / "cert.pem").write_bytes(certificate_text)
+        (folder / "key.pem").write_bytes(key_text)
+        return make(domain=domain, tls=CertFiles("cert.pem", "key.pem"))
+
+    return settings
+
+
+def test_the_app_must_exist(make, lines, folder):
+    assert lines(make(app=App("absent.py"))) == [
+        f"app.path: 'absent.py' given; no such file in {folder}; give one that exists"
+    ]
+
+
+def test_the_lock_must_exist_if_it_is_named(make, lines, folder):
+    assert lines(make(app=App("app.py", requirements="lock.txt"))) == [
+        f"app.requirements: 'lock.txt' given; no such file in {folder}; give one that exists"
+    ]
+
+
+def test_a_requirement_without_hash_is_named(make, lines, folder):
+    for text, culprit in (
+        ("websockets==17.0\n", "websockets==17.0"),
+        ("websockets\n", "websockets"),
+        (LOCKED + "uvloop==0.22 ; sys_platform == 'linux'\n", "uvloop==0.22"),
+        ("uvloop==0.22 # hashes: --hash=sha256:0\n", "uvloop==0.22"),
+    ):
+        (folder / "requirements.txt").write_text(text)
+        assert lines(make()) == [
+            f"app.requirements: 'requirements.txt' given; {culprit!r} {NO_HASH}"
+        ]
+
+
+def test_good_locks(make, folder):
+    for text in ("", "# nothing yet\n", LOCKED, f"--only-binary :all:\n{LOCKED}"):
+        (folder / "requirements.txt").write_text(text)
+        make().check()
+
+
+def test_a_lock_that_needs_other_files_is_no_lock(make, lines, folder):
+    for line in ("-r base.txt", "-c constraints.txt", "-e .", "--requirement=a"):
+        (folder / "requirements.txt").write_text(f"{line}\n{LOCKED}")
+        (found,) = lines(make())
+        named = f"app.requirements: 'requirements.txt' given; {line!r} is another file"
+        assert found.startswith(named)
+
+
+def test_a_named_lock_is_read_instead_of_the_one_beside_the_app(make, lines, folder):
+    (folder / "requirements.txt").write_text(LOCKED)
+    (folder / "other.txt").write_text("uvloop\n")
+    assert lines(make(app=App("app.py", requirements="other.txt"))) == [
+        f"app.requirements: 'other.txt' given; 'uvloop' {NO_HASH}"
+    ]
+
+
+def test_a_good_pair(pair):
+    key = new_key()
+    for names in ((DOMAIN,), ("a-company.com", "*.a-company.com"), (DOMAIN.upper(),)):
+        pair(certificate(key, *names), pem(key)).check()
+
+
+def test_a_chain_counts_by_its_first_certificate(pair):
+    key, issuer = new_key(), new_key()
+    chain = certificate(key, DOMAIN) + certificate(issuer, days=-1)
+    pair(chain, pem(key)).check()
+
+
+def test_a_key_without_its_certificate(make, lines, folder):
+    (folder / "key.pem").write_bytes(pem(new_key()))
+    assert lines(make(tls=CertFiles(key="key.pem"))) == ["tls.certificate: missing; give a string"]
+    assert lines(make(tls=CertFiles("cert.pem", "key.pem"))) == [
+        f"tls.certificate: 'cert.pem' given; no such file in {folder}; give one that exists"
+    ]
+
+
+def test_a_key_of_another_certificate(pair, lines):
+    assert lines(pair(certificate(new_key(), DOMAIN), pem(new_key()))) == [
+        "tls.key: 'key.pem' given; give the key that belongs to cert.pem"
+    ]
+
+
+def test_a_certificate_for_other_names(pair, lines):
+    key = new_key()
+    for name in (None, "other.a-company.com", "*.com", "*.ws.a-company.com", "a-company.com"):
+        assert lines(pair(certificate(key, *([name] if name else [])), pem(key))) == [
+            f"tls.certificate: 'cert.pem' given; give one that covers {DOMAIN}"
+        ]
+
+
+def test_an_expired_certificate(pair, lines):
+    key = new_key()
+    ended = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3)
+    assert lines(pair(certificate(key, DOMAIN, days=-3), pem(key))) == [
+        f"tls.certificate: 'cert.pem' given; it expired on {ended:%Y-%m-%d}"
+    ]
+
+
+def test_all_that_is_wrong_with_a_pair(pair, lines):
+    found = lines(pair(certificate(new_key(), days=-1), pem(new_key())))
+    assert [line.split(":")[0] for line in found] == [
+        "tls.key",
+        "tls.certificate",
+        "tls.certificate",
+    ]
+
+
+def test_what_is_no_certificate(pair, lines):
+    assert lines(pair(b"nonsense", pem(new_key()))) == [
+        "tls.certificate: 'cert.pem' given; give a certificate in PEM"
+    ]
+
+
+def test_what_is_no_key(pair, lines):
+    for key in (b"nonsense", b"", pem(new_key(), b"a passphrase")):
+        assert lines(pair(certificate(new_key(), DOMAIN), key)) == [
+            "tls.key: 'key.pem' given; give a private key in PEM, without a passphrase"
+        ]
+
+
+def test_a_missing_domain_is_one_problem(pair, lines, folder):
+    key = new_key()
+    pair(certificate(key, DOMAIN), pem(key))
+    settings = Settings(app=App("app.py"), tls=CertFiles("cert.pem", "key.pem"))
+    assert lines(settings) == ["domain: missing; give a string"]

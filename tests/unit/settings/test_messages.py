@@ -1,0 +1,267 @@
+"""Every mistake is one line that names the setting, says what was given, and what would do."""
+
+import pytest
+
+from wsdeploy import (
+    App,
+    FromEnv,
+    HAProxy,
+    Nginx,
+    Probe,
+    SelfSigned,
+    Settings,
+    SettingsError,
+)
+from wsdeploy.settings.fleet import TAKEN_NAMES
+
+FULL_NAME = "give a full host name, such as ws.your-name.com"
+PLACEHOLDER = "that is a placeholder; give your service's name"
+SHORT_NAME = "give lower-case letters, digits and hyphens, at most 20"
+WHOLE_NUMBER = "give a whole number"
+# Letters outside ASCII that regular expressions take for s and k when case does not matter.
+LONG_S, KELVIN = "\u017f", "\u212a"
+
+# Setting, what would do, and what would not.
+TOP = {
+    "domain": {
+        FULL_NAME: [
+            "",
+            "ws",
+            "https://ws.a-company.com/",
+            "-ws.a-company.com",
+            "192.0.2.1",
+            f"{'a' * 64}.com",
+            f"w{LONG_S}.a-company.com",
+            f"ws.a-{KELVIN}ompany.com",
+        ],
+        PLACEHOLDER: ["ws.example.com", "example.org", "WS.Example.COM"],
+        "give a string": [7],
+    },
+    "max_connections": {
+        WHOLE_NUMBER: [True, 1e4, None, "10k"],
+        f"{WHOLE_NUMBER}, 1 to 1,000,000": [0, 1_000_001],
+    },
+    "name": {SHORT_NAME: ["My App", "a" * 21, "", "1st", f"w{LONG_S}"]},
+    "firewall": {"give True or False": ["no", None, 1]},
+    "app": {"give App(...)": ["app.py", None]},
+    "tls": {"give SelfSigned(...) or CertFiles(...)": [None, "cert.pem"]},
+    "proxy": {"give Nginx(...) or HAProxy(...)": ["nginx", Nginx]},
+}
+APP = {
+    "processes": {
+        f"{WHOLE_NUMBER} from 1 to 99": [0, 100, -1],
+        WHOLE_NUMBER: ["4", True, 4.0],
+    },
+    "drain": {
+        "give seconds from 0 to 3,600": [-1, 3601, float("nan"), float("inf")],
+        "give a number": [True, "30"],
+    },
+    "ping_interval": {"give seconds from 1 to 300": [0, 301]},
+    "ping_timeout": {"give seconds from 1 to 300": [0, 301]},
+    "start_timeout": {"give seconds from 1 to 600": [0, 601]},
+    "max_size": {f"{WHOLE_NUMBER} of bytes from 1 to 1,073,741,824": [0, 2**30 + 1]},
+    "close_code": {"give 1001 or 1012": [1000, "1012", 1012.0]},
+    "compression": {"give 'off' or 'low' or 'medium' or 'high'": ["zip", None]},
+    "log_level": {"give 'debug' or 'info' or 'warning' or 'error'": ["INFO"]},
+    "listen": {"give 'unix' or 'tcp' or 'shared' or None": ["udp"]},
+    "port": {f"{WHOLE_NUMBER} from 1,024 to 65,435": [80, 65_436], WHOLE_NUMBER: ["8000"]},
+    "reuse_port": {"give True or False": [1]},
+    "health": {"give a path that starts with /, or None": ["healthz", "", "/a b"]},
+    "command": {"give a list, each a string or None": ["python app.py", [1]]},
+    "path": {"leave out line breaks, and ; or # after a space": ["a ;b.py", "a #b.py", "a\nb.py"]},
+    "requirements": {"give a string or None": [["a.txt"]]},
+    "env": {"give a dict, each value a string": [["A=1"]]},
+    "probe": {"give Probe(...)": ["hello"]},
+}
+
+
+def rows(table):
+    return [
+        (s, v, w) for s, wanted in table.items() for w, values in wanted.items() for v in values
+    ]
+
+
+def test_a_service(make, lines):
+    found = [lines(make(**{setting: value})) for setting, value, _ in rows(TOP)]
+    assert found == [[f"{s}: {value!r} given; {wanted}"] for s, value, wanted in rows(TOP)]
+
+
+def test_an_app(make, lines, folder):
+    for path in next(iter(APP["path"].values())):
+        (folder / path).touch()
+    found = [
+        lines(make(app=App(**{"path": "app.py", setting: value})))
+        for setting, value, _ in rows(APP)
+    ]
+    assert found == [[f"app.{s}: {value!r} given; {wanted}"] for s, value, wanted in rows(APP)]
+
+
+def test_names_that_debian_has_taken(make, lines):
+    assert {"root", "www-data", "nginx", "haproxy", "supervisor", "ssl"} <= TAKEN_NAMES
+    for name in TAKEN_NAMES:
+        line = f"name: {name!r} given; Debian has a user or folder of that name"
+        assert lines(make(name=name)) == [line]
+
+
+def test_variables(make, lines):
+    def found(**settings):
+        return lines(make(app=App("app.py", **settings)))
+
+    value = FromEnv("HOME")
+    own = ("WS_SOCKET", "WS_PORT", "PYTHONPATH", "SUPERVISOR_PROCESS_NAME")
+    for setting, one in (("env", "1"), ("secrets", value)):
+        for name in ("A-B", "1A", "A\n", ""):
+            line = f"app.{setting}: {name!r} given; a variable's name is letters, digits and _"
+            assert found(**{setting: {name: one}}) == [line]
+        for name in own:
+            line = f"app.{setting}: {name!r} given; the deployment sets this variable itself"
+            assert found(**{setting: {name: one}}) == [line]
+    assert found(env={"A": "\0"}) == ["app.env: the value of A has a NUL character; drop it"]
+    assert found(env={"A": "1"}, secrets={"A": value}) == [
+        "app.secrets: 'A' given; it is in env too; give it once"
+    ]
+
+
+def test_values_of_variables_are_not_shown(make, lines):
+    assert lines(make(app=App("app.py", env={"TOKEN": "s3cret", "PORT": 80}))) == [
+        "app.env: <class 'dict'> given; give a dict, each value a string"
+    ]
+    assert lines(make(app=App("app.py", secrets={"TOKEN": "s3cret"}))) == [
+        "app.secrets: <class 'dict'> given; "
+        "give a dict, each value FromEnv(...) or FromFile(...) or FromCommand(...)"
+    ]
+
+
+MORE = [
+    ({"domian": "ws.a.com"}, "domian: no such setting (did you mean domain?)"),
+    (
+        {"max_connection": 7},
+        "max_connection: no such setting (did you mean max_connections?)",
+    ),
+    (
+        {"colour": "red"},
+        "colour: no such setting; known are "
+        "domain, app, tls, proxy, max_connections, firewall, name",
+    ),
+    (
+        {"app": App("app.py", proceses=4)},
+        "app.proceses: no such setting (did you mean processes?)",
+    ),
+    (
+        {"app": App("app.py", listen="shared", reuse_port=False)},
+        "app.reuse_port: False given; processes on a shared port need it; give True",
+    ),
+    (
+        {"app": App("app.py", command=["python", "a ;b"])},
+        "app.command: 'a ;b' given; leave out line breaks, and ; or # after a space",
+    ),
+    (
+        {"app": App("app.py", probe=Probe("no slash"))},
+        "app.probe.path: 'no slash' given; give a path that starts with / and has no spaces",
+    ),
+    (
+        {"app": App("app.py", probe=Probe(excpect="x"))},
+        "app.probe.excpect: no such setting (did you mean expect?)",
+    ),
+    (
+        {"app": App("app.py", secrets={"A": FromEnv("A B")})},
+        "app.secrets.A.name: 'A B' given; a variable's name is letters, digits and _",
+    ),
+    ({"app": App()}, "app.path: missing; give a string"),
+    (
+        {"proxy": Nginx(shutdown_timeout=1)},
+        "proxy.shutdown_timeout: 1 given; give seconds, 10 to 86,400",
+    ),
+    (
+        {"proxy": HAProxy(shutdown_timeout=86_401)},
+        "proxy.shutdown_timeout: 86401 given; give seconds, 10 to 86,400",
+    ),
+    (
+        {"proxy": Nginx(acess_log=False)},
+        "proxy.acess_log: no such setting (did you mean access_log?)",
+    ),
+    (
+        {"tls": SelfSigned(days=1)},
+        "tls.days: 1 given; give a whole number of days from 2 to 825",
+    ),
+    (
+        {"tls": SelfSigned(names=["localhost"])},
+        "tls.names: 'localhost' given; give full host names or addresses",
+    ),
+    (
+        {"tls": SelfSigned(names="ws.a-company.com")},
+        "tls.names: 'ws.a-company.com' given; give a list, each a string",
+    ),
+]
+
+
+def test_more_mistakes_named_as_users_write_them(make, lines):
+    assert [lines(make(**changes)) for changes, _ in MORE] == [[line] for _, line in MORE]
+
+
+def test_what_is_missing(lines):
+    assert lines(Settings()) == [
+        "domain: missing; give a string",
+        "app: missing; give App(...)",
+        "tls: missing; give SelfSigned(...) or CertFiles(...)",
+    ]
+
+
+def test_too_many_values(lines):
+    settings = Settings(
+        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8
+    )
+    assert lines(settings) == ["Settings: 8 values given; it takes 7"]
+
+
+def test_all_problems_at_once_in_the_order_of_the_settings(lines):
+    settings = Settings(
+        domian="ws.a-company.com",
+        app=App("missing.py", processes=0, drain="long"),
+        tls=SelfSigned(days=0),
+        max_connections=-5,
+    )
+    found = [line.split(":")[0] for line in lines(settings)]
+    assert found == [
+        "domian",
+        "domain",
+        "max_connections",
+        "app.drain",
+        "app.processes",
+        "tls.days",
+        "app.path",
+    ]
+
+
+def test_making_bad_settings_never_raises():
+    Settings(app=App(processes=0), nonsense=1)
+
+
+def test_good_settings_pass(make):
+    settings = make(
+        app=App(
+            "app.py",
+            processes=1,
+            drain=0,
+            env={"TOKEN": "a value"},
+            probe=Probe("/chat?room=1", send="x", expect="x"),
+        ),
+        tls=SelfSigned(names=["10.0.0.1", "2001:db8::1", "other.a-company.com"]),
+        max_connections=1,
+        name="chat-2",
+    )
+    settings.check()
+
+
+def test_the_error_ends_the_program_with_its_lines(make):
+    with pytest.raises(SystemExit) as raised:
+        make(domain=7).check()
+    assert isinstance(raised.value, SettingsError)
+    assert isinstance(raised.value.code, str), "Python prints it and exits with 1"
+    assert [str(problem) for problem in raised.value.problems] == ["domain: 7 given; give a string"]
+
+
+def test_a_rejected_setting_is_not_reported_twice(make, lines):
+    assert lines(make(app=App("app.py", processes="many"))) == [
+        "app.processes: 'many' given; give a whole number"
+    ]
