@@ -18,6 +18,7 @@ PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 IMPORTS = {
     "survey": ("supervisor",),
     "rollout": ("supervisor", "apply_files", "generations", "peers", "probe", "gate"),
+    "certificate": ("apply_files",),
     "retire": ("supervisor", "apply_files", "generations"),
 }
 

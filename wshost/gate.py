@@ -49,9 +49,10 @@ def _wait(
         try:
             if _passes(target, probe, lambda: generation.pid(name)):
                 return None
+            complaint = "another process answers where it should listen"
         except (ProbeError, OSError) as error:
             complaint = str(error)
-            time.sleep(POLL)
+        time.sleep(POLL)
     return f"{name} is not healthy: {complaint}"
 
 

@@ -38,7 +38,9 @@ def _address(text: str) -> tuple[str, int]:
     """Read an address of /proc/net/tcp: 32-bit words in this machine's byte order, and a port."""
     digits, _, port = text.partition(":")
     words = [int(digits[i : i + 8], 16) for i in range(0, len(digits), 8)]
-    return str(ip_address(struct.pack(f"={len(words)}I", *words))), int(port, 16)
+    found = ip_address(struct.pack(f"={len(words)}I", *words))
+    # A socket for both families lists its IPv4 clients as ::ffff:192.0.2.1.
+    return str(getattr(found, "ipv4_mapped", None) or found), int(port, 16)
 
 
 def _pids() -> list[int]:

@@ -212,7 +212,7 @@ def _as_planned(settings, host):
             f"{certificate}.key": _link("key.pem"),
         }
         if isinstance(settings.tls, CertFiles):
-            sets.append(tls.pushed(settings, survey))
+            sets.append(proxies.pushed_certificate(settings, survey))
         else:
             found = ", ".join(f"DNS:{each}" for each in tls.names(settings))
             answer["certificates"] = {

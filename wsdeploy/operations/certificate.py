@@ -10,6 +10,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from wsdeploy import facts
+from wsdeploy.files import Command
 from wsdeploy.operations.send import change, explain
 from wsdeploy.plan import places, tls
 from wsdeploy.settings import SelfSigned, Settings
@@ -17,7 +18,7 @@ from wsdeploy.settings import SelfSigned, Settings
 
 @operation()
 def self_signed(
-    settings: Settings, activate: list[list[str]]
+    settings: Settings, activate: tuple[Command, ...]
 ) -> Generator[StringCommand, None, None]:
     """Make key and certificate, if there are none, they are for other names, or they end soon.
 

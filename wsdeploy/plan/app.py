@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from wsdeploy.files import File, FileSet
 from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
 from wsdeploy.plan import places, upstreams
 from wsdeploy.render import render
-from wsdeploy.settings import Settings
+from wsdeploy.settings import Settings, secrets
 from wsdeploy.survey import Request, Survey
 
 UNIT = "supervisor.service"
@@ -105,7 +106,12 @@ def generation(
         "PYTHONPATH": f"{folder}/lib:{folder}/app",
         "WS_APP": f"{folder}/app",
     }
-    variables = "".join(f"{key}={json.dumps(values[key])}\n" for key in sorted(values))
+    private = secrets.values(settings)
+    # Everyone on a host can see the identity, and nobody may guess a secret from it.
+    marks = {
+        variable: secrets.fingerprint(value, f"{settings.domain} {variable}")
+        for variable, value in private.items()
+    }
 
     def program(identity: str) -> str:
         launch = (
@@ -125,7 +131,8 @@ def generation(
             limits=limits,
         )
 
-    identity = hashlib.sha256((variables + program(UNKNOWN)).encode()).hexdigest()[:12]
+    described = _variables(values | marks) + program(UNKNOWN)
+    identity = hashlib.sha256(described.encode()).hexdigest()[:12]
     boot = render(
         "supervisor/boot.conf",
         name=name,
@@ -138,12 +145,21 @@ def generation(
         files=(
             File(places.program(name, identity), program(identity)),
             File(
-                places.environment(name, identity), variables, mode=0o640, group=name, secret=True
+                places.environment(name, identity),
+                _variables(values | private),
+                mode=0o640,
+                group=name,
+                secret=True,
             ),
         ),
         boot=File(places.boot(name), boot),
         listen=listen(settings, host, identity),
     )
+
+
+def _variables(values: Mapping[str, str]) -> str:
+    """Return an environment as launch.py reads it."""
+    return "".join(f"{key}={json.dumps(values[key])}\n" for key in sorted(values))
 
 
 def rollout(settings: Settings, survey: Survey, wanted: Generation) -> dict[str, Any]:

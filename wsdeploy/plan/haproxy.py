@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from wsdeploy.files import File, FileSet
+from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import OPEN_TIMEOUT, SPARE_FILES, derive
 from wsdeploy.plan import places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
@@ -26,9 +26,9 @@ CONFIGURATION = f"{FOLDER}/haproxy.cfg"
 THREAD_FILES = 8
 
 # Lets a running HAProxy use a new certificate, without a reload: nobody notices.
-NEW_CERTIFICATE = [
-    ["sh", "-c", (PROGRAMS / "renew_haproxy.sh").read_text(), "renew-haproxy-certificate"]
-]
+NEW_CERTIFICATE: tuple[Command, ...] = (
+    ("sh", "-c", (PROGRAMS / "renew_haproxy.sh").read_text(), "renew-haproxy-certificate"),
+)
 
 
 def set_name(settings: Settings) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsdeploy.files import File, FileSet
+from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import derive
 from wsdeploy.plan import places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
@@ -16,7 +16,7 @@ UNIT = "nginx.service"
 PACKAGES: tuple[str, ...] = ("nginx", "logrotate")
 
 # Lets a running nginx use a new certificate; those who are connected stay with the old workers.
-NEW_CERTIFICATE = [["systemctl", "try-reload-or-restart", UNIT]]
+NEW_CERTIFICATE: tuple[Command, ...] = (("systemctl", "try-reload-or-restart", UNIT),)
 
 
 def set_name(settings: Settings) -> str:

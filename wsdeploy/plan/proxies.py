@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from wsdeploy.files import FileSet
-from wsdeploy.plan import haproxy, nginx
+from wsdeploy.files import Command, FileSet
+from wsdeploy.plan import haproxy, nginx, tls
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.survey import Request, Survey
 
@@ -17,7 +17,7 @@ class Proxy(Protocol):
     """Its systemd unit."""
     PACKAGES: tuple[str, ...]
     """The Debian packages it needs."""
-    NEW_CERTIFICATE: list[list[str]]
+    NEW_CERTIFICATE: tuple[Command, ...]
     """Commands that let it use a new certificate, if it runs."""
 
     def set_name(self, settings: Settings) -> str:
@@ -41,6 +41,11 @@ def chosen(settings: Settings) -> Proxy:
 def other(settings: Settings) -> Proxy:
     """Return the proxy that hosts should not run, at least not for this service."""
     return haproxy if isinstance(settings.proxy, Nginx) else nginx
+
+
+def pushed_certificate(settings: Settings, survey: Survey) -> FileSet:
+    """Return the certificate from this machine's files, for the chosen proxy to use at once."""
+    return tls.pushed(settings, survey, chosen(settings).NEW_CERTIFICATE)
 
 
 def request(settings: Settings, proxy: str) -> Request:

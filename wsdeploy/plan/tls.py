@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from wsdeploy.files import File, FileSet
+from wsdeploy.files import Command, File, FileSet
 from wsdeploy.plan import places
 from wsdeploy.settings import CertFiles, SelfSigned, Settings
 from wsdeploy.settings.names import is_address
@@ -81,8 +81,11 @@ def _canonical(name: str) -> str:
     return ":".join(f"{int(group, 16):X}" for group in groups)
 
 
-def pushed(settings: Settings, survey: Survey) -> FileSet:
-    """Return certificate and key from this machine's files as a set."""
+def pushed(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()) -> FileSet:
+    """Return certificate and key from this machine's files as a set.
+
+    activate: commands that let a running proxy use a new certificate.
+    """
     assert isinstance(settings.tls, CertFiles)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
     return FileSet(
@@ -91,8 +94,7 @@ def pushed(settings: Settings, survey: Survey) -> FileSet:
             File(certificate, Path(settings.tls.certificate).read_text()),
             File(key, Path(settings.tls.key).read_text(), mode=0o600, secret=True),
         ),
-        # A proxy that does not run yet starts with the new certificate anyway.
-        activate=(("systemctl", "try-reload-or-restart", "nginx.service"),),
+        activate=activate,
     )
 
 

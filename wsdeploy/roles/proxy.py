@@ -8,7 +8,7 @@ from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
 from wsdeploy.operations import configuration, removal, self_signed
-from wsdeploy.plan import proxies, tls
+from wsdeploy.plan import proxies
 from wsdeploy.settings import SelfSigned
 
 
@@ -20,7 +20,7 @@ def proxy() -> None:
     if isinstance(settings.tls, SelfSigned):
         self_signed(name="Certificate", settings=settings, activate=chosen.NEW_CERTIFICATE)
     else:
-        configuration(name="Certificate", settings=settings, plan=tls.pushed)
+        configuration(name="Certificate", settings=settings, plan=proxies.pushed_certificate)
     configuration(
         name=chosen.UNIT,
         settings=settings,

@@ -16,6 +16,9 @@ OWN_VARIABLES = re.compile(
     r"WS_(APP|SOCKET|HOST|PORT|BACKLOG|DRAIN|CLOSE_CODE|CLOSE_TIMEOUT|OPEN_TIMEOUT|COMPRESSION"
     r"|PING_INTERVAL|PING_TIMEOUT|MAX_SIZE|LOG_LEVEL)|SUPERVISOR_.*|PYTHONPATH"
 )
+# What a request line may have (RFC 3986) and no proxy's configuration takes for its own syntax.
+PATH = re.compile(r"/[A-Za-z0-9._~/%?&=+:@!,-]*")
+PATH_WORDS = "a path: / and then letters, digits and ._~/%?&=+:@!,-"
 
 
 class Probe(Section):
@@ -34,8 +37,8 @@ class Probe(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
-        if not re.fullmatch(r"/[!-~]*", self.path):
-            yield refused("path", self.path, "give a path that starts with / and has no spaces")
+        if not PATH.fullmatch(self.path):
+            yield refused("path", self.path, f"give {PATH_WORDS}")
 
 
 class App(Section):
@@ -47,10 +50,11 @@ class App(Section):
     processes: int = 4
     """Processes per host, 1 to 99. One process uses one core; start with one or two per core."""
     command: tuple[str, ...] | None = None
-    """Command that runs the app in its release's folder, such as ["python", "-m", "chat"].
-    `python` is the host's interpreter with the release's packages; $WS_SOCKET, $WS_HOST, $WS_PORT
-    and other variables are replaced by their values. None runs the file, or the folder's
-    __main__.py."""
+    """Command that runs the app, such as ["python", "-m", "chat"]. `python` is the host's
+    interpreter with the release's packages; $WS_SOCKET, $WS_HOST, $WS_PORT, $WS_APP (the app's
+    folder in its release) and other variables are replaced by their values. It is started in the
+    folder that its unix sockets belong in, whichever way it listens. None runs the file, or the
+    folder's __main__.py."""
     requirements: str | None = None
     """Lock file with the app's dependencies, each pinned and with hashes, as written by
     `uv pip compile --universal --generate-hashes`. None takes `uv.lock` or `requirements.txt` in
@@ -108,14 +112,18 @@ class App(Section):
         for name, (low, high, unit) in limits.items():
             if not low <= getattr(self, name) <= high:
                 yield refused(name, getattr(self, name), f"give {unit} from {low:,} to {high:,}")
-        if self.health is not None and not re.fullmatch(r"/[!-~]*", self.health):
-            yield refused("health", self.health, "give a path that starts with /, or None")
+        if self.health is not None and not PATH.fullmatch(self.health):
+            yield refused("health", self.health, f"give {PATH_WORDS}, or None")
         if self.listen == "shared" and not self.reuse_port:
             yield refused("reuse_port", False, "processes on a shared port need it; give True")
         yield from self._command_problems()
         yield from self._variable_problems()
 
     def _command_problems(self) -> Iterator[Problem]:
+        if self.command is not None and not (self.command and self.command[0]):
+            yield Problem("command", "it is empty; give a command and its arguments, or None")
+        if "$" in self.path.rpartition("/")[2]:
+            yield refused("path", self.path, "rename it; $ would stand for a variable")
         for setting, words in (("path", (self.path,)), ("command", self.command or ())):
             for word in words:
                 # Supervisor's files have no way to write these in a command.

@@ -9,7 +9,13 @@ from typing import Any
 
 from wsdeploy.settings import local_files
 from wsdeploy.settings.app import App
-from wsdeploy.settings.names import is_address, is_domain, is_host_name, is_placeholder
+from wsdeploy.settings.names import (
+    is_address,
+    is_domain,
+    is_host_name,
+    is_placeholder,
+    is_private_address,
+)
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.section import Problem, Section, refused, similar
 from wsdeploy.settings.tls import CertFiles, SelfSigned
@@ -160,6 +166,7 @@ class Settings(Section):
             yield refused(
                 "app.listen", "unix", "other hosts can't reach sockets; give 'tcp' or 'shared'"
             )
+        taken: dict[str, str] = {}
         for host in dict.fromkeys((*topology.app, *topology.proxy)):
             address = topology.addresses.get(host)
             if address is None:
@@ -170,8 +177,13 @@ class Settings(Section):
                     f'the address that they reach each other at: ("{host}", '
                     '{"private_address": "10.0.0.1"})',
                 )
-            elif not is_address(address):
+            elif not is_private_address(address):
                 yield refused("private_address", address, f"give an address for {host}")
+            elif address in taken:
+                wanted = f"{host} needs its own; {taken[address]} has that one"
+                yield refused("private_address", address, wanted)
+            else:
+                taken[address] = host
 
     @property
     def topology(self) -> Topology:

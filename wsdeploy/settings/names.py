@@ -20,6 +20,11 @@ def is_address(name: str) -> bool:
     return True
 
 
+def is_private_address(name: object) -> bool:
+    """Tell whether `name` is an address as every program takes it: text, without a %zone."""
+    return isinstance(name, str) and "%" not in name and is_address(name)
+
+
 def is_host_name(name: str) -> bool:
     """Tell whether `name` can be a DNS name: labels of letters, digits and hyphens (RFC 1123)."""
     return len(name) <= 253 and all(LABEL.fullmatch(label) for label in name.split("."))

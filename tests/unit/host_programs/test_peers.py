@@ -65,9 +65,6 @@ def test_it_is_the_one_that_accepted_and_its_parent(server, address):
     assert reached == {first, second}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an IPv4 client of a socket for both is listed as ::ffff:127.0.0.1"
-)
 def test_a_socket_for_both_families(server):
     try:
         port, pid = server("::", both=True)

@@ -204,11 +204,6 @@ def test_any_name_of_the_apps_file(make, debian):
         assert found == f"/srv/ws/releases/{RELEASE}/app/{name}"
 
 
-@pytest.mark.xfail(strict=True, reason="launch.py expands variables in the file's name too")
-def test_a_name_with_a_dollar_sign(make, debian):
-    assert launched(make(), debian(), "$HOME.py").endswith("/app/$HOME.py")
-
-
 def test_the_request_says_what_the_rollout_needs(make, debian):
     settings = make(
         {"probe": Probe("/chat", "x", "y"), "start_timeout": 7, "reuse_port": False, "health": "/h"}

@@ -65,13 +65,6 @@ def test_mistakes_end_the_run_before_any_connection(pyinfra, folder):
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="nobody reads a group, so nothing is checked: exit code 0")
-def test_an_inventory_without_groups_does_not_run(pyinfra, folder):
-    done = pyinfra(good(folder).partition("\n")[0] + "\n", "deploy.py", "-y")
-    assert done.returncode != 0
-    assert "Traceback" not in done.stdout + done.stderr
-
-
 def test_a_good_inventory_connects(pyinfra, folder):
     # So that the absence of this word elsewhere means something.
     done = pyinfra(good(folder), "exec", "--", "true")

@@ -66,9 +66,23 @@ APP = {
     "listen": {"give 'unix' or 'tcp' or 'shared' or None": ["udp"]},
     "port": {f"{WHOLE_NUMBER} from 1,024 to 65,435": [80, 65_436], WHOLE_NUMBER: ["8000"]},
     "reuse_port": {"give True or False": [1]},
-    "health": {"give a path that starts with /, or None": ["healthz", "", "/a b"]},
+    "health": {
+        "give a path: / and then letters, digits and ._~/%?&=+:@!,-, or None": [
+            "healthz",
+            "",
+            "/a b",
+            "/a;b",
+            "/$a",
+            "/{",
+            "/a#b",
+            '/"',
+        ]
+    },
     "command": {"give a list, each a string or None": ["python app.py", [1]]},
-    "path": {"leave out line breaks, and ; or # after a space": ["a ;b.py", "a #b.py", "a\nb.py"]},
+    "path": {
+        "leave out line breaks, and ; or # after a space": ["a ;b.py", "a #b.py", "a\nb.py"],
+        "rename it; $ would stand for a variable": ["$HOME.py"],
+    },
     "requirements": {"give a string or None": [["a.txt"]]},
     "env": {"give a dict, each value a string": [["A=1"]]},
     "probe": {"give Probe(...)": ["hello"]},
@@ -87,8 +101,9 @@ def test_a_service(make, lines):
 
 
 def test_an_app(make, lines, folder):
-    for path in next(iter(APP["path"].values())):
-        (folder / path).touch()
+    for paths in APP["path"].values():
+        for path in paths:
+            (folder / path).touch()
     found = [
         lines(make(app=App(**{"path": "app.py", setting: value})))
         for setting, value, _ in rows(APP)
@@ -152,12 +167,17 @@ MORE = [
         "app.reuse_port: False given; processes on a shared port need it; give True",
     ),
     (
+        {"app": App("app.py", command=[])},
+        "app.command: it is empty; give a command and its arguments, or None",
+    ),
+    (
         {"app": App("app.py", command=["python", "a ;b"])},
         "app.command: 'a ;b' given; leave out line breaks, and ; or # after a space",
     ),
     (
         {"app": App("app.py", probe=Probe("no slash"))},
-        "app.probe.path: 'no slash' given; give a path that starts with / and has no spaces",
+        "app.probe.path: 'no slash' given; "
+        "give a path: / and then letters, digits and ._~/%?&=+:@!,-",
     ),
     (
         {"app": App("app.py", probe=Probe(excpect="x"))},

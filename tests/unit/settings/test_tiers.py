@@ -80,20 +80,19 @@ def test_a_host_that_is_both_among_others_needs_one(tiers):
     tiers([*APPS, "lb1"], PROXIES).check()
 
 
-@pytest.mark.xfail(strict=True, reason="a whole number passes: 7 is taken for 0.0.0.7")
 def test_an_address_is_text(tiers, lines):
     assert lines(tiers([at("app1", 7)], PROXIES)) == [
         "private_address: 7 given; give an address for app1"
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="passes; nftables and Supervisor's file can't have the %")
 def test_an_address_without_a_zone(tiers, lines):
     assert lines(tiers([at("app1", "fe80::1%eth0")], PROXIES)) == [
         "private_address: 'fe80::1%eth0' given; give an address for app1"
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="passes; the proxy gets each listener of one host twice")
 def test_hosts_do_not_share_an_address(tiers, lines):
-    assert lines(tiers(["app1", "app2"], PROXIES, private_address="10.0.0.1"))
+    assert lines(tiers(["app1", "app2"], PROXIES, private_address="10.0.0.1")) == [
+        "private_address: '10.0.0.1' given; app2 needs its own; app1 has that one"
+    ]
