@@ -3,9 +3,11 @@
 The tests of this file are steps on one host, in the order they stand in.
 """
 
+import re
 import signal
 import subprocess
 import threading
+from dataclasses import dataclass
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -20,30 +22,69 @@ def site(make_site):
     return make_site(["one"], ["one"])
 
 
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy's configuration: where it is, and how to break it."""
+
+    unit: str
+    file: str
+    template: str
+    word: str
+    """A word of the template that the proxy would not know without its last letter."""
+    bind: str
+    """What stands in the template for listening on port 80."""
+    bind_more: str
+    """The same, and for port 8099 too."""
+    unlogged: str
+    """What is in the configuration if nothing is logged."""
+    limit: str
+
+
+PROXIES = {
+    "Nginx": Proxy(
+        "nginx.service",
+        "/etc/nginx/nginx.conf",
+        "nginx/nginx.conf.j2",
+        word="least_conn",
+        bind="listen 80;",
+        bind_more="listen 80; listen 8099;",
+        unlogged="+    access_log off",
+        limit="worker_connections",
+    ),
+    "HAProxy": Proxy(
+        "haproxy.service",
+        "/etc/haproxy/haproxy.cfg",
+        "haproxy/haproxy.cfg.j2",
+        word="http-server-close",
+        bind="bind :80\n",
+        bind_more="bind :80\n    bind :8099\n",
+        unlogged="-    log global",
+        limit="maxconn",
+    ),
+}
+
+
 @pytest.fixture(scope="module")
-def conf(combination):
-    """The proxy's own configuration file, and its template."""
-    return {
-        "Nginx": ("/etc/nginx/nginx.conf", "nginx/nginx.conf.j2"),
-        "HAProxy": ("/etc/haproxy/haproxy.cfg", "haproxy/haproxy.cfg.j2"),
-    }[combination[1]]
+def proxy(combination):
+    return PROXIES[combination[1]]
 
 
-def test_dry_run_on_a_fresh_host(site):
+def test_dry_run_on_a_fresh_host(site, proxy):
     """It plans everything, from packages to proxy, and touches nothing."""
     before = site.ssh("find /etc /srv /usr/local -newer /proc/1 | sort")
     result = site.pyinfra("deploy.py", "--dry", "--diff")
     assert result.code == 0, result.output
-    assert "worker_connections" in result.output
+    assert proxy.limit in result.output
     assert site.ssh("find /etc /srv /usr/local -newer /proc/1 | sort") == before
 
 
 # A run that is killed leaves programs on the host to their own end, which is why the next run may
 # have to wait for them; it may not fail.
 @pytest.mark.parametrize(
-    "operation", ["Packages", "User, folders", "Supervisor", "Processes", "nginx"]
+    "operation", ["Packages", "User, folders", "Supervisor", "Processes", "Proxy | {unit}"]
 )
-def test_a_killed_run_is_taken_up_by_the_next(site, operation):
+def test_a_killed_run_is_taken_up_by_the_next(site, proxy, operation):
+    operation = operation.format(unit=proxy.unit)
     run = subprocess.Popen(
         site.command("deploy.py", "-y"),
         cwd=site.project,
@@ -97,21 +138,20 @@ def test_a_new_environment_makes_a_new_generation(site):
     before = site.live_generation()
     app = site.settings["app"]
     result = site.deploy(app=app.replace("drain=2", 'drain=2, env={"COLOUR": "violet-4711"}'))
-    changed = [name for name, outcome in result.operations.items() if outcome == "success"]
-    assert changed == ["App | Processes"]
+    assert result.changed == ["App | Processes", "App | Old processes"]
     assert site.live_generation() != before
     assert "violet-4711" in site.ssh("cat /proc/$(pgrep -u ws -n python3)/environ | tr '\\0' '\\n'")
     assert site.ssh("ls /run/ws | wc -l").strip() == "2", "the old generation is left over"
 
 
-def test_diff_hides_secrets(site):
+def test_diff_hides_secrets(site, proxy, combination):
     app = site.settings["app"].replace("violet-4711", "violet-4712")
-    site.write(app=app, proxy="Nginx(access_log=False)")
+    site.write(app=app, proxy=f"{combination[1]}(access_log=False)")
     result = site.pyinfra("deploy.py", "--dry", "--diff", "-vvv")
-    assert "access_log off" in result.output
+    assert proxy.unlogged in strip(result.output)
     assert "violet-471" not in result.output
     assert "PRIVATE KEY" not in result.output
-    site.write(app=app.replace("violet-4712", "violet-4711"), proxy="Nginx()")
+    site.write(app=app.replace("violet-4712", "violet-4711"), proxy=f"{combination[1]}()")
 
 
 def test_a_new_release_closes_old_connections_with_a_code(site, copy):
@@ -132,6 +172,11 @@ def test_a_new_release_closes_old_connections_with_a_code(site, copy):
             assert websocket.recv(10) == "MARCO"
     site.project = copy.parent  # the next deployment comes from the project itself
     site.write(app=app)
+
+
+def strip(text):
+    """Drop the colours of a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def close_code(websocket):
@@ -164,27 +209,30 @@ def test_a_release_that_crashes_never_serves(site, copy):
     site.write(app=app)
 
 
-def test_a_broken_template_leaves_the_proxy_as_it_was(site, copy):
-    before = site.ssh("sha256sum /etc/nginx/nginx.conf")
-    template = copy / "templates" / "nginx" / "nginx.conf.j2"
-    template.write_text(template.read_text().replace("least_conn;", "least_con;"))
+def test_a_broken_template_leaves_the_proxy_as_it_was(site, proxy, copy):
+    before = site.ssh(f"sha256sum {proxy.file}")
+    template = copy / "templates" / proxy.template
+    template.write_text(template.read_text().replace(proxy.word, proxy.word[:-1]))
     result = site.pyinfra()
     assert result.code == 1
-    assert 'unknown directive "least_con"' in result.output
-    assert site.ssh("sha256sum /etc/nginx/nginx.conf") == before
+    said = [line for line in result.output.splitlines() if "unknown" in line]
+    assert said
+    assert proxy.word[:-1] in said[0]
+    assert site.ssh(f"sha256sum {proxy.file}") == before
     site.echoes()
 
 
-def test_a_template_that_only_fails_when_it_is_activated(site, copy):
-    """nginx -t finds nothing wrong with a port that somebody else listens on."""
+def test_a_template_that_only_fails_when_it_is_activated(site, proxy, copy):
+    """The checks find nothing wrong with a port that somebody else listens on."""
     site.ssh("systemd-run --unit=squatter python3 -m http.server 8099")
-    template = copy / "templates" / "nginx" / "nginx.conf.j2"
-    template.write_text(template.read_text().replace("listen 80;", "listen 80; listen 8099;"))
-    before = site.ssh("sha256sum /etc/nginx/nginx.conf")
+    template = copy / "templates" / proxy.template
+    template.write_text(template.read_text().replace(proxy.bind, proxy.bind_more))
+    before = site.ssh(f"sha256sum {proxy.file}")
     result = site.pyinfra()
     site.ssh("systemctl stop squatter")
     assert result.code == 1
-    assert site.ssh("sha256sum /etc/nginx/nginx.conf") == before
+    assert "8099" in result.output
+    assert site.ssh(f"sha256sum {proxy.file}") == before
     site.echoes()
 
 
@@ -192,10 +240,10 @@ def test_still_converged(site):
     site.converged()
 
 
-def test_a_changed_file_on_the_host_is_put_right(site):
-    site.ssh("echo '# local edit' >>/etc/nginx/nginx.conf")
+def test_a_changed_file_on_the_host_is_put_right(site, proxy):
+    site.ssh(f"echo '# local edit' >>{proxy.file}")
     result = site.deploy()
-    assert result.operations["Proxy | nginx"] == "success"
+    assert result.changed == [f"Proxy | {proxy.unit}"]
     site.converged()
 
 
