@@ -95,7 +95,8 @@ def lend_sockets(new: Generation) -> None:
     for socket in Path(f"/run/{new.name}/{identity}").glob("*.sock"):
         lent = new.sockets / socket.name
         if not lent.exists():
-            _link(lent, os.path.realpath(socket))
+            # Relative: HAProxy looks from inside /run/NAME.
+            _link(lent, os.path.relpath(os.path.realpath(socket), new.sockets))
 
 
 def _link(path: Path, target: str) -> None:
