@@ -17,9 +17,15 @@ from websockets.exceptions import ConnectionClosed
 
 async def main(url: str, authority: str, rate: float, held: int) -> None:
     context = ssl.create_default_context(cafile=authority)
-    outcome = {"passed": 0, "failed": collections.Counter(), "codes": collections.Counter()}
+    outcome = {
+        "passed": 0,
+        "failed": collections.Counter(),
+        "failed_at": [],
+        "codes": collections.Counter(),
+    }
 
     async def come_and_go() -> None:
+        begun = time.time()
         try:
             async with connect(url, ssl=context, proxy=None) as websocket:
                 await websocket.send("marco")
@@ -27,6 +33,7 @@ async def main(url: str, authority: str, rate: float, held: int) -> None:
             outcome["passed"] += 1
         except Exception as error:
             outcome["failed"][repr(error)[:200]] += 1
+            outcome["failed_at"].append(begun)
 
     async def stay(websocket) -> None:
         try:

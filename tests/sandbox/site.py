@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from websockets.sync.client import connect
-
+from tests.client import Client, connect
 from wsdeploy.plan import places
 from wsdeploy.sandbox import SandboxHost
 
@@ -156,12 +155,11 @@ class Site:
         self.bundle.write_text(self.ssh(f"cat {places.certificate('ws')}"))
         return self.bundle
 
-    def client(self, **options):
+    def client(self, **options) -> Client:
         """Open a WebSocket to the service, with its certificate verified."""
         return connect(
             f"wss://{self.host.domain}/",
             ssl=ssl.create_default_context(cafile=self.fetch_certificate()),
-            proxy=None,
             **options,
         )
 
@@ -176,7 +174,7 @@ class Site:
         """Make `rate` handshakes a second while the body runs, with `held` clients from before.
 
         Yields a dict that is filled when the body has ended: `passed`, `failed` (reasons to how
-        many) and `codes` (close codes of the held clients to how many).
+        many), `failed_at` (when those handshakes were begun) and `codes` (close codes of the held clients to how many).
         """
         load = subprocess.Popen(
             [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import sys
 from pathlib import Path
 
-from websockets.sync.client import connect
+from websockets.asyncio.client import connect
 
 from wsdeploy.inventory import load
 
@@ -16,10 +17,7 @@ def main(inventory: str) -> None:
     settings = load(inventory).settings
     certificate = Path("certificates", f"{settings.domain}.pem")
     url = f"wss://{settings.domain}/"
-    context = ssl.create_default_context(cafile=certificate)
-    with connect(url, ssl=context, proxy=None) as websocket:
-        websocket.send("hello")
-        answer = websocket.recv(timeout=10)
+    answer = asyncio.run(echo(url, ssl.create_default_context(cafile=certificate)))
     print(
         f"\nSent 'hello' to {url} and got {answer!r} back, over verified TLS.\n\n"
         f"Try it yourself:\n"
@@ -28,6 +26,13 @@ def main(inventory: str) -> None:
         f"Deploy again, as you like:   .venv/bin/pyinfra {inventory} deploy.py\n"
         "Throw it away:               .venv/bin/sandbox down"
     )
+
+
+async def echo(url: str, context: ssl.SSLContext) -> str | bytes:
+    """Send "hello" and return what comes back within ten seconds."""
+    async with asyncio.timeout(10), connect(url, ssl=context, proxy=None) as websocket:
+        await websocket.send("hello")
+        return await websocket.recv()
 
 
 if __name__ == "__main__":
