@@ -48,7 +48,7 @@ PROXIES = {
         word="least_conn",
         bind="listen 80;",
         bind_more="listen 80; listen 8099;",
-        unlogged="+    access_log off",
+        unlogged="+     access_log off",
         limit="worker_connections",
     ),
     "HAProxy": Proxy(
@@ -58,7 +58,7 @@ PROXIES = {
         word="http-server-close",
         bind="bind :80\n",
         bind_more="bind :80\n    bind :8099\n",
-        unlogged="-    log global",
+        unlogged="-     log global",
         limit="maxconn",
     ),
 }
