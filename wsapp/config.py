@@ -35,11 +35,13 @@ VARIABLES = (
     "WS_PORT",
     "WS_BACKLOG",
     "WS_DRAIN",
+    "WS_DRAIN_FILE",
     "WS_CLOSE_CODE",
     "WS_CLOSE_TIMEOUT",
     "WS_OPEN_TIMEOUT",
     "WS_PING_INTERVAL",
     "WS_PING_TIMEOUT",
+    "WS_MAX_AGE",
     "WS_MAX_SIZE",
     "WS_MAX_CONNECTIONS",
     "WS_COMPRESSION",
@@ -87,6 +89,10 @@ class Config:
     """`WS_DRAIN`: seconds over which connections are closed after SIGTERM, 0 to 3600. Clients
     that all come back in one second are a load that no deployment should cause."""
 
+    drain_file: str | None = None
+    """`WS_DRAIN_FILE`: a file that may be there when SIGTERM arrives, with the seconds that are
+    left for the drain: a host that goes down can't wait as long as a deployment."""
+
     close_code: int = 1012
     """`WS_CLOSE_CODE`: sent when the process stops, 1012 (service restart) or 1001 (going
     away). Clients may take 1012 as the advice to come back soon, which 1001 isn't."""
@@ -110,6 +116,11 @@ class Config:
     max_size: int = 1024 * 1024
     """`WS_MAX_SIZE`: bytes of the largest message taken from a client, after decompression,
     1 to 1 GiB. websockets' default. A connection may buffer 16 times as much."""
+
+    max_age: float = 0.0
+    """`WS_MAX_AGE`: seconds after which a connection is closed with the close code, 1 to 604800;
+    0 or `off` for no limit. Its client connects anew and is balanced anew, which nothing else
+    brings about for connections that last. Each gets an age of its own, 80 to 100 % of this."""
 
     max_connections: int = 0
     """`WS_MAX_CONNECTIONS`: connections that this process holds, 0 to 10000000; 0 for no cap.
@@ -178,12 +189,16 @@ class Config:
             share_port=port is not None,
             backlog=env.get("WS_BACKLOG", cls.backlog, _whole(1, 65535)),
             drain=env.get("WS_DRAIN", cls.drain, _seconds(0, 3600)),
+            drain_file=env.get("WS_DRAIN_FILE", None, str),
             close_code=int(env.get("WS_CLOSE_CODE", str(cls.close_code), _one_of("1012", "1001"))),
             close_timeout=env.get("WS_CLOSE_TIMEOUT", cls.close_timeout, _seconds(0.1, 300)),
             open_timeout=env.get("WS_OPEN_TIMEOUT", cls.open_timeout, _seconds(0.1, 300)),
-            ping_interval=env.get("WS_PING_INTERVAL", cls.ping_interval, _seconds_or_off),
-            ping_timeout=env.get("WS_PING_TIMEOUT", cls.ping_timeout, _seconds_or_off),
+            ping_interval=env.get(
+                "WS_PING_INTERVAL", cls.ping_interval, _seconds_or_off(0.1, 3600)
+            ),
+            ping_timeout=env.get("WS_PING_TIMEOUT", cls.ping_timeout, _seconds_or_off(0.1, 3600)),
             max_size=env.get("WS_MAX_SIZE", cls.max_size, _whole(1, 1024**3, "bytes")),
+            max_age=env.get("WS_MAX_AGE", None, _seconds_or_off(1, 604_800)) or cls.max_age,
             max_connections=env.get(
                 "WS_MAX_CONNECTIONS", cls.max_connections, _whole(0, 10_000_000, "connections")
             ),
@@ -259,13 +274,16 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
-def _seconds_or_off(text: str) -> float | None:
-    if text == "off" or re.fullmatch(r"0+(\.0+)?", text):
-        return None
-    try:
-        return _seconds(0.1, 3600)(text)
-    except ValueError as error:
-        raise ValueError(f'{error}, or "off"') from None
+def _seconds_or_off(low: float, high: float) -> Callable[[str], float | None]:
+    def parse(text: str) -> float | None:
+        if text == "off" or re.fullmatch(r"0+(\.0+)?", text):
+            return None
+        try:
+            return _seconds(low, high)(text)
+        except ValueError as error:
+            raise ValueError(f'{error}, or "off"') from None
+
+    return parse
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:

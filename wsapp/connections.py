@@ -49,10 +49,7 @@ class Connections:
 
 
 class Connection(ServerConnection):
-    """A connection that reports to `Connections`.
-
-    A place for a maximum lifetime, too: `handshake` knows when the connection opens.
-    """
+    """A connection that reports to `Connections`."""
 
     def __init__(
         self,
@@ -69,6 +66,8 @@ class Connection(ServerConnection):
         self.peer = "-"
         """Address of the other end, usually the proxy's; a unix socket has none."""
         self.opened_at: float | None = None
+        self.expiry: asyncio.TimerHandle | None = None
+        """Ends the connection at a certain age."""
         self.task: asyncio.Task[Any] | None = None
         """Runs the handshake, then the handler."""
 
@@ -105,9 +104,21 @@ class Connection(ServerConnection):
             self._log(logging.DEBUG, "opened")
             self.connections.on_open(self)
 
+    async def end(self, code: int, timeout: float) -> None:
+        """Close the connection; cut it if its client has not answered after `timeout` seconds."""
+        try:
+            # The library limits how long it waits for the client's answer, but not how long
+            # for room to write the close frame when a client has stopped reading.
+            async with asyncio.timeout(timeout):
+                await self.close(code)
+        except TimeoutError:
+            self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end of the connection; its handler may still work."""
         super().connection_lost(exc)
+        if self.expiry is not None:
+            self.expiry.cancel()
         self.connections.admitted.discard(self)
         if self.opened_at is None:
             return

@@ -12,7 +12,9 @@ once if it had no connections.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
+from pathlib import Path
 
 from websockets.asyncio.server import Server
 
@@ -39,6 +41,20 @@ def spread(count: int, window: float) -> list[float]:
     of a host in step with each other.
     """
     return [(part + random.random()) / count * window for part in range(count)]  # noqa: S311
+
+
+def shortened(config: Config) -> Config:
+    """Return the configuration for a drain that begins now.
+
+    The file of `WS_DRAIN_FILE` shortens it, if it is there and has a number.
+    """
+    if config.drain_file is None:
+        return config
+    try:
+        left = float(Path(config.drain_file).read_text())
+    except (OSError, ValueError):
+        return config
+    return dataclasses.replace(config, drain=max(0.0, min(left, config.drain)))
 
 
 class Drain:
@@ -141,13 +157,7 @@ class Drain:
 
     async def _turn(self, connection: Connection) -> None:
         """Close one connection, then give its handler the grace to end."""
-        try:
-            # The library limits how long it waits for the client's answer, but not how long
-            # for room to write the close frame when a client has stopped reading.
-            async with asyncio.timeout(self._config.close_timeout):
-                await connection.close(self._config.close_code)
-        except TimeoutError:
-            connection.transport.abort()
+        await connection.end(self._config.close_code, self._config.close_timeout)
         if connection.task is not None and not connection.task.done():
             await asyncio.wait([connection.task], timeout=HANDLER_GRACE)
             self._cancel(connection)

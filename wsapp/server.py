@@ -20,8 +20,9 @@ from wsapp import log
 from wsapp.compression import LEVELS
 from wsapp.config import Config, ConfigError, misspelt
 from wsapp.connections import Connections
-from wsapp.drain import HURRY_LIMIT, Drain
+from wsapp.drain import HURRY_LIMIT, Drain, shortened
 from wsapp.endpoints import first_answer
+from wsapp.lifetime import Lifetime
 from wsapp.listen import ListenError, UnixSocket, open_unix_socket
 from wsapp.log import logger
 from wsapp.metrics import Metrics
@@ -95,6 +96,8 @@ async def _serve_until_stopped(
     stop = _StopSignals(config.stop_limit)
     metrics = Metrics(info=_info(config), max_connections=config.max_connections)
     connections = Connections(metrics)
+    if config.max_age:
+        connections.on_open = Lifetime(config).start
     options = _serve_options(config, connections, serve_kwargs)
     unix_socket, server = await _listen(_without_noise(handler), config, options)
     serving = asyncio.Event()
@@ -111,7 +114,7 @@ async def _serve_until_stopped(
         logger.info("this is for development: neither WS_SOCKET nor WS_HOST and WS_PORT are set")
     lag = asyncio.create_task(_watch_lag(metrics))
     await stop.requested.wait()
-    await Drain(config, server, unix_socket, connections, serving).run(stop.hurried)
+    await Drain(shortened(config), server, unix_socket, connections, serving).run(stop.hurried)
     lag.cancel()
 
 

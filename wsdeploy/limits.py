@@ -52,6 +52,8 @@ class Limits:
     it alive, and an unanswered ping ends it first, in the app, with a close code."""
     stop_wait: int
     """Seconds that Supervisor waits for a process to drain before it kills it."""
+    shutdown_drain: float
+    """Seconds over which processes close their connections when the host goes down."""
     unit_stop: int
     """Seconds that systemd waits for Supervisor to stop all processes before it kills them."""
     proxy_shortfall: str | None
@@ -68,7 +70,10 @@ def derive(settings: Settings, survey: Survey) -> Limits:
 
     worker_connections = min(2 * wanted + SPARE_FILES, ceiling - SPARE_FILES)
     app = settings.app
-    stop_wait = math.ceil(max(app.drain, 1)) + CLOSE_TIMEOUT + STOP_REST
+    shutdown_drain = min(app.drain, app.shutdown_drain)
+
+    def stop(drain: float) -> int:
+        return math.ceil(max(drain, 1)) + CLOSE_TIMEOUT + STOP_REST
 
     def shortfall(held: int, by: str) -> str | None:
         return (
@@ -85,8 +90,9 @@ def derive(settings: Settings, survey: Survey) -> Limits:
         worker_files=min(worker_connections + SPARE_FILES, ceiling),
         backlog=max(BACKLOG_LEAST, min(wanted, BACKLOG_MOST)),
         idle_timeout=round(app.ping_interval + app.ping_timeout) + 15,
-        stop_wait=stop_wait,
-        unit_stop=stop_wait + 15,
+        stop_wait=stop(app.drain),
+        shutdown_drain=shutdown_drain,
+        unit_stop=stop(shutdown_drain) + 15,
         proxy_shortfall=shortfall(worker_connections // 2 * workers, f"{workers} nginx workers"),
         app_shortfall=shortfall(
             (ceiling - SPARE_FILES) * app.processes, f"{app.processes} app processes"

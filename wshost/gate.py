@@ -14,6 +14,10 @@ from wshost.probe import ProbeError, Target, handshake, health
 
 POLL = 0.1
 """Seconds between two looks at a process that is not ready yet."""
+WATCH = 0.5
+"""Seconds between two looks at a process that is healthy."""
+SECOND_LOOK = 1
+"""Seconds that a process has to answer once it was healthy."""
 STEP = 5
 """Seconds for each step of a handshake."""
 
@@ -23,18 +27,22 @@ class GateClosedError(Exception):
 
 
 def wait_healthy(generation: Generation, names: list[str], request: dict[str, Any]) -> None:
-    """Wait until processes of a generation pass the probe, all at once.
+    """Wait until processes of a generation pass the probe, all at once, and go on passing it.
 
-    Keys of the request: `listen`, `probe`, and `start_timeout` in seconds.
-    Raises GateClosedError when that time is over.
+    Keys of the request: `listen`, `probe`, and in seconds `start_timeout`, for them to become
+    healthy, and `healthy_for`, to stay so.
+    Raises GateClosedError when a process does not.
     """
     deadline = time.monotonic() + request["start_timeout"]
-    with ThreadPoolExecutor(max_workers=16) as pool:
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
         for complaint in pool.map(lambda n: _wait(generation, n, request, deadline), names):
             if complaint:
                 raise GateClosedError(
                     f"{complaint} (waited {request['start_timeout']:g} s; nobody was sent there)"
                 )
+        for complaint in pool.map(lambda n: _watch(generation, n, request), names):
+            if complaint:
+                raise GateClosedError(f"{complaint} (nobody was sent there)")
 
 
 def _wait(
@@ -54,6 +62,22 @@ def _wait(
             complaint = str(error)
         time.sleep(POLL)
     return f"{name} is not healthy: {complaint}"
+
+
+def _watch(generation: Generation, name: str, request: dict[str, Any]) -> str | None:
+    """Return None when a process has stayed healthy for long enough, or what went wrong."""
+    start, born = time.monotonic(), generation.pid(name)
+    end = start + request["healthy_for"]
+    while time.monotonic() < end:
+        time.sleep(min(WATCH, max(0, end - time.monotonic())))
+        # It may be in the middle of a request of its own, so a second look counts.
+        complaint = _wait(generation, name, request, time.monotonic() + SECOND_LOOK)
+        after = f"{name} was healthy for {time.monotonic() - start:.1f} s"
+        if complaint:
+            return f"{after}; then {complaint}"
+        if generation.pid(name) != born:
+            return f"{after}; then it crashed, and was started again"
+    return None
 
 
 def _passes(target: Target, probe: dict[str, Any], pid: Callable[[], int]) -> bool:

@@ -65,7 +65,8 @@ def replace(
         for generation in old:
             generations.stop(generation, name, request["stop_wait"])
         generations.start(new, name)
-        wait_healthy(new, [name], request)
+        # If the first one stays healthy, so will the others.
+        wait_healthy(new, [name], request if name == names[0] else request | {"healthy_for": 0})
     # After a boot they all start by themselves.
     for file in request["files"]:
         apply_files.place(file, Path("/"))

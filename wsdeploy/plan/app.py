@@ -29,7 +29,9 @@ UNKNOWN = "GENERATION"
 def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
     """Return what makes Debian's Supervisor fit for processes that hold connections."""
     limits = derive(settings, survey)
-    unit = render("supervisor/unit.conf", limits=limits)
+    unit = render(
+        "supervisor/unit.conf", limits=limits, drain_file=places.drain_file(settings.name)
+    )
     return FileSet(
         name=f"{settings.name}-supervisor",
         files=(File(places.drop_in(settings.name, UNIT), unit),),
@@ -60,7 +62,9 @@ def environment(settings: Settings, survey: Survey) -> dict[str, str]:
         "WS_CLOSE_TIMEOUT": str(CLOSE_TIMEOUT),
         "WS_COMPRESSION": app.compression,
         "WS_DRAIN": f"{app.drain:g}",
+        "WS_DRAIN_FILE": places.drain_file(settings.name),
         "WS_LOG_LEVEL": app.log_level,
+        **({} if app.max_age is None else {"WS_MAX_AGE": f"{app.max_age:.15g}"}),
         "WS_MAX_SIZE": str(app.max_size),
         "WS_OPEN_TIMEOUT": str(OPEN_TIMEOUT),
         "WS_PING_INTERVAL": f"{app.ping_interval:g}",
@@ -175,6 +179,7 @@ def rollout(settings: Settings, survey: Survey, wanted: Generation) -> dict[str,
         "files": [file.to_json() for file in wanted.files],
         "boot": wanted.boot.to_json(),
         "start_timeout": app.start_timeout,
+        "healthy_for": app.healthy_for,
         "stop_wait": derive(settings, survey).stop_wait,
         "probe": {
             "host": settings.domain,

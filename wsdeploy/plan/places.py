@@ -20,6 +20,11 @@ def sockets(name: str, generation: str) -> str:
     return f"/run/{name}/{generation}"
 
 
+def drain_file(name: str) -> str:
+    """Return the file that shortens the drain of all processes while the host goes down."""
+    return f"/run/{name}/drain"
+
+
 def logs(name: str, generation: str) -> str:
     """Return the folder with the logs of a generation."""
     return f"/var/log/{name}/{generation}"

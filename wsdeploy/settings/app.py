@@ -13,7 +13,7 @@ from wsdeploy.settings.section import Problem, Section, refused
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The deployment sets these itself; a user's value would be lost without a word.
 OWN_VARIABLES = re.compile(
-    r"WS_(APP|SOCKET|HOST|PORT|BACKLOG|DRAIN|CLOSE_CODE|CLOSE_TIMEOUT|OPEN_TIMEOUT|COMPRESSION"
+    r"WS_(APP|SOCKET|HOST|PORT|BACKLOG|DRAIN|DRAIN_FILE|MAX_AGE|CLOSE_CODE|CLOSE_TIMEOUT|OPEN_TIMEOUT|COMPRESSION"
     r"|PING_INTERVAL|PING_TIMEOUT|MAX_SIZE|LOG_LEVEL)|SUPERVISOR_.*|PYTHONPATH"
 )
 # What a request line may have (RFC 3986) and no proxy's configuration takes for its own syntax.
@@ -86,10 +86,19 @@ class App(Section):
     drain: float = 30
     """Seconds over which a process that stops closes its connections, 0 to 3600. Everyone
     reconnects: 10,000 clients in 30 seconds are 333 TLS handshakes a second."""
+    shutdown_drain: float = 10
+    """Seconds for the same when the host itself stops or reboots, 0 to 300, and never more than
+    `drain`."""
+    max_age: float | None = None
+    """Seconds after which a connection is closed with `close_code`, 60 to 604800, or None for no
+    limit. Each ends at an age of its own, 80 to 100 % of this. Clients come back and are balanced
+    anew: without it, a process that was restarted has few of them for as long as they stay."""
     close_code: Literal[1001, 1012] = 1012
     """Close code of a drain: 1012 (service restart) or 1001 (going away)."""
     start_timeout: float = 30
     """Seconds within which all processes of a new release must answer, 1 to 600."""
+    healthy_for: float = 2
+    """Seconds for which they must then stay healthy before clients are sent to them, 0 to 600."""
     health: str | None = "/healthz"
     """Path where the app answers a plain GET with 200 while it is healthy, as wsapp does at
     /healthz; None for an app that has no such path. The proxy's /healthz asks it."""
@@ -107,11 +116,15 @@ class App(Section):
             "ping_interval": (1, 300, "seconds"),
             "ping_timeout": (1, 300, "seconds"),
             "drain": (0, 3600, "seconds"),
+            "shutdown_drain": (0, 300, "seconds"),
+            "healthy_for": (0, 600, "seconds"),
             "start_timeout": (1, 600, "seconds"),
         }
         for name, (low, high, unit) in limits.items():
             if not low <= getattr(self, name) <= high:
                 yield refused(name, getattr(self, name), f"give {unit} from {low:,} to {high:,}")
+        if self.max_age is not None and not 60 <= self.max_age <= 604_800:
+            yield refused("max_age", self.max_age, "give seconds from 60 to 604,800, or None")
         if self.health is not None and not PATH.fullmatch(self.health):
             yield refused("health", self.health, f"give {PATH_WORDS}, or None")
         if self.listen == "shared" and not self.reuse_port:

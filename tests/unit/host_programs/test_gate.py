@@ -25,8 +25,9 @@ class Generation:
         return self.pids.get(name, 0)
 
 
-def wanted(listen, start_timeout, **probe):
+def wanted(listen, start_timeout, healthy_for=0, **probe):
     return {
+        "healthy_for": healthy_for,
         "listen": listen,
         "start_timeout": start_timeout,
         "probe": {"host": "a.com", "health": "/alive", "path": "/", "send": None, "expect": None}
@@ -64,12 +65,14 @@ def serving(path, process_request):
 def on_sockets(tmp_path):
     """Wait at the gate for processes with these characters, two of them."""
 
-    def wait(*characters, start_timeout=0.3, **probe):
+    def wait(*characters, start_timeout=0.3, generation=None, **probe):
         with ExitStack() as running:
             for name, character in zip(NAMES, characters, strict=False):
                 running.enter_context(serving(tmp_path / f"{name}.sock", character))
             gate.wait_healthy(
-                Generation(), NAMES, wanted(f"unix:{tmp_path}", start_timeout, **probe)
+                generation or Generation(),
+                NAMES,
+                wanted(f"unix:{tmp_path}", start_timeout, **probe),
             )
 
     return wait
@@ -100,6 +103,35 @@ def test_the_gate_stays_closed(on_sockets, characters, probe, complaint):
     with pytest.raises(GateClosedError) as closed:
         on_sockets(*characters, **probe)
     assert str(closed.value) == f"{complaint} (waited 0.3 s; nobody was sent there)"
+
+
+class Turning:
+    """Healthy at first, then sick."""
+
+    def __init__(self, times):
+        self.left = times
+
+    def __call__(self, connection, request):
+        self.left -= 1
+        return healthy(connection, request) if self.left > 0 else sick(connection, request)
+
+
+def test_a_process_that_turns_sick_later_closes_it(on_sockets, monkeypatch):
+    monkeypatch.setattr(gate, "WATCH", 0.01)
+    monkeypatch.setattr(gate, "SECOND_LOOK", 0.05)
+    with pytest.raises(GateClosedError, match=r"^ws_01 was healthy for .*/alive answers 503"):
+        on_sockets(healthy, Turning(20), start_timeout=20, healthy_for=20)
+
+
+def test_a_process_that_is_started_again_closes_it(on_sockets, monkeypatch):
+    class Restarted(Generation):
+        def pid(self, name):
+            self.pids[name] = self.pids.get(name, 0) + 1
+            return self.pids[name]
+
+    monkeypatch.setattr(gate, "WATCH", 0.01)
+    with pytest.raises(GateClosedError, match=r"s; then it crashed, and was started again"):
+        on_sockets(healthy, healthy, start_timeout=20, healthy_for=20, generation=Restarted())
 
 
 # A process that shares its port with others, as wsapp does.

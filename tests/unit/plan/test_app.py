@@ -220,6 +220,7 @@ def test_the_request_says_what_the_rollout_needs(make, debian):
         "files": [file.to_json() for file in wanted.files],
         "boot": wanted.boot.to_json(),
         "start_timeout": 7,
+        "healthy_for": 2,
         "stop_wait": 48,
         "probe": {
             "host": "ws.a-company.com",

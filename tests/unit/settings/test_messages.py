@@ -56,6 +56,12 @@ APP = {
         "give seconds from 0 to 3,600": [-1, 3601, float("nan"), float("inf")],
         "give a number": [True, "30"],
     },
+    "shutdown_drain": {"give seconds from 0 to 300": [-1, 301]},
+    "max_age": {
+        "give seconds from 60 to 604,800, or None": [0, 59, 604_801],
+        "give a number or None": ["60"],
+    },
+    "healthy_for": {"give seconds from 0 to 600": [-1, 601]},
     "ping_interval": {"give seconds from 1 to 300": [0, 301]},
     "ping_timeout": {"give seconds from 1 to 300": [0, 301]},
     "start_timeout": {"give seconds from 1 to 600": [0, 601]},

@@ -102,6 +102,8 @@ def test_every_variable_is_read_and_documented():
         "WS_OPEN_TIMEOUT": ("3", "open_timeout", 3),
         "WS_PING_INTERVAL": ("off", "ping_interval", None),
         "WS_PING_TIMEOUT": ("0", "ping_timeout", None),
+        "WS_DRAIN_FILE": ("/run/ws/drain", "drain_file", "/run/ws/drain"),
+        "WS_MAX_AGE": ("3600", "max_age", 3600.0),
         "WS_MAX_SIZE": ("64", "max_size", 64),
         "WS_MAX_CONNECTIONS": ("10", "max_connections", 10),
         "WS_COMPRESSION": ("off", "compression", "off"),
@@ -161,6 +163,11 @@ def test_origin_with_a_star(spelling, allowed, refused):
     (pattern,) = Config.from_env({"WS_ORIGINS": spelling}).origins
     assert isinstance(pattern, re.Pattern)
     assert [origin for origin in allowed + refused if pattern.fullmatch(origin)] == allowed
+
+
+@pytest.mark.parametrize("spelling", ["0", "off", ""])
+def test_no_maximum_age(spelling):
+    assert Config.from_env({"WS_MAX_AGE": spelling}).max_age == 0
 
 
 def test_misspelt():

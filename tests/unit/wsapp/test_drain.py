@@ -1,13 +1,14 @@
 """What a drain does to each connection, with its final deadlines far away."""
 
 import asyncio
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 
 from wsapp import drain
 from wsapp.config import Config
-from wsapp.connections import Connections
+from wsapp.connections import Connection, Connections
 from wsapp.metrics import Metrics
 
 
@@ -37,6 +38,7 @@ def drained(connection):
 class Fake:
     opened_at = 0.0
     code = None
+    end = Connection.end
 
     async def close(self, code):
         self.code = code
@@ -58,6 +60,17 @@ def test_a_connection_that_can_not_be_closed_is_aborted():
     stuck = Stuck()
     drained(stuck)
     assert stuck.aborted
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2.5\n", 2.5), ("60", 30), ("-1", 0), ("soon", 30), ("", 30), (None, 30)]
+)
+def test_a_file_can_shorten_it(tmp_path, text, seconds):
+    file = tmp_path / "drain"
+    if text is not None:
+        file.write_text(text)
+    config = Config(drain=30, drain_file=str(file))
+    assert drain.shortened(config) == dataclasses.replace(config, drain=seconds)
 
 
 def test_a_handler_that_goes_on_is_cancelled():

@@ -1,0 +1,28 @@
+"""Connections end at their age, each at one of its own, and come back elsewhere."""
+
+import asyncio
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+
+async def ages(app, clients):
+    """Return how long each of so many connections lasted, and the code it ended with."""
+    loop = asyncio.get_running_loop()
+
+    async def one():
+        async with app.connect() as websocket:
+            begun = loop.time()
+            with pytest.raises(ConnectionClosed) as closed:
+                await websocket.recv()
+            return loop.time() - begun, closed.value.rcvd.code
+
+    return await asyncio.gather(*(one() for _ in range(clients)))
+
+
+def test_connections_end_at_ages_of_their_own(start):
+    app = start(WS_MAX_AGE="2")
+    found = asyncio.run(asyncio.wait_for(ages(app, 20), 30))
+    assert {code for _, code in found} == {1012}
+    assert min(age for age, _ in found) >= 1.5
+    assert max(age for age, _ in found) - min(age for age, _ in found) > 0.1
