@@ -17,7 +17,7 @@ PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 # Modules of wshost that a program imports, in an order in which each can be loaded.
 IMPORTS = {
     "survey": ("supervisor",),
-    "rollout": ("supervisor", "apply_files", "generations", "peers", "probe", "gate"),
+    "rollout": ("supervisor", "apply_files", "generations", "peers", "probe", "gate", "trial"),
     "certificate": ("apply_files",),
     "retire": ("supervisor", "apply_files", "generations"),
 }

@@ -10,7 +10,13 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from ipaddress import ip_address
+
+LISTEN = "0A"
+"""TCP_LISTEN in the kernel's numbering."""
+NOBODY = "0"
+"""The inode of a connection that no process has accepted yet."""
 
 
 def serving(connection: socket.socket) -> set[int]:
@@ -18,20 +24,31 @@ def serving(connection: socket.socket) -> set[int]:
 
     The app must have accepted the connection already, so ask after its first answer.
     """
-    inode = _inode(connection.getpeername()[:2], connection.getsockname()[:2])
-    owners = {pid for pid in _pids() if inode in _sockets(pid)} if inode else set()
-    return owners | {ancestor for pid in owners for ancestor in _ancestors(pid)}
+    ends = connection.getpeername()[:2], connection.getsockname()[:2]
+    for row in _rows():
+        if (_address(row[1]), _address(row[2])) == ends:
+            return _owners(row[9])
+    return set()
 
 
-def _inode(local: tuple[str, int], remote: tuple[str, int]) -> str | None:
-    """Return the inode of the socket between two addresses, as /proc/net/tcp lists it."""
+def listeners(port: int) -> Iterator[tuple[str, set[int]]]:
+    """Yield each address that somebody listens on at `port`, and who, with their ancestors."""
+    for row in _rows():
+        if row[3] == LISTEN and _address(row[1])[1] == port:
+            yield _address(row[1])[0], _owners(row[9])
+
+
+def _rows() -> Iterator[list[str]]:
+    """Yield the fields of each line of /proc/net/tcp and its sibling (proc(5))."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError), open(table) as file:
-            for line in file.readlines()[1:]:
-                fields = line.split()
-                if _address(fields[1]) == local and _address(fields[2]) == remote:
-                    return fields[9]
-    return None
+            yield from (line.split() for line in file.readlines()[1:])
+
+
+def _owners(inode: str) -> set[int]:
+    """Return the processes that have a socket open, with their ancestors."""
+    owners = {pid for pid in _pids() if inode in _sockets(pid)} if inode != NOBODY else set()
+    return owners | {ancestor for pid in owners for ancestor in _ancestors(pid)}
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wshost import apply_files, generations, supervisor
+from wshost import apply_files, generations, supervisor, trial
 from wshost.gate import GateClosedError, wait_healthy
 from wshost.generations import Generation
 
@@ -43,9 +43,7 @@ def roll_out(new: Generation, request: dict[str, Any]) -> None:
         if rivals:
             replace(new, rivals, names, request)
         else:
-            generations.add(new, request["files"])
-            generations.start(new)
-            wait_healthy(new, names, request)
+            start_beside(new, old, names, request)
     except GateClosedError:
         # A generation that serves already is left alone: half of it is better than nothing.
         if generations.live(new.name) != new.identity:
@@ -54,6 +52,23 @@ def roll_out(new: Generation, request: dict[str, Any]) -> None:
                 generations.start(generation)
         raise
     switch(new, request)
+
+
+def start_beside(
+    new: Generation, old: list[Generation], names: list[str], request: dict[str, Any]
+) -> None:
+    """Start all processes, and wait until they are healthy."""
+    serves = generations.live(new.name) == new.identity
+    if not serves and new.conf.exists() and not new.listens(request["listen"]):
+        # A trial that was killed has left it there.
+        generations.remove(new, request["stop_wait"])
+    if not serves and any(generation.listens(request["listen"]) for generation in old):
+        # What one process has shown for all, the others need not show while clients reach them.
+        tried = trial.held(new, request)
+        request = request | {"healthy_for": 0} if tried else request
+    generations.add(new, request["files"])
+    generations.start(new)
+    wait_healthy(new, names, request)
 
 
 def replace(

@@ -27,6 +27,7 @@ def request_for(file):
             "files": [file(f"/etc/ws/{NEW}.env", "autostart=true").to_json()],
             "boot": file("/etc/tmpfiles.d/ws-generation.conf", "boot").to_json(),
             "start_timeout": 1,
+            "healthy_for": 0,
             "stop_wait": 1,
             "probe": {},
         }
@@ -57,6 +58,7 @@ def steps(monkeypatch, supervisord, root):
         note(generations, name)
     for name in ("wait_healthy", "switch"):
         note(rollout, name)
+    note(rollout.trial, "held")
     supervisord.processes = [{"group": f"ws-{OLD}", "name": "ws_00"}]
     (root.path / "run/ws/current").symlink_to(OLD)
     return taken, faults
@@ -70,6 +72,35 @@ def test_the_new_one_serves_beside_the_old_one(steps, request_for):
     taken, _ = steps
     run(request_for())
     assert taken == ["add new", "start new", "wait_healthy new ws_00 ws_01", "switch new"]
+
+
+def test_where_both_share_a_port_one_process_is_tried_first(steps, request_for):
+    taken, faults = steps
+    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
+    run(request_for())
+    assert taken == [
+        "held new", "add new", "start new", "wait_healthy new ws_00 ws_01", "switch new"
+    ]  # fmt: skip
+    taken.clear()
+    faults["held new"] = GateClosedError("no")
+    with pytest.raises(GateClosedError):
+        run(request_for())
+    assert taken == ["held new", "remove new", "start old"]
+
+
+def test_what_serves_is_not_tried_again(steps, request_for, root):
+    taken, _ = steps
+    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
+    rollout._link(root.path / "run/ws/current", NEW)
+    run(request_for())
+    assert "held new" not in taken
+
+
+def test_what_a_killed_trial_has_left_goes_first(steps, request_for):
+    taken, _ = steps
+    Generation("ws", NEW).conf.write_text("command=launch.py 100 tcp:127.83.87.68:8000 python x\n")
+    run(request_for())
+    assert taken[:2] == ["remove new", "add new"]
 
 
 def test_an_unhealthy_one_goes_and_the_old_one_stays(steps, request_for):
