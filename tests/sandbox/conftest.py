@@ -1,8 +1,11 @@
 """Deploy to throwaway hosts with the real command line, as a user would."""
 
+import contextlib
 import itertools
 import os
 import shutil
+import signal
+import subprocess
 
 import pytest
 
@@ -71,6 +74,32 @@ def make_site(combination, tmp_path_factory):
     yield make
     if made and not os.environ.get("KEEP_SANDBOX"):
         sandbox.down(*made)
+
+
+@pytest.fixture(scope="session")
+def kill_run():
+    """Return a function that deploys, and kills pyinfra in the middle of an operation."""
+
+    def kill(site: Site, operation: str, after: float = 0) -> None:
+        run = subprocess.Popen(
+            site.command("deploy.py", "-y"),
+            cwd=site.project,
+            env=site.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for line in run.stderr:
+            if "Starting" in line and operation in line:
+                break
+        else:
+            pytest.fail(f"{operation} was never started")
+        # A moment in a step can only be chosen by the clock.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(after)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+
+    return kill
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ async def main(url: str, authority: str, rate: float, held: int) -> None:
         "failed": collections.Counter(),
         "failed_at": [],
         "codes": collections.Counter(),
+        "closed_at": [],
     }
 
     async def come_and_go() -> None:
@@ -40,6 +41,7 @@ async def main(url: str, authority: str, rate: float, held: int) -> None:
             await websocket.recv()
         except ConnectionClosed as closed:
             outcome["codes"][closed.rcvd.code if closed.rcvd else 1006] += 1
+            outcome["closed_at"].append(time.time())
 
     connections = [await connect(url, ssl=context, proxy=None) for _ in range(held)]
     staying = [asyncio.create_task(stay(websocket)) for websocket in connections]

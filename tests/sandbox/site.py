@@ -174,8 +174,8 @@ class Site:
         """Make `rate` handshakes a second while the body runs, with `held` clients from before.
 
         Yields a dict that is filled when the body has ended: `passed`, `failed` (reasons to how
-        many), `failed_at` (when those handshakes were begun) and `codes` (close codes of the held
-        clients to how many).
+        many), `failed_at` (when those handshakes were begun) `codes` (close codes of the held
+        clients to how many) and `closed_at`.
         """
         load = subprocess.Popen(
             [

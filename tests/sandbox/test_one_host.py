@@ -4,8 +4,6 @@ The tests of this file are steps on one host, in the order they stand in.
 """
 
 import re
-import signal
-import subprocess
 import threading
 from dataclasses import dataclass
 
@@ -83,22 +81,9 @@ def test_dry_run_on_a_fresh_host(site, proxy):
 @pytest.mark.parametrize(
     "operation", ["Packages", "User, folders", "Supervisor", "Processes", "Proxy | {unit}"]
 )
-def test_a_killed_run_is_taken_up_by_the_next(site, proxy, operation):
+def test_a_killed_run_is_taken_up_by_the_next(site, proxy, kill_run, operation):
     operation = operation.format(unit=proxy.unit)
-    run = subprocess.Popen(
-        site.command("deploy.py", "-y"),
-        cwd=site.project,
-        env=site.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in run.stderr:
-        if "Starting" in line and operation in line:
-            break
-    else:
-        pytest.fail(f"{operation} was never started")
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    kill_run(site, operation)
 
 
 def test_deploy(site):

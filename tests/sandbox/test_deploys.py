@@ -1,0 +1,213 @@
+"""What clients notice of deployments, good and bad ones: nothing but a close frame in its turn."""
+
+import itertools
+import re
+import textwrap
+import time
+
+import pytest
+
+from wsdeploy import sandbox
+
+COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
+LISTEN = ("unix", "tcp")
+COVERING = (("Nginx", "unix"), ("HAProxy", "tcp"))
+"""What is tested without --matrix."""
+
+HANDSHAKES = 200
+"""Each second, while a deployment is under way."""
+HELD = 1000
+DRAIN = 10
+"""Seconds. Of 1,000 clients, 100 are closed in each."""
+
+ECHO = """
+import os
+from wsapp import run
+
+async def handler(websocket):
+    async for message in websocket:
+        await websocket.send(f"{message} {os.environ['COLOUR']}")
+
+run(handler)
+"""
+
+BAD = {
+    "crashes at start": ("raise RuntimeError('no database today')", "no database today"),
+    "never listens": (
+        "import time\nprint('waiting for the moon', flush=True)\ntime.sleep(600)",
+        "waiting for the moon",
+    ),
+    "fails the handshake": (
+        ECHO.replace(
+            "run(handler)",
+            "async def refuse(connection, request):\n"
+            "    if 'Upgrade' in request.headers:\n"
+            "        print('no seats left', flush=True)\n"
+            "        return connection.respond(500, 'no seats left')\n\n"
+            "run(handler, process_request=refuse)",
+        ),
+        "no seats left",
+    ),
+    "fails a second after it was ready": (
+        "import threading, sys, os, time\n"
+        "def die():\n"
+        "    time.sleep(1.5)\n"
+        "    print('the disk is full', flush=True)\n"
+        "    os._exit(1)\n"
+        "threading.Thread(target=die, daemon=True).start()\n" + ECHO,
+        "the disk is full",
+    ),
+}
+
+
+def requirements(site):
+    return str(site.project / "files" / "requirements.txt")
+
+
+def app(site, file, colour, **options):
+    options = {"processes": 4, "drain": DRAIN, "env": {"COLOUR": colour}} | options
+    options["requirements"] = requirements(site)
+    text = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return f"App({str(file)!r}, {text})"
+
+
+@pytest.fixture(scope="module")
+def site(make_site):
+    return make_site(["deploys"], ["deploys"])
+
+
+@pytest.fixture(scope="module")
+def file(site):
+    path = site.folder / "app.py"
+    path.write_text(ECHO)
+    return path
+
+
+@pytest.fixture(scope="module", params=LISTEN)
+def listen(request, combination, site, file):
+    if not request.config.getoption("--matrix") and (combination[1], request.param) not in COVERING:
+        pytest.skip("only with --matrix")
+    site.deploy(app=app(site, file, "white", listen=request.param))
+    return request.param
+
+
+def colour(site):
+    with site.client() as websocket:
+        websocket.send("marco")
+        return websocket.recv(10).split()[1]
+
+
+def leftovers(site):
+    """What there is of generations: files of Supervisor, environments, folders of sockets."""
+    return site.ssh(
+        "cd /; ls etc/supervisor/conf.d; ls etc/ws | grep env; ls run/ws | grep -v current; "
+        "supervisorctl status | cut -d: -f1 | uniq"
+    ).split()
+
+
+def test_a_deploy_refuses_nobody_and_closes_everybody_in_turn(site, file, listen):
+    with site.under_load(rate=HANDSHAKES, held=HELD) as outcome:
+        site.deploy(app=app(site, file, "red", listen=listen))
+    assert outcome["failed"] == {}
+    assert outcome["passed"] > HANDSHAKES
+    assert outcome["codes"] == {"1012": HELD}
+    first = min(outcome["closed_at"])
+    parts = [int((at - first) / DRAIN * 5) for at in outcome["closed_at"]]
+    counts = [parts.count(part) for part in range(5)]
+    fair = HELD / 5
+    # A few come after the end of the last part, as the processes do not begin all at once.
+    assert sum(counts) >= HELD * 0.95, counts
+    assert all(0.8 * fair <= count <= 1.2 * fair for count in counts), counts
+    assert colour(site) == "red"
+    assert len(leftovers(site)) == 4
+    site.converged()
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_release_is_noticed_by_nobody(site, file, listen, kind, tmp_path):
+    code, complaint = BAD[kind]
+    bad = tmp_path / "app.py"
+    bad.write_text(code)
+    before = site.live_generation()
+    with site.under_load(rate=HANDSHAKES, held=100) as outcome:
+        site.write(app=app(site, bad, "black", listen=listen, start_timeout=4, healthy_for=3))
+        result = site.pyinfra()
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {}
+    assert result.code == 1
+    assert complaint in result.output
+    assert site.live_generation() == before
+    assert colour(site) != "black"
+    assert len(leftovers(site)) == 4
+    site.write(app=app(site, file, "red", listen=listen))
+
+
+def test_nobody_makes_a_drain_longer(site, file, listen):
+    """Neither a client that never answers the close frame, nor one in the middle of a handshake."""
+    where = site.ssh("ss --no-header --listening --processes --tcp --unix | grep ws_00 || true")
+    assert listen == "tcp" or "ws_00.sock" in where
+    rude = textwrap.dedent(f"""
+        import socket, time
+        def connect():
+            if {listen!r} == "unix":
+                connection = socket.socket(socket.AF_UNIX)
+                connection.connect("/run/ws/current/ws_00.sock")
+                return connection
+            return socket.create_connection(("127.0.0.1", 8000))
+        head = (b"GET / HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\n"
+                b"Connection: Upgrade\\r\\nSec-WebSocket-Version: 13\\r\\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\\r\\n")
+        silent, half = connect(), connect()
+        silent.sendall(head + b"\\r\\n")
+        assert b"101" in silent.recv(1000)
+        half.sendall(head)
+        print("ready", flush=True)
+        time.sleep(60)
+    """)
+    site.ssh(f"systemd-run --quiet --unit=rude --collect python3 -c {sh(rude)}")
+    old = site.live_generation()
+    site.deploy(app=app(site, file, "blue", listen=listen, drain=2))
+    # The old processes drain as they were told when they started.
+    log = site.ssh(f"cat /var/log/ws/{old}/*.log")
+    seconds = [float(s) for s in re.findall(r"stopped after ([\d.]+) s", log)]
+    assert len(seconds) == 4
+    assert max(seconds) <= DRAIN + 10 + 3, "the drain, the close time-out, and the grace"
+    assert "SIGKILL" not in site.ssh("cat /var/log/supervisor/supervisord.log")
+    site.ssh("systemctl stop rude")
+
+
+def sh(text):
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def test_a_reboot_closes_with_a_code_and_all_is_back(site, file, listen):
+    site.deploy(app=app(site, file, "green", listen=listen, shutdown_drain=3))
+    with site.under_load(rate=1, held=100) as outcome:
+        started = time.monotonic()
+        sandbox.reboot(site.host.name)
+    assert outcome["codes"] == {"1012": 100}
+    assert time.monotonic() - started < 60
+    assert colour(site) == "green"
+    site.converged()
+
+
+KILLED = (
+    [("Packages", 0), ("Supervisor", 0), ("Release", 0)]
+    + [("Processes", after) for after in (0, 0.3, 0.8, 1.5, 2.5, 4)]
+    + [("serves on every host", 0), ("WebSocket over TLS", 0)]
+    + [("Old processes", after) for after in (0, 0.5, 1.5)]
+)
+
+
+def test_a_run_that_is_killed_anywhere(site, file, listen, kill_run):
+    """The service is up throughout; the next run finishes the work, and nothing is left over."""
+    with site.under_load(rate=20, held=10) as outcome:
+        for number, (operation, after) in zip(itertools.count(), KILLED, strict=False):
+            site.write(app=app(site, file, f"c{number}", listen=listen, drain=1))
+            kill_run(site, operation, after)
+        site.deploy(app=app(site, file, "white", listen=listen, drain=1))
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {"1012": 10}
+    assert colour(site) == "white"
+    assert len(leftovers(site)) == 4
+    site.converged()
