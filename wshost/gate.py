@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,8 +33,10 @@ def wait_healthy(generation: Generation, names: list[str], request: dict[str, An
     Raises GateClosedError when a process does not.
     """
     deadline = time.monotonic() + request["start_timeout"]
+    reached: set[int] = set()
     with ThreadPoolExecutor(max_workers=len(names)) as pool:
-        for complaint in pool.map(lambda n: _wait(generation, n, request, deadline), names):
+        waiting = pool.map(lambda n: _wait(generation, n, request, deadline, reached), names)
+        for complaint in waiting:
             if complaint:
                 raise GateClosedError(
                     f"{complaint} (waited {request['start_timeout']:g} s; nobody was sent there)"
@@ -46,16 +47,24 @@ def wait_healthy(generation: Generation, names: list[str], request: dict[str, An
 
 
 def _wait(
-    generation: Generation, name: str, request: dict[str, Any], deadline: float
+    generation: Generation,
+    name: str,
+    request: dict[str, Any],
+    deadline: float,
+    reached: set[int],
 ) -> str | None:
-    """Return None when a process is healthy, or at the deadline what is wrong with it."""
+    """Return None when a process is healthy, or at the deadline what is wrong with it.
+
+    reached: processes that passed the probe, whoever asked them.
+    """
     probe = request["probe"]
     where = listener(request["listen"], name)
     target = Target(probe["host"], probe["path"], **where)
     complaint = "it never answered"
     while time.monotonic() < deadline:
         try:
-            if _passes(target, probe, lambda: generation.pid(name)):
+            reached |= _answering(target, probe)
+            if target.unix or generation.pid(name) in reached:
                 return None
             complaint = "another process answers where it should listen"
         except (ProbeError, OSError) as error:
@@ -70,8 +79,10 @@ def _watch(generation: Generation, name: str, request: dict[str, Any]) -> str | 
     end = start + request["healthy_for"]
     while time.monotonic() < end:
         time.sleep(min(WATCH, max(0, end - time.monotonic())))
-        # It may be in the middle of a request of its own, so a second look counts.
-        complaint = _wait(generation, name, request, time.monotonic() + SECOND_LOOK)
+        # It may be in the middle of a request of its own, so a second look counts. Who answers on
+        # a port that is shared is for the kernel to say; it need not be this one again.
+        deadline = time.monotonic() + SECOND_LOOK
+        complaint = _wait(generation, name, request, deadline, {born})
         after = f"{name} was healthy for {time.monotonic() - start:.1f} s"
         if complaint:
             return f"{after}; then {complaint}"
@@ -80,10 +91,11 @@ def _watch(generation: Generation, name: str, request: dict[str, Any]) -> str | 
     return None
 
 
-def _passes(target: Target, probe: dict[str, Any], pid: Callable[[], int]) -> bool:
-    """Do the whole probe; return whether it was the wanted process that answered.
+def _answering(target: Target, probe: dict[str, Any]) -> set[int]:
+    """Do the whole probe; return who answered, with ancestors: nobody for a unix socket.
 
-    A TCP port may be shared with an old process; then it takes some connections to reach the new.
+    A TCP port may be shared with other processes; then it takes some connections to reach all.
+    Raises ProbeError or OSError.
     """
     reached: set[int] = set()
 
@@ -94,7 +106,7 @@ def _passes(target: Target, probe: dict[str, Any], pid: Callable[[], int]) -> bo
     if probe["health"] is not None:
         health(target, probe["health"], STEP)
     handshake(target, STEP, probe["send"], probe["expect"], opened)
-    return bool(target.unix) or pid() in reached
+    return reached
 
 
 def listener(listen: str, name: str) -> dict[str, Any]:
