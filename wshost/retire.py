@@ -54,7 +54,12 @@ def prune(keep: Generation) -> None:
     base = Path(f"/srv/{keep.name}")
     in_use = {Path(os.path.realpath(base / link)) for link in ("current", "previous")}
     for folder, spared in ((base / "releases", in_use), (keep.logs.parent, {keep.logs})):
-        found = sorted(folder.glob("[!.]*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        found = sorted(folder.glob("[!.]*"), key=_last_change, reverse=True)
         for path in found[KEEP:]:
             if path not in spared:
                 shutil.rmtree(path)
+
+
+def _last_change(folder: Path) -> float:
+    """Return when a folder, or a file right in it, was written last."""
+    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))

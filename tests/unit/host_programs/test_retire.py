@@ -88,3 +88,12 @@ def test_main(host, tmp_path, monkeypatch, capsys, supervisord):
     with pytest.raises(SystemExit) as ended:
         retire.main(request)
     assert str(ended.value) == f"ws: removeProcessGroup: STILL_RUNNING: ws-{OLD}"
+
+
+def test_logs_stay_that_were_written_last(host):
+    names = aged(host / "var/log/ws", 8)
+    # Its folder is the oldest, but its processes have only just gone.
+    oldest = names[0]
+    (host / f"var/log/ws/{oldest}/ws_00.log").write_text("stopped\n")
+    retire.prune(KEPT)
+    assert oldest in os.listdir(host / "var/log/ws")
