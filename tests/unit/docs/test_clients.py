@@ -1,0 +1,55 @@
+"""The reconnecting client of docs/clients.md does what it says."""
+
+import asyncio
+import re
+from pathlib import Path
+
+from websockets.asyncio.server import serve
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def python_client():
+    (source,) = re.findall(r"```python\n(.*?)```", (DOCS / "clients.md").read_text(), re.DOTALL)
+    names = {}
+    exec(source, names)  # noqa: S102 (our own text)
+    return names
+
+
+def reconnects(codes, monkeypatch):
+    """Close connections with these codes in turn; return how long the client waited after each."""
+    names, waits, left = python_client(), [], list(codes)
+
+    async def instead_of_sleep(seconds):
+        waits.append(seconds)
+
+    async def server(websocket):
+        if left:
+            await websocket.close(left.pop(0))
+        else:
+            await websocket.send("welcome")
+            await websocket.wait_closed()
+
+    async def handle(websocket):
+        assert await websocket.recv() == "welcome"
+
+    async def run():
+        async with serve(server, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            with monkeypatch.context() as patched:
+                patched.setattr(names["asyncio"], "sleep", instead_of_sleep)
+                await names["stay_connected"](f"ws://127.0.0.1:{port}", handle, proxy=None)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    return waits
+
+
+def test_a_restart_is_followed_at_once(monkeypatch):
+    assert reconnects([1012, 1012], monkeypatch) == []
+
+
+def test_anything_else_after_a_while(monkeypatch):
+    waits = reconnects([1001, 1011, 1012], monkeypatch)
+    assert len(waits) == 2
+    assert all(0 <= wait <= 5 for wait in waits)
+    assert waits[0] != waits[1]
