@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
 	$(python))))
 BIN := .venv/bin
 
-.PHONY: sandbox test check format clean
+.PHONY: sandbox test test-matrix check format clean
 
 ## Deploy to a throwaway Debian host on this machine, and talk to it.
 sandbox: .venv/ready
@@ -21,6 +21,10 @@ sandbox: .venv/ready
 ## All tests: the fast ones, then whole deployments to both Debian releases.
 test: check
 	$(BIN)/pytest tests/sandbox
+
+## The same for every combination of Debian release, proxy and way to listen: some two hours.
+test-matrix: check
+	$(BIN)/pytest tests/sandbox --matrix
 
 ## The fast tests: format, lint, types, unit, plan.
 check: .venv/ready
