@@ -19,6 +19,15 @@ PACKAGES: tuple[str, ...] = ("nginx", "logrotate")
 NEW_CERTIFICATE: tuple[Command, ...] = (("systemctl", "try-reload-or-restart", UNIT),)
 
 
+def back_after(settings: Settings) -> float:
+    """Return the seconds after which a server that was down, and is back, gets clients for sure.
+
+    On other hosts they are left alone for three seconds (fail_timeout), which nginx counts in whole
+    ones. On its own host nginx never leaves one out.
+    """
+    return 0 if settings.topology.alone else 4
+
+
 def set_name(settings: Settings) -> str:
     """Return the name of the set of files."""
     return f"{settings.name}-nginx"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +29,7 @@ def request_for(file):
             "boot": file("/etc/tmpfiles.d/ws-generation.conf", "boot").to_json(),
             "start_timeout": 1,
             "stop_wait": 1,
+            "back_after": 7,
             "probe": {},
         }
 
@@ -57,6 +59,8 @@ def steps(monkeypatch, supervisord, root):
         note(generations, name)
     for name in ("wait_healthy", "switch"):
         note(rollout, name)
+    clock = SimpleNamespace(sleep=lambda seconds: taken.append(f"sleep {seconds}"))
+    monkeypatch.setattr(rollout, "time", clock)
     supervisord.processes = [{"group": f"ws-{OLD}", "name": "ws_00"}]
     (root.path / "run/ws/current").symlink_to(OLD)
     return taken, faults
@@ -103,6 +107,7 @@ REPLACED = [
     "stop old ws_00",
     "start new ws_00",
     "wait_healthy new ws_00",
+    "sleep 7",  # until the proxies know that ws_00 is back
     "stop old ws_01",
     "start new ws_01",
     "wait_healthy new ws_01",
