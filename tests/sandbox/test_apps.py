@@ -93,6 +93,40 @@ def refuses_others(site):
                 socket.create_connection((address, port), 5).close()
 
 
+# Gives every other handshake back, as websockets does with all while it stops.
+BUSY = """
+import asyncio, os
+from websockets.asyncio.server import unix_serve
+
+asked = 0
+
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+def every_other(connection, request):
+    global asked
+    asked += 1
+    return connection.respond(503, "I am leaving") if asked % 2 else None
+
+async def main():
+    where = os.environ["WS_SOCKET"]
+    async with unix_serve(echo, where, process_request=every_other) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def test_a_handshake_that_comes_back_is_asked_again_even_of_the_only_process(site, tmp_path):
+    (tmp_path / "busy.py").write_text(BUSY)
+    lock = "tests/apps/guides/requirements.txt"
+    options = f"processes=1, drain=1, health=None, requirements={lock!r}"
+    site.deploy(app=f"App({str(tmp_path / 'busy.py')!r}, {options})")
+    for _ in range(20):
+        site.echoes()
+
+
 def test_a_port_of_one_process_where_ports_are_shared(site):
     """The app listens where it likes; the run says so, and the old one goes on."""
     before = site.live_generation()
