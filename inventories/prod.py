@@ -9,7 +9,7 @@ lists all settings. Mistakes are reported together, before any host is contacted
 
 from wsdeploy import App, SelfSigned, Settings
 
-# from wsdeploy import CertFiles, Nginx, Probe  # for the lines below that use them
+# from wsdeploy import CertFiles, HAProxy, Nginx, Probe  # for the lines below that use them
 
 settings = Settings(
     domain="ws.example.com",  # EDIT: the name that clients connect to
@@ -23,6 +23,7 @@ settings = Settings(
         # max_size=16_384,  # for apps whose messages are small: refuse what is not
         # drain=120,  # spread reconnecting over more time, for an app that many clients use
     ),
+    # proxy=HAProxy(),  # in front of several app hosts: it knows which of them are well
     # proxy=Nginx(access_log=False),  # where a line per connection is too much, or too private
     tls=SelfSigned(),  # a start: clients need the certificate, and browsers warn
     # tls=CertFiles("tls/fullchain.pem", "tls/privkey.pem"),  # instead: one that browsers trust

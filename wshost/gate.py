@@ -70,7 +70,7 @@ def _wait(
         except (ProbeError, OSError) as error:
             complaint = str(error)
         time.sleep(POLL)
-    return f"{name} is not healthy: {complaint}"
+    return f"{name} is not healthy: {complaint}{_elsewhere(generation.pid(name), where)}"
 
 
 def _watch(generation: Generation, name: str, request: dict[str, Any]) -> str | None:
@@ -116,3 +116,18 @@ def listener(listen: str, name: str) -> dict[str, Any]:
         return {"unix": f"{where}/{name}.sock"}
     address, _, port = where.rpartition(":")
     return {"address": (address, int(port) + (int(name[-2:]) if kind == "tcp" else 0))}
+
+
+def _elsewhere(pid: int, where: dict[str, Any]) -> str:
+    """Say where a process listens, if it does, but not where it should."""
+    found = peers.listening(pid) if pid else []
+    if "unix" in where:
+        wanted = where["unix"]
+        good = {wanted, wanted.rpartition("/")[2]}
+    else:
+        host, port = where["address"]
+        wanted = peers.shown(host, port)
+        good = {wanted, peers.shown("0.0.0.0", port), peers.shown("::", port)}  # noqa: S104
+    if not found or good.intersection(found):
+        return ""
+    return f"; it should listen on {wanted}, and listens on {' and '.join(found)}"

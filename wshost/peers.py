@@ -86,3 +86,38 @@ def _ancestors(pid: int) -> list[int]:
                 pid = int(file.read().rpartition(")")[2].split()[1])
             found.append(pid)
     return found
+
+
+def listening(pid: int) -> list[str]:
+    """Return where a process and its descendants listen: 127.0.0.1:8000, [::1]:8000, a path.
+
+    For whoever looks for the mistake when it is not where it should.
+    """
+    family = {pid, *(other for other in _pids() if pid in _ancestors(other))}
+    inodes = {inode for member in family for inode in _sockets(member)}
+    found = {
+        shown(*_address(fields[1]))
+        for table in ("/proc/net/tcp", "/proc/net/tcp6")
+        for fields in _table(table)
+        # The kernel's number for a socket that listens.
+        if fields[3] == "0A" and fields[9] in inodes
+    }
+    found |= {
+        fields[7]
+        for fields in _table("/proc/net/unix")
+        # A flag of sockets that listen: __SO_ACCEPTCON. Only those that were bound have a path.
+        if int(fields[3], 16) & 0x10000 and fields[6] in inodes and len(fields) > 7
+    }
+    return sorted(found)
+
+
+def shown(host: str, port: int) -> str:
+    """Return an address and port as people write them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _table(path: str) -> list[list[str]]:
+    """Return the fields of each row of a table of sockets; none if the kernel has no such table."""
+    with contextlib.suppress(OSError), open(path) as file:
+        return [line.split() for line in file.readlines()[1:]]
+    return []

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,15 @@ def start_beside(
 def replace(
     new: Generation, old: list[Generation], names: list[str], request: dict[str, Any]
 ) -> None:
-    """Put each new process where an old one was, one after the other."""
+    """Put each new process where an old one was, one after the other.
+
+    `back_after` in the request: seconds that a proxy may take to pass clients to a process that was
+    gone. Were the next one stopped before, there could be none at all for a client.
+    """
     generations.add(new, request["files"], autostart=False)
     for name in names:
+        if name != names[0]:
+            time.sleep(request["back_after"])
         for generation in old:
             generations.stop(generation, name, request["stop_wait"])
         generations.start(new, name)

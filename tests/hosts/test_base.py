@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsdeploy.plan import places, system, upstreams
+from wsdeploy.plan import firewall, places, system, upstreams
 from wsdeploy.survey import Survey
 
 
@@ -59,12 +59,14 @@ def test_no_unit_failed(any_host):
 def test_nothing_else_is_public(any_host, settings):
     """Only SSH, and on proxies HTTP and HTTPS, listen on addresses that others can reach.
 
-    The app's ports do too where the proxies are on other hosts: test_app_ports.py looks at those.
+    The app's ports may too where the firewall has them: test_app_ports.py looks at those.
     """
     allowed = {22, any_host.inventory.data.get("ssh_port", 22)}
     if "proxy" in any_host.inventory.roles:
         allowed |= {80, 443}
-    if "app" in any_host.inventory.roles and not settings.topology.alone:
+    if firewall.wanted(settings, any_host.inventory.name) or (
+        "app" in any_host.inventory.roles and not settings.topology.alone
+    ):
         allowed |= set(upstreams.ports(settings))
     listening = any_host.check_output("ss --no-header --listening --numeric --tcp --udp")
     public = set()

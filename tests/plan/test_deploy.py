@@ -319,7 +319,11 @@ def test_a_change_touches_what_it_concerns(deploy, alone, converged, folder):
         "same": ({}, set()),
         "variable": ({"app": "env={'A': '1'}"}, {PROCESSES, OLD_PROCESSES}),
         "fewer": ({"processes": 3}, {PROCESSES, OLD_PROCESSES} | proxy),
-        "ports": ({"app": "listen='tcp'"}, {PROCESSES, OLD_PROCESSES} | proxy),
+        # The firewall stays until nothing listens on the ports any more.
+        "ports": (
+            {"app": "listen='tcp'"},
+            {PROCESSES, OLD_PROCESSES, "App | Firewall"} | proxy,
+        ),
         "no-log": ({"proxy": "Nginx(access_log=False)"}, proxy),
         "version": ({}, {"App | Release", PROCESSES, OLD_PROCESSES}),
     }

@@ -134,21 +134,29 @@ class Site:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
 
-    def ssh(self, command: str, host: SandboxHost | None = None) -> str:
-        """Run a shell command on a host as root, the proxy unless told, and return its output."""
-        host = host or self.host
+    def ssh(self, command: str, host: SandboxHost | None = None, text: str = "") -> str:
+        """Run a shell command on a host as root, the proxy unless told, and return its output.
+
+        text: what the command reads from standard input.
+        """
         done = subprocess.run(
-            [
-                "ssh", "-i", host.key, "-o", f"UserKnownHostsFile={host.known_hosts}",
-                "-o", "BatchMode=yes", f"root@{host.address}", command,
-            ],
+            self.ssh_command(command, host),
+            input=text,
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
-        )  # fmt: skip
+        )
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def ssh_command(self, command: str, host: SandboxHost | None = None) -> list[str]:
+        """Return the command for this machine that runs a shell command on a host as root."""
+        host = host or self.host
+        return [
+            "ssh", "-i", host.key, "-o", f"UserKnownHostsFile={host.known_hosts}",
+            "-o", "BatchMode=yes", f"root@{host.address}", command,
+        ]  # fmt: skip
 
     def fetch_certificate(self) -> Path:
         """Write what clients verify with to a file, and return its path."""

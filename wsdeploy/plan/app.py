@@ -12,7 +12,7 @@ from typing import Any
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
-from wsdeploy.plan import places, upstreams
+from wsdeploy.plan import places, proxies, upstreams
 from wsdeploy.render import render
 from wsdeploy.settings import Settings, secrets
 from wsdeploy.survey import Request, Survey
@@ -181,6 +181,7 @@ def rollout(settings: Settings, survey: Survey, wanted: Generation) -> dict[str,
         "start_timeout": app.start_timeout,
         "healthy_for": app.healthy_for,
         "stop_wait": derive(settings, survey).stop_wait,
+        "back_after": proxies.chosen(settings).back_after(settings),
         "probe": {
             "host": settings.domain,
             "health": app.health,

@@ -1,4 +1,8 @@
-"""The packet filter of app hosts: their TCP ports are for the proxies only."""
+"""The packet filter of app hosts: their TCP ports are for the proxies only.
+
+A host that is its own proxy reaches them over loopback, and nobody else does: an app that listens
+on all interfaces, as many do, would otherwise be on the Internet without TLS.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +29,14 @@ def set_name(settings: Settings) -> str:
 
 def wanted(settings: Settings, host: str) -> bool:
     """Tell whether a host has ports that others could reach but should not."""
-    topology = settings.topology
-    return settings.firewall and not topology.alone and host in topology.app
+    return settings.firewall and host in settings.topology.app and bool(upstreams.ports(settings))
 
 
 def files(settings: Settings, survey: Survey) -> FileSet:
     """Return the rules, and the unit that loads them before the network is up."""
     topology = settings.topology
-    sources = [ip_address(topology.addresses[proxy]) for proxy in topology.proxy]
+    proxies = () if topology.alone else topology.proxy
+    sources = [ip_address(topology.addresses[proxy]) for proxy in proxies]
     rules = f"/etc/{settings.name}/firewall.nft"
     name = unit(settings)
     return FileSet(

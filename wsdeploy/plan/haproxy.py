@@ -31,6 +31,14 @@ NEW_CERTIFICATE: tuple[Command, ...] = (
 )
 
 
+def back_after(settings: Settings) -> float:
+    """Return the seconds after which a server that was down, and is back, gets clients for sure.
+
+    It is checked five times a second (downinter); the rest is for a host that is busy.
+    """
+    return 1
+
+
 def set_name(settings: Settings) -> str:
     """Return the name of the set of files."""
     return f"{settings.name}-haproxy"

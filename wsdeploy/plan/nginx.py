@@ -19,6 +19,24 @@ PACKAGES: tuple[str, ...] = ("nginx", "logrotate")
 NEW_CERTIFICATE: tuple[Command, ...] = (("systemctl", "try-reload-or-restart", UNIT),)
 
 
+def leaves_out(settings: Settings) -> bool:
+    """Tell whether nginx leaves a server that fails alone for a while, and then tries it again.
+
+    A host that is down answers nothing, so each try costs a client a second. On its own host nginx
+    is refused at once, and if there is only one server, there is nobody else to ask.
+    """
+    hosts = len(settings.topology.app)
+    return not settings.topology.alone and hosts * len(upstreams.ports(settings)) > 1
+
+
+def back_after(settings: Settings) -> float:
+    """Return the seconds after which a server that was down, and is back, gets clients for sure.
+
+    It is left alone for three seconds (fail_timeout), which nginx counts in whole ones.
+    """
+    return 4 if leaves_out(settings) else 0
+
+
 def set_name(settings: Settings) -> str:
     """Return the name of the set of files."""
     return f"{settings.name}-nginx"
@@ -45,7 +63,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         limits=limits,
         tls=tls.policy(survey),
         servers=servers(settings, proxy),
-        remote=not settings.topology.alone,
+        leaves_out=leaves_out(settings),
         server_names=tls.names(settings),
         certificate=places.certificate(settings.name),
         key=places.key(settings.name),

@@ -23,6 +23,9 @@ class Proxy(Protocol):
     def set_name(self, settings: Settings) -> str:
         """Return the name of its set of files."""
 
+    def back_after(self, settings: Settings) -> float:
+        """Return the seconds after which a server that was down, and is back, gets clients."""
+
     def files(self, settings: Settings, survey: Survey, proxy: str) -> FileSet:
         """Return its configuration for a host."""
 

@@ -24,13 +24,6 @@ def app() -> None:
         configuration(
             name="Firewall", settings=settings, plan=firewall.files, undone=firewall.undone
         )
-    else:
-        removal(
-            name="Firewall",
-            settings=settings,
-            set_name=firewall.set_name(settings),
-            unit=firewall.unit(settings),
-        )
     release(name="Release", settings=settings)
     # One host at a time: a release that is unhealthy on one never reaches the next.
     generation(name="Processes", settings=settings, _serial=True)
@@ -39,4 +32,13 @@ def app() -> None:
 @deploy("App")
 def retired() -> None:
     """Let what the app host's processes have replaced drain and go."""
-    retire(name="Old processes", settings=host.data.settings)
+    settings = host.data.settings
+    retire(name="Old processes", settings=settings)
+    if not firewall.wanted(settings, host.name):
+        # Old processes may have had ports until now.
+        removal(
+            name="Firewall",
+            settings=settings,
+            set_name=firewall.set_name(settings),
+            unit=firewall.unit(settings),
+        )

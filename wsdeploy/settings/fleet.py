@@ -79,8 +79,8 @@ class Settings(Section):
     """Clients that one proxy host should hold at once, 1 to 1,000,000. Open files, backlogs and
     worker connections follow from it; a host that allows less gets what it allows, and says so."""
     firewall: bool = True
-    """Whether app hosts that are not proxies themselves let only the proxies reach the app's TCP
-    ports, by an nftables table of their own."""
+    """Whether app hosts let only the proxies reach the app's TCP ports, by an nftables table of
+    their own. Where app and proxy are on one host, only that host reaches them."""
     name: str = "ws"
     """Name of the service on its hosts: of its user, its folders and its processes."""
 

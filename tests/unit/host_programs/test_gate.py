@@ -188,6 +188,19 @@ def test_an_old_process_alone_does_not_open_it(app):
     gate.wait_healthy(Generation(ws_00=old), ["ws_00"], wanted(f"tcp:127.0.0.1:{port}", 20))
 
 
+@pytest.mark.parametrize(
+    ("listen", "should"),
+    [("tcp:127.0.0.2:{port}", "127.0.0.2:{port}"), ("unix:/run/no", "/run/no/ws_00.sock")],
+)
+def test_an_app_that_listens_elsewhere(app, listen, should):
+    port, pid = app()
+    with pytest.raises(GateClosedError) as closed:
+        gate.wait_healthy(Generation(ws_00=pid), ["ws_00"], wanted(listen.format(port=port), 0.3))
+    should = should.format(port=port)
+    expected = f"; it should listen on {should}, and listens on 127.0.0.1:{port} ("
+    assert expected in str(closed.value)
+
+
 def test_nobody_listens_on_a_port():
     # Taken, so that nobody else listens there.
     with socket.socket() as taken:

@@ -73,6 +73,31 @@ def test_a_socket_for_both_families(server):
     assert pid in asked("127.0.0.1", port)[2]
 
 
+@pytest.mark.parametrize(("address", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_where_a_process_listens(server, address, shown):
+    try:
+        port, pid = server(address)
+    except ValueError:
+        pytest.skip(f"this machine has no {address}")
+    assert peers.listening(pid) == [f"{shown}:{port}"]
+
+
+def test_where_it_listens_on_sockets(program, tmp_path):
+    source = """
+import json, os, socket, sys
+os.chdir(json.loads(sys.argv[1]))
+kept = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+for number, one in enumerate(kept):
+    one.bind(f"{number}.sock")
+kept[1].listen()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+    process = program(source, str(tmp_path), stdin=-1)
+    assert process.stdout.readline()
+    assert peers.listening(process.pid) == ["1.sock"]
+
+
 def test_nobody():
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,

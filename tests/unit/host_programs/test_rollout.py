@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,6 +30,7 @@ def request_for(file):
             "start_timeout": 1,
             "healthy_for": 0,
             "stop_wait": 1,
+            "back_after": 7,
             "probe": {},
         }
 
@@ -59,6 +61,8 @@ def steps(monkeypatch, supervisord, root):
     for name in ("wait_healthy", "switch"):
         note(rollout, name)
     note(rollout.trial, "held")
+    clock = SimpleNamespace(sleep=lambda seconds: taken.append(f"sleep {seconds}"))
+    monkeypatch.setattr(rollout, "time", clock)
     supervisord.processes = [{"group": f"ws-{OLD}", "name": "ws_00"}]
     (root.path / "run/ws/current").symlink_to(OLD)
     return taken, faults
@@ -134,6 +138,7 @@ REPLACED = [
     "stop old ws_00",
     "start new ws_00",
     "wait_healthy new ws_00",
+    "sleep 7",  # until the proxies know that ws_00 is back
     "stop old ws_01",
     "start new ws_01",
     "wait_healthy new ws_01",

@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from wsdeploy import Nginx, Probe, SelfSigned
+from wsdeploy import HAProxy, Nginx, Probe, SelfSigned
 from wsdeploy.plan import app, places
 from wsdeploy.release import contents
 from wsdeploy.survey import Path, Process
@@ -222,6 +222,7 @@ def test_the_request_says_what_the_rollout_needs(make, debian):
         "start_timeout": 7,
         "healthy_for": 2,
         "stop_wait": 48,
+        "back_after": 0,
         "probe": {
             "host": "ws.a-company.com",
             "health": "/h",
@@ -231,6 +232,15 @@ def test_the_request_says_what_the_rollout_needs(make, debian):
         },
     }
     assert wanted.identity in wanted.boot.content
+
+
+def test_a_replacement_waits_for_the_proxies(make, debian):
+    """Longer than nginx leaves a server alone, and than HAProxy takes to look again."""
+    for groups, proxy, least in (("alone", HAProxy(), 0.2), ("tiers", Nginx(), 3)):
+        settings = make(groups=groups, proxy=proxy)
+        host = settings.topology.app[0]
+        wanted = app.generation(settings, debian(), host, RELEASE, MAIN)
+        assert app.rollout(settings, debian(), wanted)["back_after"] > least
 
 
 def on_host(file):

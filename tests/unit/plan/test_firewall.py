@@ -14,6 +14,9 @@ def rules(settings):
     return [line for line in lines if line and not line.startswith("#")]
 
 
+ALONE = {"app": ["a", "b"], "proxy": ["b", "a"]}
+
+
 def at(name, address):
     return (name, {"private_address": address})
 
@@ -63,13 +66,27 @@ def test_wanted(tiers):
         ({}, {}, {"app1", "app2"}),
         ({"app": [at("app1", "10.0.0.1"), at("lb1", "10.0.0.9")]}, {}, {"app1", "lb1"}),
         ({"app": [at("lb1", "10.0.0.9")]}, {}, {"lb1"}),
-        # Where it listens on sockets or for the host itself only.
-        ({"app": ["a", "b"], "proxy": ["b", "a"]}, {}, set()),
+        # Where it may listen for others, too: many apps take all interfaces.
+        (ALONE, {"app": {"listen": "tcp"}}, {"a", "b"}),
+        (ALONE, {"app": {"listen": "shared"}}, {"a", "b"}),
+        # Where it listens on sockets.
+        (ALONE, {}, set()),
         ({}, {"firewall": False}, set()),
+        (ALONE, {"app": {"listen": "tcp"}, "firewall": False}, set()),
     ):
         settings = tiers(groups=groups, **more)
         everyone = {*settings.topology.app, *settings.topology.proxy}
         assert {host for host in everyone if firewall.wanted(settings, host)} == hosts
+
+
+def test_a_host_that_is_its_own_proxy_is_the_only_one_to_reach_its_ports(make):
+    for groups in (ALONE, {role: [at("one", "10.0.0.1")] for role in ALONE}):
+        found = rules(make({"listen": "shared"}, groups=groups))
+        assert [line for line in found if line.endswith("accept")] == [
+            "tcp dport != { 8000 } accept",
+            "iif lo accept",
+        ]
+        assert "tcp dport { 8000 } counter reject with tcp reset" in found
 
 
 def test_what_is_asked(tiers, make):

@@ -118,6 +118,18 @@ def test_servers_on_other_hosts_are_left_alone_while_they_are_down(make, debian)
     assert "max_fails=0;" not in content
 
 
+def test_the_only_server_is_asked_twice_and_never_left_out(make, tiers, debian):
+    one_app_host = {"app": [("app1", {"private_address": "10.0.0.1"})]}
+    for settings, host, server in (
+        (make({"processes": 1}), "one", "unix:/run/ws/current/ws_00.sock"),
+        (make({"listen": "shared"}), "one", "127.0.0.1:8000"),
+        (tiers({"listen": "shared"}, groups=one_app_host), "lb1", "10.0.0.1:8000"),
+    ):
+        content = proxys_file(settings, debian(), host)
+        assert content.count(f"server {server} max_fails=0;") == 2
+        assert "max_fails=1" not in content
+
+
 def test_the_proxys_health_check_asks_the_app(make, debian):
     one, other = (proxys_file(make({"health": health}), debian()) for health in ("/alive", None))
     assert "proxy_pass http://app/alive;" in one

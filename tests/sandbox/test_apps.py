@@ -1,0 +1,139 @@
+"""Apps that know nothing of wsdeploy, each deployed onto one host and then deployed anew.
+
+They are those of tests/apps: equivalents of the apps in websockets' guides, servers of other
+libraries, and a project. docs/apps.md says what each goes without; this is where it comes from.
+"""
+
+import socket
+from dataclasses import dataclass, field
+
+import pytest
+
+COMBINATIONS = [("bookworm", "HAProxy"), ("trixie", "Nginx")]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An app, what it does, and how its ways let go of clients."""
+
+    path: str
+    answer: str
+    """What it answers to "abc"."""
+    code: int
+    """Close code of those who are connected when it is deployed anew."""
+    options: dict = field(default_factory=dict)
+
+    def source(self, **more):
+        options = {"processes": 2, "drain": 1, **self.options, **more}
+        text = "".join(f", {name}={value!r}" for name, value in options.items())
+        return f"App('tests/apps/{self.path}'{text})"
+
+
+UVICORN = ["python", "-m", "uvicorn", "chat:app"]
+CASES = {
+    "guide-for-nginx": Case("guides/unix_socket.py", "cba", 1001, {"health": None}),
+    "guide-for-haproxy": Case(
+        "guides/own_port.py", "cba", 1001, {"health": None, "listen": "tcp", "reuse_port": False}
+    ),
+    "guide-for-supervisor": Case(
+        "guides/shared_port.py", "cba", 1001, {"health": None, "listen": "shared", "port": 8080}
+    ),
+    "aiohttp": Case("aiohttp_server", "ABC", 1012),
+    "aiohttp-tcp": Case("aiohttp_server", "ABC", 1012, {"listen": "tcp"}),
+    "uvicorn": Case("asgi", "abc", 1012, {"command": [*UVICORN, "--uds", "$WS_SOCKET"]}),
+    "uvicorn-tcp": Case(
+        "asgi",
+        "abc",
+        1012,
+        {
+            "command": [*UVICORN, "--host", "$WS_HOST", "--port", "$WS_PORT"],
+            "listen": "tcp",
+            "reuse_port": False,
+        },
+    ),
+    "project": Case(
+        "project",
+        "Good morning, abc (greeter 1.0)",
+        1001,
+        {"health": None, "command": ["python", "-m", "greeter"]},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def site(make_site):
+    return make_site(["apps"], ["apps"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_app_of_its_own_kind(site, name):
+    case = CASES[name]
+    site.deploy(app=case.source())
+    with site.client() as websocket:
+        websocket.send("abc")
+        assert websocket.recv(10) == case.answer
+    site.converged()
+    refuses_others(site)
+
+    with site.under_load() as outcome:
+        site.deploy(app=case.source(env={"COLOUR": "green"}))
+    assert outcome["failed"] == {}
+    assert outcome["passed"] > 0
+    assert outcome["codes"] == {str(case.code): 100}
+    assert len(site.ssh("supervisorctl status").splitlines()) == 2
+
+
+def refuses_others(site):
+    """Only the host itself reaches the app's ports, on whichever interfaces they are."""
+    listeners = site.ssh("ss --no-header --listening --numeric --tcp").splitlines()
+    ports = {int(line.split()[3].rpartition(":")[2]) for line in listeners}
+    for port in ports - {22, 80, 443}:
+        for address in (site.host.address, site.host.address6):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((address, port), 5).close()
+
+
+# Gives every other handshake back, as websockets does with all while it stops.
+BUSY = """
+import asyncio, os
+from websockets.asyncio.server import unix_serve
+
+asked = 0
+
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+def every_other(connection, request):
+    global asked
+    asked += 1
+    return connection.respond(503, "I am leaving") if asked % 2 else None
+
+async def main():
+    where = os.environ["WS_SOCKET"]
+    async with unix_serve(echo, where, process_request=every_other) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def test_a_handshake_that_comes_back_is_asked_again_even_of_the_only_process(site, tmp_path):
+    (tmp_path / "busy.py").write_text(BUSY)
+    lock = "tests/apps/guides/requirements.txt"
+    options = f"processes=1, drain=1, health=None, requirements={lock!r}"
+    site.deploy(app=f"App({str(tmp_path / 'busy.py')!r}, {options})")
+    for _ in range(20):
+        site.echoes()
+
+
+def test_a_port_of_one_process_where_ports_are_shared(site):
+    """The app listens where it likes; the run says so, and the old one goes on."""
+    before = site.live_generation()
+    wrong = Case("guides/own_port.py", "", 0, {"health": None, "start_timeout": 3})
+    site.write(app=wrong.source())
+    result = site.pyinfra()
+    assert result.code == 1
+    assert "it should listen on /run/ws/" in result.output
+    assert "and listens on 127.0.0.1:800" in result.output
+    assert site.live_generation() == before
