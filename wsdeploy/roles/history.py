@@ -1,0 +1,43 @@
+"""Back to what served before, or the same again: for days on which the new release is bad."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+from pyinfra.context import host
+
+from wsdeploy.operations import barrier, locked, restore, retire, turn
+
+
+@deploy("Rollback")
+def rollback(to: str | int | None = None) -> None:
+    """Go back to what served before the newest release, on one host after the other.
+
+        pyinfra -y inventories/prod.py wsdeploy.rollback
+        pyinfra -y inventories/prod.py wsdeploy.rollback to=0123456789ab
+
+    to: a generation or a release as `wsdeploy.releases` shows them, to go further than one back.
+    The next run of deploy.py brings the newest release again.
+    """
+    # pyinfra takes an ID that is all digits for a number.
+    _again("rollback", f"{to:012d}" if isinstance(to, int) else to)
+
+
+@deploy("Restart")
+def restart() -> None:
+    """Start all processes of the app anew, on one host after the other.
+
+        pyinfra -y inventories/prod.py wsdeploy.restart
+
+    They are started beside the old ones, as those of a new release are.
+    """
+    _again("restart")
+
+
+def _again(action: str, to: str | None = None) -> None:
+    settings = host.data.settings
+    locked(name="Lock", settings=settings)
+    for _ in turn(settings):
+        restore(name="Processes", settings=settings, action=action, to=to)
+    barrier(name="Every host serves it")
+    if host.name in settings.topology.app:
+        retire(name="Old processes", settings=settings, deployed=False)
