@@ -31,7 +31,7 @@ IMPORTS = {
 # What a program needs besides, that goes on only while its run has the lock.
 LOCKED = ("apply_files", "lock")
 
-# Loads the modules on the first line of standard input and calls the last one's main with the
+# Loads the modules on the first line of standard input and calls the program's main with the
 # request, if the lock is still that of the run. The rest of standard input is the program's own.
 # What programs make for others to read must not depend on root's own umask; what is secret gets its
 # mode before its content.
@@ -47,7 +47,7 @@ for name, source in head["modules"]:
     exec(compile(source, "wshost/" + name + ".py", "exec"), module.__dict__)
 if head["run"]:
     package.lock.check(head["run"])
-module.main(head["request"])
+getattr(package, head["program"]).main(head["request"])
 """
 
 
@@ -79,7 +79,8 @@ def payload(
     """
     names = (*IMPORTS.get(program, ()), *(LOCKED if run else ()), program)
     modules = [(name, _source(name)) for name in dict.fromkeys(names)]
-    lines = [json.dumps({"modules": modules, "request": request, "run": run})]
+    head = {"modules": modules, "program": program, "request": request, "run": run}
+    lines = [json.dumps(head)]
     if attachment is not None:
         lines.append(base64.b64encode(attachment).decode())
     return Payload(program, lines)

@@ -310,9 +310,12 @@ class Run:
 
 @pytest.fixture
 def deploy(folder):
-    """Run deploy.py on the hosts of a fleet, each with the survey it answers, and what else."""
+    """Run deploy.py on the hosts of a fleet, each with the survey it answers, and what else.
 
-    def run(fleet, surveys, *options, others=None):
+    what: another command in its place.
+    """
+
+    def run(fleet, surveys, *options, others=None, what=("deploy.py",)):
         answers = {}
         for name, survey in surveys.items():
             text = survey if isinstance(survey, str) else json.dumps(survey)
@@ -321,7 +324,7 @@ def deploy(folder):
             answers[name] = base | (others or {}).get(name, {})
         (folder / "inventory.py").write_text(fleet.inventory(answers))
         done = subprocess.run(
-            [sys.executable, "-m", "pyinfra", folder / "inventory.py", "deploy.py", *options],
+            [sys.executable, "-m", "pyinfra", folder / "inventory.py", *what, *options],
             cwd=REPOSITORY,
             env=os.environ
             | {

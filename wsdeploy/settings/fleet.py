@@ -81,11 +81,11 @@ class Settings(Section):
     firewall: bool = True
     """Whether app hosts that are not proxies themselves let only the proxies reach the app's TCP
     ports, by an nftables table of their own."""
+    name: str = "ws"
+    """Name of the service on its hosts: of its user, its folders and its processes."""
     hosts_at_once: int = 1
     """App hosts that get a new release at the same time, 1 to 100. The first one always gets it
     alone, and if it fails there, the others keep what they have."""
-    name: str = "ws"
-    """Name of the service on its hosts: of its user, its folders and its processes."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
