@@ -37,7 +37,7 @@ _held: dict[str, str] = {}
 _seen: dict[str, Mapping[str, Any] | None] = {}
 """What the lock of a host was like when it was surveyed."""
 _refusals: list[str] = []
-"""Why this run can't have the lock: first the reason, and once that was told, less."""
+"""Why this run can't have the lock, and the same again for each host that was told of it."""
 
 
 class _Release(BaseStateCallback):
@@ -76,10 +76,11 @@ def take(settings: Settings, telling: bool = True) -> None:
         if not _refusals:
             _take_all(settings)
         if _refusals:
-            reason = _refusals[-1]
+            *told, reason = _refusals
             if telling:
-                _refusals.append(f"{_current().name} was left as it is")
-            raise RefusedError(reason)
+                _refusals.append(reason)
+            # Once is enough.
+            raise RefusedError(f"{_current().name} was left as it is" if told else reason)
 
 
 def _take_all(settings: Settings) -> None:

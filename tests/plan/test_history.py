@@ -98,8 +98,7 @@ def test_a_run_that_does_not_get_it_changes_nothing(deploy, tiers, bare, converg
     done = deploy(fleet, surveys, *LOUD, others={f"@fake/{locked}": REFUSED})
     assert done.code == 1
     assert {program for _, program in done.programs} == {"survey"}
-    print(done.err[-3500:])
-    (line,) = re.findall(r"\[@fake/\w+\] (another run is at work.*)", done.said)
+    (line,) = re.findall(r"\[@fake/\w+\] +(another run is at work.*)", done.said)
     assert line.startswith(
         f"another run is at work on @fake/{locked}: anna@laptop has had the lock"
     )
