@@ -152,8 +152,10 @@ def release(target: Host) -> None:
     name = _held.pop(target.name, None)
     if name is None:
         return
-    if ask(target, {"action": "release", "name": name, "id": run.identity()}) is None:
-        note = "its lock was not released; the next run on this machine takes it over"
+    answer = ask(target, {"action": "release", "name": name, "id": run.identity()})
+    if answer is None or answer.get("busy"):
+        why = "is still at work" if answer else "did not answer"
+        note = f"the host {why}, so its lock stays; the next run on this machine takes it over"
         target.log_styled(note, fg="yellow", log_func=logger.warning)
 
 

@@ -22,6 +22,9 @@ from typing import Any
 
 from wshost import apply_files
 
+PATIENCE = 10
+"""Seconds to wait for a program to end before a lock is left to whoever takes it over."""
+
 
 def main(request: dict[str, Any]) -> None:
     """Do what the request's `action` says, and answer with the lock as it was before.
@@ -29,7 +32,8 @@ def main(request: dict[str, Any]) -> None:
     `take`: for the `run` (`id`, `owner`, `process`), if it is free, and if it is still as the run
     has `seen` it; what it has not looked at is no such thing. `over` is the ID of a run that is
     gone, whose lock may be taken; what that has left running here is waited for.
-    `release`: what `id` has taken. `break`: whoever has it; `by` is who says so.
+    `release`: what `id` has taken, but not while something of it is still at work here, as after
+    an interrupt; `busy` in the answer says so. `break`: whoever has it; `by` is who says so.
     """
     name, action = request["name"], request["action"]
     answer = take(name, request) if action == "take" else free(name, request)
@@ -55,6 +59,8 @@ def take(name: str, request: dict[str, Any]) -> dict[str, Any]:
 
 def free(name: str, request: dict[str, Any]) -> dict[str, Any]:
     """Release or break the lock, if there is one."""
+    if request["action"] == "release" and not _at_rest():
+        return {"before": read(name), "busy": True}
     with _alone(name):
         before = read(name)
         if before is not None and before["until"] is None:
@@ -92,6 +98,19 @@ def folder(name: str) -> Path:
     for made in (_services(), _services() / name):
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
     return _services() / name
+
+
+def _at_rest() -> bool:
+    """Tell whether no program changes this host, now or after a moment's wait."""
+    deadline = time.monotonic() + PATIENCE
+    with open(apply_files.STATE / "lock", "w") as at_work:
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(at_work, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
 
 
 def _services() -> Path:

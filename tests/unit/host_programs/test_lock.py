@@ -45,6 +45,16 @@ def test_the_second_one_does_not():
     assert take()["taken"]
 
 
+def test_it_is_not_released_while_something_is_at_work(state, monkeypatch):
+    monkeypatch.setattr(lock, "PATIENCE", 0)
+    take()
+    with apply_files.exclusive(state):
+        assert free("release", id="hers")["busy"]
+        assert lock.read("ws")["until"] is None
+    assert "busy" not in free("release", id="hers")
+    assert lock.read("ws")["until"]
+
+
 def test_services_do_not_mind_each_other():
     take()
     request = {"run": HIS, "over": None, "step": "s"}
