@@ -111,11 +111,13 @@ def went_live(request: dict[str, Any], action: str, before: str | None) -> None:
         deployed = max([now, *(each.deployed + 0.001 for each in known)])
     else:
         deployed = own.deployed
+    replaced = record(name, before) if before else None
     _write(name, Record(request, deployed, now))
     for each in known:
-        if action == "restart" and each.identity == before:
+        if each == replaced and action == "restart":
             _path(name, each.identity).unlink()
-        elif action == "rollback" and each.deployed > deployed:
+        elif replaced and each.deployed > replaced.deployed and each.identity != identity:
+            # What was deployed after the one that was live until now has been gone back from.
             _write(name, replace(each, withdrawn=True))
     _prune_records(name)
     link, earlier = Path(f"/srv/{name}/previous"), previous(name)

@@ -180,13 +180,15 @@ def test_a_rollback_by_name(deploy, alone, converged, to):
     assert "back to generation aaaaaaaaaaaa" in done.said
 
 
-def test_an_id_of_digits_stays_one(deploy, alone, converged):
+@pytest.mark.parametrize("identity", ["000000000000", "000000000e00"])
+def test_an_id_that_looks_like_a_number(deploy, alone, converged, identity):
     fleet = alone()
-    others = {"@fake/one": history("c0", previous="0")}
-    what = ["wsdeploy.rollback", f"to={'0' * 12}"]
+    known = history("c0", previous="0")
+    others = {"@fake/one": {k: v.replace("0" * 12, identity) for k, v in known.items()}}
+    what = ["wsdeploy.rollback", f"to={identity}"]
     done = deploy(fleet, converged(fleet), *LOUD, others=others, what=what)
     assert done.code == 0, done.said
-    assert f"back to generation {'0' * 12}" in done.said
+    assert f"back to generation {identity}" in done.said
 
 
 def test_no_way_back_is_one_line(deploy, alone, converged):

@@ -123,10 +123,24 @@ def test_a_restart_is_nothing_to_go_back_to(site):
     site.deploy()
 
 
+def test_rollback_to_fewer_processes(site):
+    blue = site.settings["app"]
+    site.deploy(app=coloured(site, "many").replace("processes=3", "processes=5"))
+    with site.under_load(rate=100, held=100) as outcome:
+        assert site.pyinfra("-y", "wsdeploy.rollback").code == 0
+        # Now the proxy knows sockets that are not there.
+        site.echoes()
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {"1012": 100}
+    assert colour(site) == "blue"
+    site.deploy(app=blue)
+
+
 def test_every_change_is_in_the_log(site):
     lines = [json.loads(line) for line in site.ssh("cat /var/log/ws/deploys.log").splitlines()]
     assert [line["action"] for line in lines] == [
-        *["deploy"] * 3, *["rollback"] * 4, "deploy", *["restart"] * 2, "rollback", "deploy"
+        *["deploy"] * 3, *["rollback"] * 4, "deploy", *["restart"] * 2, "rollback", "deploy",
+        "deploy", "rollback",
     ]  # fmt: skip
     assert {line["outcome"] for line in lines} == {"done"}
     assert all("@" in line["by"] and line["seconds"] > 0 for line in lines)

@@ -33,13 +33,16 @@ def restore(
             return
         target = found.get(host.name)
         if target is None:
-            host.noop("serves what it should already")
+            host.log("stays on what it serves")
             return
     if failed := failed_elsewhere(settings):
         yield failure(f"{failed} is unhealthy; {host.name} was left as it is")
         return
     if target:
-        host.log(f"back to generation {target.generation} (release {target.release})")
+        host.log(
+            f"back to generation {target.generation} (release {target.release}); "
+            "the next deploy.py brings what the settings describe"
+        )
     yield change(
         "restore",
         {

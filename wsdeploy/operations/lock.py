@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from pyinfra.api.command import StringCommand
-from pyinfra.api.exceptions import OperationError
 from pyinfra.api.operation import operation
 from pyinfra.context import ctx_host, host, state
 
@@ -38,10 +37,10 @@ def unlock() -> Generator[StringCommand, None, None]:
         request = {"action": "break", "name": host.data.settings.name, "by": run.owner()}
         answer = lock.ask(ctx_host.get(), request)  # type: ignore[no-untyped-call]
         if answer is None:
-            raise OperationError("the host did not answer")
+            yield failure("the host did not answer")
+            return
         before = answer.get("before")
         if before is None or plan.is_free(before):
             host.log("nobody has the lock")
         else:
             host.log(f"the lock is free now; {plan.described(before)}")
-    yield from ()

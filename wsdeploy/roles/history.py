@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
@@ -9,7 +11,7 @@ from wsdeploy.operations import barrier, locked, restore, retire, turn
 
 
 @deploy("Rollback")
-def rollback(to: str | int | None = None) -> None:
+def rollback(to: object = None) -> None:
     """Go back to what served before the newest release, on one host after the other.
 
         pyinfra -y inventories/prod.py wsdeploy.rollback
@@ -18,8 +20,7 @@ def rollback(to: str | int | None = None) -> None:
     to: a generation or a release as `wsdeploy.releases` shows them, to go further than one back.
     The next run of deploy.py brings the newest release again.
     """
-    # pyinfra takes an ID that is all digits for a number.
-    _again("rollback", f"{to:012d}" if isinstance(to, int) else to)
+    _again("rollback", None if to is None else _as_typed("to", to))
 
 
 @deploy("Restart")
@@ -31,6 +32,15 @@ def restart() -> None:
     They are started beside the old ones, as those of a new release are.
     """
     _again("restart")
+
+
+def _as_typed(name: str, value: object) -> str:
+    """Return an argument of the command line as it stands there.
+
+    pyinfra makes numbers of what looks like one, and an ID can be 000123456789 or 12345678e012.
+    """
+    typed = [word.partition("=")[2] for word in sys.argv if word.startswith(f"{name}=")]
+    return typed[-1] if typed else str(value)
 
 
 def _again(action: str, to: str | None = None) -> None:
