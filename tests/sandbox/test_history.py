@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tests.sandbox.site import PROJECT
+
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 
@@ -221,20 +223,20 @@ def test_a_lock_of_another_machine_is_broken_by_hand(site):
     assert colour(site) == "pink"
 
 
-def test_a_run_whose_lock_was_broken_changes_nothing_more(site):
-    site.write(app=coloured(site, "brown", drain="6"))
+def test_a_run_whose_lock_was_broken_changes_nothing_more(site, copy):
+    code = copy / "files" / "app.py"
+    # Slow enough to be interrupted.
+    code.write_text(f"import time\n\ntime.sleep(5)\n{code.read_text()}")
     before = site.live_generation()
-    with site.under_load(rate=1, held=50):
-        run = start(site, "deploy.py", "-y")
-        for line in run.stderr:
-            if "Starting operation" in line and "WebSocket over TLS" in line:
-                break
-        assert site.pyinfra("-y", "wsdeploy.unlock").code == 0
-        said = run.communicate(timeout=60)[1]
-    if run.returncode == 0:
-        pytest.skip("it was done before its lock was broken")
+    run = start(site, "deploy.py", "-y")
+    while held_lock(site)["until"] is not None:
+        assert run.poll() is None, "it has ended without a change"
+    assert site.pyinfra("-y", "wsdeploy.unlock").code == 0
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 1
     assert "the lock of this run was taken away" in said
     assert before in site.ssh("ls /run/ws"), "it was retired all the same"
+    site.project = PROJECT
     site.deploy()
     site.converged()
 
