@@ -1,9 +1,10 @@
 """Put a Python websockets server into production on your own Debian machines.
 
 Inventories import the settings from here. `pyinfra INVENTORY wsdeploy.COMMAND` finds the day-2
-commands here: `certificates`.
+commands here: those of COMMANDS.
 """
 
+from importlib import import_module
 from typing import Any
 
 from wsdeploy.settings import (
@@ -34,13 +35,17 @@ __all__ = [
     "SettingsError",
 ]
 
-COMMANDS = ("certificates",)
+COMMANDS = {
+    "certificates": "operations",
+    "releases": "operations",
+    "restart": "roles",
+    "rollback": "roles",
+    "unlock": "operations",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for: settings are pure, and commands need all of pyinfra.
     if name in COMMANDS:
-        from wsdeploy import operations  # noqa: PLC0415
-
-        return getattr(operations, name)
+        return getattr(import_module(f"wsdeploy.{COMMANDS[name]}"), name)
     raise AttributeError(name)

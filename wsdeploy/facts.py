@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from weakref import WeakKeyDictionary
 
 from pyinfra.api.exceptions import FactProcessError
@@ -10,8 +11,9 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
-from wsdeploy import remote
+from wsdeploy import lock, remote
 from wsdeploy.plan import app, firewall, proxies, system, tls
+from wsdeploy.plan.history import History
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
 
@@ -42,11 +44,60 @@ def survey(settings: Settings) -> Survey:
     executing = state.is_executing
     asked_while, found = _known.get(host, (None, Survey()))
     if asked_while is not executing:
-        request = request_for(settings, host.name)
-        answer = host.get_fact(HostSurvey, _stdin=remote.payload("survey", request.to_json()))
-        found = answer or Survey(bare=True)
+        while True:
+            locked = lock.held()
+            found = _ask(host, settings)
+            if executing:
+                lock.look(settings, found.locks.get(settings.name))
+            # What was seen before the lock was taken may have been another run's work in progress.
+            if locked or not lock.held():
+                break
         _known[host] = (executing, found)
     return found
+
+
+def _ask(host: Host, settings: Settings) -> Survey:
+    request = request_for(settings, host.name)
+    answer = host.get_fact(HostSurvey, _stdin=remote.payload("survey", request.to_json()))
+    return answer or Survey(bare=True)
+
+
+class HostHistory(FactBase[History]):
+    """What has served on a host, as far as it remembers."""
+
+    def command(self) -> str:
+        """Return the command; the request goes to its standard input."""
+        return remote.command("history")
+
+    def process(self, output: list[str]) -> History:
+        """Read the answer. Raises FactProcessError, which fails this host only."""
+        try:
+            return History.from_json(json.loads("\n".join(output)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise FactProcessError(f"not a history: {error}") from error
+
+
+_histories: dict[bool, dict[str, History]] = {}
+_one_at_a_time = threading.Lock()
+
+
+def histories(settings: Settings) -> dict[str, History]:
+    """Return what has served on each app host of this run; each is asked once.
+
+    What one host goes back to depends on what the others serve.
+    """
+    with _one_at_a_time:
+        if state.is_executing not in _histories:
+            connected = {each.name: each for each in state.activated_hosts}
+            hosts = [connected[name] for name in settings.topology.app if name in connected]
+            found = {}
+            for each in hosts:
+                with ctx_host.use(each):
+                    request = remote.payload("history", {"name": settings.name})
+                    answer = each.get_fact(HostHistory, _stdin=request)
+                found[each.name] = answer or History(None, None, ())
+            _histories[state.is_executing] = found
+        return _histories[state.is_executing]
 
 
 def forget() -> None:
@@ -56,7 +107,7 @@ def forget() -> None:
 
 def request_for(settings: Settings, host: str) -> Request:
     """Return what to ask a host about; `host` is its name in the inventory."""
-    request = system.request(settings, host)
+    request = system.request(settings, host) + Request(locks=(settings.name,))
     if host in settings.topology.app:
         request += app.request(settings) + firewall.request(settings, host)
     if host in settings.topology.proxy:

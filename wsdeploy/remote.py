@@ -14,17 +14,27 @@ from typing import Any
 
 PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 
+HISTORY = ("supervisor", "apply_files", "lock", "generations")
+ROLLOUT = (*HISTORY, "history", "peers", "probe", "gate", "trial")
+
 # Modules of wshost that a program imports, in an order in which each can be loaded.
 IMPORTS = {
-    "survey": ("supervisor",),
-    "rollout": ("supervisor", "apply_files", "generations", "peers", "probe", "gate", "trial"),
+    "survey": ("supervisor", "apply_files", "lock"),
+    "rollout": ROLLOUT,
+    "restore": (*ROLLOUT, "rollout"),
+    "history": HISTORY,
     "certificate": ("apply_files",),
-    "retire": ("supervisor", "apply_files", "generations"),
+    "retire": (*HISTORY, "history"),
+    "lock": ("apply_files",),
 }
 
-# Loads the modules on the first line of standard input and calls the last one's main with the
-# request. The rest of standard input is the program's own. What programs make for others to read
-# must not depend on root's own umask; what is secret gets its mode before its content.
+# What a program needs besides, that goes on only while its run has the lock.
+LOCKED = ("apply_files", "lock")
+
+# Loads the modules on the first line of standard input and calls the program's main with the
+# request, if the lock is still that of the run. The rest of standard input is the program's own.
+# What programs make for others to read must not depend on root's own umask; what is secret gets its
+# mode before its content.
 LOADER = """\
 import json, os, sys, types
 os.umask(0o022)
@@ -35,7 +45,9 @@ for name, source in head["modules"]:
     module = sys.modules["wshost." + name] = types.ModuleType("wshost." + name)
     setattr(package, name, module)
     exec(compile(source, "wshost/" + name + ".py", "exec"), module.__dict__)
-module.main(head["request"])
+if head["run"]:
+    package.lock.check(head["run"])
+getattr(package, head["program"]).main(head["request"])
 """
 
 
@@ -55,10 +67,20 @@ def _source(module: str) -> str:
     return (PROGRAMS / f"{module}.py").read_text()
 
 
-def payload(program: str, request: dict[str, Any], attachment: bytes | None = None) -> Payload:
-    """Return what to feed the loader so that `wshost.PROGRAM` answers `request`."""
-    modules = [(name, _source(name)) for name in (*IMPORTS.get(program, ()), program)]
-    lines = [json.dumps({"modules": modules, "request": request})]
+def payload(
+    program: str,
+    request: dict[str, Any],
+    attachment: bytes | None = None,
+    run: dict[str, Any] | None = None,
+) -> Payload:
+    """Return what to feed the loader so that `wshost.PROGRAM` answers `request`.
+
+    run: the run that must have the lock (see wshost.lock.check), for a program that needs it.
+    """
+    names = (*IMPORTS.get(program, ()), *(LOCKED if run else ()), program)
+    modules = [(name, _source(name)) for name in dict.fromkeys(names)]
+    head = {"modules": modules, "program": program, "request": request, "run": run}
+    lines = [json.dumps(head)]
     if attachment is not None:
         lines.append(base64.b64encode(attachment).decode())
     return Payload(program, lines)

@@ -21,6 +21,7 @@ class Request:
     sysctl: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
+    locks: tuple[str, ...] = ()
 
     def __add__(self, other: Request) -> Request:
         """Return a request for all that either asks for."""
@@ -75,6 +76,8 @@ class Survey:
     paths: Mapping[str, Path] = field(default_factory=dict)
     certificates: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
     processes: tuple[Process, ...] | None = None
+    locks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    """Of each service, who has the lock of the fleet on this host, or had it last (wshost.lock)."""
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> Survey:

@@ -16,8 +16,9 @@ from typing import Any
 from wshost import apply_files, supervisor
 
 CONF = Path("/etc/supervisor/conf.d")
-IDENTITY = "[0-9a-f]{12}"
-"""What a generation's identity looks like; nothing else is taken for one."""
+IDENTITY = "[0-9a-f]{12}(?:-[0-9]+)?"
+"""What a generation's identity looks like; nothing else is taken for one. The number counts how
+often it was started anew as a whole."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,14 @@ def live(name: str) -> str | None:
         return os.readlink(f"/run/{name}/current")
     except OSError:
         return None
+
+
+def link(path: Path, target: str) -> None:
+    """Point a link to `target` in one step: there is no moment without it."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    os.replace(new, path)
 
 
 def add(new: Generation, files: list[dict[str, Any]], autostart: bool = True) -> None:

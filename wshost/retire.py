@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -11,11 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from wshost import apply_files, generations, supervisor
+from wshost import apply_files, generations, history, supervisor
 from wshost.generations import Generation
-
-KEEP = 5
-"""Releases and logs of generations that stay, for a rollback and for looking things up."""
 
 
 def main(request: dict[str, Any]) -> None:
@@ -23,8 +19,10 @@ def main(request: dict[str, Any]) -> None:
     keep = Generation(request["name"], request["generation"])
     try:
         with apply_files.exclusive(apply_files.STATE):
-            retired = retire(keep, request["stop_wait"])
-            prune(keep)
+            # What is retired may have been deployed with a longer drain than the new one.
+            stop_wait = history.stop_wait(keep.name, request["stop_wait"])
+            retired = retire(keep, stop_wait)
+            history.prune(keep.name)
     except (supervisor.SupervisorError, OSError) as error:
         sys.exit(f"{keep.name}: {error}")
     json.dump({"retired": retired}, sys.stdout)
@@ -47,19 +45,3 @@ def retire(keep: Generation, stop_wait: float) -> list[str]:
         if re.fullmatch(generations.IDENTITY, file.stem) and file != keep.environment:
             file.unlink()
     return [generation.identity for generation in old]
-
-
-def prune(keep: Generation) -> None:
-    """Remove old releases and logs; never what is live or would be rolled back to."""
-    base = Path(f"/srv/{keep.name}")
-    in_use = {Path(os.path.realpath(base / link)) for link in ("current", "previous")}
-    for folder, spared in ((base / "releases", in_use), (keep.logs.parent, {keep.logs})):
-        found = sorted(folder.glob("[!.]*"), key=_last_change, reverse=True)
-        for path in found[KEEP:]:
-            if path not in spared:
-                shutil.rmtree(path)
-
-
-def _last_change(folder: Path) -> float:
-    """Return when a folder, or a file right in it, was written last."""
-    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))

@@ -16,21 +16,35 @@ import time
 from pathlib import Path
 from typing import Any
 
-from wshost import apply_files, generations, supervisor, trial
+from wshost import apply_files, generations, history, supervisor, trial
 from wshost.gate import GateClosedError, wait_healthy
 from wshost.generations import Generation
 
 
 def main(request: dict[str, Any]) -> None:
     """Roll out what `request` describes; exit 1 with the app's last lines if it is unhealthy."""
+    carry_out(request, "deploy")
+
+
+def carry_out(request: dict[str, Any], action: str) -> None:
+    """Roll out what `request` describes, and keep a record of it.
+
+    action: `deploy`, `rollback` or `restart`.
+    """
     new = Generation(request["name"], request["generation"])
+    later = request.pop("later", [])
+    left = f"\n{', '.join(later)}: left as it was" if later else ""
     try:
         with apply_files.exclusive(apply_files.STATE):
-            roll_out(new, request)
+            with history.noted(action, request):
+                before = generations.live(new.name)
+                roll_out(new, request)
+                history.went_live(request, action, before)
+            history.prune(new.name)
     except GateClosedError as closed:
-        sys.exit(f"{closed}\n{new.last_lines()}")
+        sys.exit(f"{closed}\n{new.last_lines()}{left}")
     except (supervisor.SupervisorError, OSError) as error:
-        sys.exit(f"{new.group}: {error}")
+        sys.exit(f"{new.group}: {error}{left}")
     json.dump({"generation": new.identity}, sys.stdout)
 
 
@@ -98,12 +112,8 @@ def switch(new: Generation, request: dict[str, Any]) -> None:
     """Let the proxy reach `new`: swap the link, now and after the next boot."""
     lend_sockets(new)
     apply_files.place(request["boot"], Path("/"))
-    _link(Path(f"/run/{new.name}/current"), new.identity)
-    current, previous = Path(f"/srv/{new.name}/current"), Path(f"/srv/{new.name}/previous")
-    release = f"releases/{request['release']}"
-    if current.is_symlink() and os.readlink(current) != release:
-        _link(previous, os.readlink(current))
-    _link(current, release)
+    generations.link(Path(f"/run/{new.name}/current"), new.identity)
+    generations.link(Path(f"/srv/{new.name}/current"), f"releases/{request['release']}")
 
 
 def lend_sockets(new: Generation) -> None:
@@ -119,12 +129,4 @@ def lend_sockets(new: Generation) -> None:
         lent = new.sockets / socket.name
         if not lent.exists():
             # Relative: HAProxy looks from inside /run/NAME.
-            _link(lent, os.path.relpath(os.path.realpath(socket), new.sockets))
-
-
-def _link(path: Path, target: str) -> None:
-    """Point a link to `target` in one step: there is no moment without it."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    os.replace(new, path)
+            generations.link(lent, os.path.relpath(os.path.realpath(socket), new.sockets))

@@ -1,7 +1,7 @@
 """Report, in one go, all that a deployment wants to know of a host. Changes nothing.
 
-The request names packages, users, groups, units, sysctl keys, certificates and path patterns; the
-answer is one JSON object. What is not there is left out, or null.
+The request names packages, users, groups, units, sysctl keys, certificates, services whose lock to
+look at, and path patterns; the answer is one JSON object. What is not there is left out, or null.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sys
 import time
 from typing import Any
 
-from wshost import supervisor
+from wshost import lock, supervisor
 
 CAP_SYS_RESOURCE = 24
 
@@ -45,6 +45,7 @@ def survey(request: dict[str, Any]) -> dict[str, Any]:
         "paths": paths(request["paths"]),
         "certificates": {path: certificate(path) for path in request["certificates"]},
         "processes": processes(),
+        "locks": {name: lock.read(name) for name in request["locks"]},
     }
 
 

@@ -22,6 +22,8 @@ from wsdeploy.survey import Survey
 
 REPOSITORY = Path(__file__).parents[2]
 BARE = {"bare": True, "system": {"id": "debian", "version": "12"}}
+TAKEN = json.dumps({"taken": True, "before": None})
+"""What the lock of a host answers that is free."""
 EXCHANGE = re.compile(r"\[fake\] simulating (?:command|\w+_file) on (\S+): (.*)")
 PROGRAM = re.compile(r"wsdeploy-(\w+)")
 
@@ -188,6 +190,7 @@ def _as_planned(settings, host):
             ),
             places.sockets(name, "current"): _link(wanted.identity),
             f"/srv/{name}/current": _link(f"releases/{release.id}"),
+            places.record(name, wanted.identity): _path("file", 0o600, sha256="0"),
         }
         answer["processes"] = [
             {
@@ -254,7 +257,16 @@ class Run:
 
     @property
     def programs(self):
-        """Host and name of each program that was sent, in order."""
+        """Host and name of each program that was sent, in order, but for those of `locks`."""
+        return [(host, name) for host, name in self._sent if name != "lock"]
+
+    @property
+    def locks(self):
+        """Hosts whose lock was taken or released, in order."""
+        return [host for host, name in self._sent if name == "lock"]
+
+    @property
+    def _sent(self):
         found = []
         # Commands go over several lines, the last of which has the name.
         host = None
@@ -280,7 +292,11 @@ class Run:
     def changed(self):
         """The operations that changed something, each with its hosts."""
         operations = json.loads(self.out)["results"]["operations"]
-        return {o["name"]: sorted(o["success"]) for o in operations if o["success"]}
+        found: dict[str, list[str]] = {}
+        for operation in operations:
+            # Those that hosts take turns with are there once for each turn.
+            found.setdefault(operation["name"], []).extend(operation["success"])
+        return {name: sorted(hosts) for name, hosts in found.items() if hosts}
 
     def changed_on(self, host):
         """The operations that changed something on a host."""
@@ -294,18 +310,21 @@ class Run:
 
 @pytest.fixture
 def deploy(folder):
-    """Run deploy.py on the hosts of a fleet, each with the survey it answers, and what else."""
+    """Run deploy.py on the hosts of a fleet, each with the survey it answers, and what else.
 
-    def run(fleet, surveys, *options, others=None):
+    what: another command in its place.
+    """
+
+    def run(fleet, surveys, *options, others=None, what=("deploy.py",)):
         answers = {}
         for name, survey in surveys.items():
             text = survey if isinstance(survey, str) else json.dumps(survey)
             # A client without complaints prints an empty line.
-            base = {"wsdeploy-survey": text, "wsdeploy-probe": "\n"}
+            base = {"wsdeploy-survey": text, "wsdeploy-probe": "\n", "wsdeploy-lock": TAKEN}
             answers[name] = base | (others or {}).get(name, {})
         (folder / "inventory.py").write_text(fleet.inventory(answers))
         done = subprocess.run(
-            [sys.executable, "-m", "pyinfra", folder / "inventory.py", "deploy.py", *options],
+            [sys.executable, "-m", "pyinfra", folder / "inventory.py", *what, *options],
             cwd=REPOSITORY,
             env=os.environ
             | {

@@ -17,6 +17,8 @@ from wsdeploy.sandbox import SandboxHost
 PROJECT = Path(__file__).resolve().parents[2]
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 
+OUTCOMES = ("error", "success", "no_change")
+
 INVENTORY = """\
 from wsdeploy import *
 
@@ -99,11 +101,12 @@ class Site:
         )
         # Nothing on standard output means that the run was aborted.
         results = json.loads(done.stdout)["results"] if done.stdout.startswith("{") else {}
-        operations = {
-            entry["name"]: next(k for k in ("error", "success", "no_change") if entry[k])
-            for entry in results.get("operations", ())
-            if entry["success"] or entry["error"] or entry["no_change"]
-        }
+        operations: dict[str, str] = {}
+        for entry in results.get("operations", ()):
+            # Those that hosts take turns with are there once for each turn.
+            found = [k for k in OUTCOMES if entry[k] or operations.get(entry["name"]) == k]
+            if found:
+                operations[entry["name"]] = found[0]
         return Result(done.returncode, done.stderr, results.get("totals", {}), operations)
 
     def deploy(self, **changes: str) -> Result:

@@ -8,8 +8,10 @@ from wsdeploy.operations.app import generation, release, retire
 from wsdeploy.operations.certificate import self_signed
 from wsdeploy.operations.certificates import certificates
 from wsdeploy.operations.configuration import configuration, removal
-from wsdeploy.operations.flow import barrier
+from wsdeploy.operations.flow import barrier, turn
 from wsdeploy.operations.handshake import handshake
+from wsdeploy.operations.history import releases, restore
+from wsdeploy.operations.lock import locked, unlock
 from wsdeploy.operations.packages import packages
 
 __all__ = [
@@ -18,9 +20,14 @@ __all__ = [
     "configuration",
     "generation",
     "handshake",
+    "locked",
     "packages",
     "release",
+    "releases",
     "removal",
+    "restore",
     "retire",
     "self_signed",
+    "turn",
+    "unlock",
 ]

@@ -8,13 +8,14 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
-from wsdeploy import facts
+from wsdeploy import facts, run
 from wsdeploy.limits import derive
-from wsdeploy.operations.flow import failed_elsewhere
+from wsdeploy.operations.flow import failed_elsewhere, later
 from wsdeploy.operations.send import change, explain, failure
 from wsdeploy.plan import app, places
 from wsdeploy.release import build, contents
 from wsdeploy.settings import Settings
+from wsdeploy.survey import Survey
 
 
 @operation()
@@ -48,32 +49,46 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     if not undone:
         host.noop(f"generation {wanted.identity} serves")
         return
-    failed = failed_elsewhere()
+    failed = failed_elsewhere(settings)
     if failed:
         yield failure(f"{failed} is unhealthy; {host.name} was left as it is")
         return
     explain(undone)
-    yield change("rollout", app.rollout(settings, survey, wanted))
+    everywhere = _generation(settings, Survey(bare=True), settings.topology.app[0])
+    request = app.rollout(
+        settings,
+        survey,
+        wanted,
+        version=everywhere.identity,
+        by=run.owner(),
+        later=later(settings),
+    )
+    yield change("rollout", request)
 
 
 @operation()
-def retire(settings: Settings) -> Generator[StringCommand, None, None]:
+def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand, None, None]:
     """Let generations that no longer serve drain, and leave nothing of them.
 
+    deployed: whether it is the generation of the settings that stays, or whichever is live.
     This comes last: until then the proxies' configuration may still refer to them.
     """
-    survey, wanted = facts.survey(settings), _wanted(settings)
-    leftovers = app.leftovers(settings, survey, wanted.identity)
+    survey = facts.survey(settings)
+    live = _wanted(settings).identity if deployed else app.live_generation(settings, survey)
+    leftovers = app.leftovers(settings, survey, live) if live else []
     if not leftovers:
         host.noop("no other generation is left")
         return
     explain(leftovers)
-    request = {"name": settings.name, "generation": wanted.identity}
+    request = {"name": settings.name, "generation": live}
     yield change("retire", request | {"stop_wait": derive(settings, survey).stop_wait})
 
 
 def _wanted(settings: Settings) -> app.Generation:
     """Return the generation that the current host should have."""
-    survey = facts.survey(settings)
+    return _generation(settings, facts.survey(settings), host.name)
+
+
+def _generation(settings: Settings, survey: Survey, name: str) -> app.Generation:
     wanted = contents.release(settings, survey)
-    return app.generation(settings, survey, host.name, wanted.id, wanted.main)
+    return app.generation(settings, survey, name, wanted.id, wanted.main)

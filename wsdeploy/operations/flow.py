@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
+
+from wsdeploy.plan import turns as plan
+from wsdeploy.settings import Settings
 
 
 @operation()
@@ -18,15 +21,37 @@ def barrier() -> Generator[str, None, None]:
     yield from ()
 
 
-def failed_elsewhere() -> str | None:
-    """Return a host on which the current operation has failed already, or None.
+def turn(settings: Settings) -> Iterator[None]:
+    """Yield once, when it is the current host's turn to change what serves.
 
-    pyinfra goes on with the other hosts of an operation even when it runs them one by one, and
-    would carry a bad release to all of them.
+    The first app host of the inventory comes alone, then the others, `hosts_at_once` at a time and
+    in the inventory's order. What is called in a `for` over this is an operation of its own in each
+    turn, and pyinfra sorts those by the position in `host.loop`; with `_serial` it would take the
+    hosts in an order that differs from run to run, and go on after a failure.
     """
-    for other, operations in state.ops.items():
-        data = operations.get(host.current_op_hash or "")
-        meta = data.operation_meta if data else None
-        if state.is_executing and meta and meta.is_complete() and meta.did_error():
-            return other.name
-    return None
+    for hosts in host.loop(_turns(settings)):  # type: ignore[no-untyped-call]
+        if host.name in hosts:
+            yield
+
+
+def later(settings: Settings) -> tuple[str, ...]:
+    """Return the hosts of this run whose turn comes after the current host's."""
+    turns = _turns(settings)
+    own = next((number for number, hosts in enumerate(turns) if host.name in hosts), len(turns))
+    return tuple(name for hosts in turns[own + 1 :] for name in hosts)
+
+
+def failed_elsewhere(settings: Settings) -> str | None:
+    """Return an app host on which this run has failed already, or None.
+
+    config.py ends a run at the first failure; but `--fail-percent` may say otherwise, and that
+    would carry a bad release to all hosts.
+    """
+    failed = {other.name for other in state.failed_hosts}
+    return next((name for name in settings.topology.app if name in failed), None)
+
+
+def _turns(settings: Settings) -> list[tuple[str, ...]]:
+    connected = {other.name for other in state.activated_hosts}
+    names = [name for name in settings.topology.app if name in connected]
+    return plan.turns(names, settings.hosts_at_once)

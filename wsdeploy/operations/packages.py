@@ -9,6 +9,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from wsdeploy import facts
+from wsdeploy.operations.send import change_without_python
 from wsdeploy.plan import system
 from wsdeploy.remote import AS_ROOT, PROGRAMS
 from wsdeploy.settings import Settings
@@ -27,7 +28,6 @@ def packages(settings: Settings) -> Generator[StringCommand, None, None]:
     if not (missing or busy or system.POLICY in survey.paths):
         host.noop("packages are installed")
         return
-    facts.forget()
     script = (PROGRAMS / "install_packages.sh").read_text()
     # On standard input, so that what the host logs of its commands stays short.
-    yield StringCommand(f"{AS_ROOT} sh -s -- {' '.join(missing)}", _stdin=script)
+    yield change_without_python(f"{AS_ROOT} sh -s -- {' '.join(missing)}", script)

@@ -8,15 +8,39 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
 from pyinfra.context import host, state
 
-from wsdeploy import facts, remote
+from wsdeploy import facts, lock, remote
 
 
 def change(program: str, request: dict[str, Any], attachment: bytes | None = None) -> StringCommand:
-    """Return the command that lets `wshost.PROGRAM` change the host; it will be surveyed anew."""
+    """Return the command that lets `wshost.PROGRAM` change the host; it will be surveyed anew.
+
+    The first change of a run takes the lock of the fleet. If another run has it, the command that
+    is returned says so and fails.
+    """
+    if refused := _refused():
+        return refused
     facts.forget()
+    claim = lock.claim(host.data.settings)
     return StringCommand(
-        remote.command(program), _stdin=remote.payload(program, request, attachment)
+        remote.command(program), _stdin=remote.payload(program, request, attachment, claim)
     )
+
+
+def change_without_python(command: str, script: str) -> StringCommand:
+    """Return the same for a shell command and its standard input, on a host that may be bare."""
+    if refused := _refused():
+        return refused
+    facts.forget()
+    return StringCommand(command, _stdin=script)
+
+
+def _refused() -> StringCommand | None:
+    if state.is_executing:
+        try:
+            lock.take(host.data.settings)
+        except lock.RefusedError as refused:
+            return failure(str(refused))
+    return None
 
 
 def failure(message: str) -> StringCommand:

@@ -20,7 +20,7 @@ from wsdeploy.survey import Request, Survey
 UNIT = "supervisor.service"
 
 # What a generation's identity looks like.
-IDENTITY = "[0-9a-f]{12}"
+IDENTITY = "[0-9a-f]{12}(?:-[0-9]+)?"
 
 # What a generation's identity stands for in a text that the identity is made from.
 UNKNOWN = "GENERATION"
@@ -86,7 +86,8 @@ class Generation:
     """The generation of processes that a host should have."""
 
     identity: str
-    """A digest of all that needs new processes when it changes."""
+    """A digest of all that needs new processes when it changes. A restart of the live generation
+    adds a number."""
     release: str
     files: tuple[File, ...]
     """Supervisor's file, and the environment."""
@@ -137,6 +138,10 @@ def generation(
 
     described = _variables(values | marks) + program(UNKNOWN)
     identity = hashlib.sha256(described.encode()).hexdigest()[:12]
+    live = live_generation(settings, survey)
+    if live is not None and live.partition("-")[0] == identity:
+        # It is the same after a restart.
+        identity = live
     boot = render(
         "supervisor/boot.conf",
         name=name,
@@ -166,13 +171,28 @@ def _variables(values: Mapping[str, str]) -> str:
     return "".join(f"{key}={json.dumps(values[key])}\n" for key in sorted(values))
 
 
-def rollout(settings: Settings, survey: Survey, wanted: Generation) -> dict[str, Any]:
-    """Return the request with which wshost.rollout brings a generation into service."""
+def rollout(
+    settings: Settings,
+    survey: Survey,
+    wanted: Generation,
+    *,
+    version: str,
+    by: str,
+    later: tuple[str, ...],
+) -> dict[str, Any]:
+    """Return the request with which wshost.rollout brings a generation into service.
+
+    version: what stands for the same on all hosts of the fleet, whose generations and releases
+    differ with address, limits and Python. by: who wants it. later: hosts whose turn comes after.
+    """
     app = settings.app
     return {
         "name": settings.name,
+        "by": by,
+        "later": later,
         "generation": wanted.identity,
         "release": wanted.release,
+        "version": version,
         "processes": app.processes,
         "listen": wanted.listen,
         "reuse_port": app.reuse_port,
@@ -220,6 +240,8 @@ def undone(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
     current = survey.paths.get(f"/srv/{name}/current")
     if current is None or current.target != f"releases/{wanted.release}":
         found.append(f"/srv/{name}/current")
+    if places.record(name, wanted.identity) not in survey.paths:
+        found.append(f"the record of generation {wanted.identity}")
     return found
 
 
@@ -254,5 +276,6 @@ def request(settings: Settings) -> Request:
             f"{places.etc(name)}/*.env",
             f"/etc/supervisor/conf.d/{name}-*.conf",
             places.boot(name),
+            places.record(name, "*"),
         ),
     )

@@ -45,6 +45,11 @@ def boot(name: str) -> str:
     return f"/etc/tmpfiles.d/{name}-generation.conf"
 
 
+def record(name: str, generation: str) -> str:
+    """Return the file that holds what brings a generation back; `*` stands for any."""
+    return f"/var/lib/wsdeploy/services/{name}/generations/{generation}.json"
+
+
 def certificate(name: str) -> str:
     """Return the file with the certificate and its chain."""
     return f"{etc(name)}/tls/cert.pem"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.operations import configuration, generation, release, removal, retire
+from wsdeploy.operations import configuration, generation, release, removal, retire, turn
 from wsdeploy.plan import app as plan
 from wsdeploy.plan import firewall
 
@@ -25,8 +25,9 @@ def app() -> None:
             name="Firewall", settings=settings, plan=firewall.files, undone=firewall.undone
         )
     release(name="Release", settings=settings)
-    # One host at a time: a release that is unhealthy on one never reaches the next.
-    generation(name="Processes", settings=settings, _serial=True)
+    # The first host alone, then the others: a release that is unhealthy on one goes no further.
+    for _ in turn(settings):
+        generation(name="Processes", settings=settings)
 
 
 @deploy("App")

@@ -83,6 +83,9 @@ class Settings(Section):
     their own. Where app and proxy are on one host, only that host reaches them."""
     name: str = "ws"
     """Name of the service on its hosts: of its user, its folders and its processes."""
+    hosts_at_once: int = 1
+    """App hosts that get a new release at the same time, 1 to 100. The first one always gets it
+    alone, and if it fails there, the others keep what they have."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -94,6 +97,8 @@ class Settings(Section):
             yield refused(
                 "max_connections", self.max_connections, "give a whole number, 1 to 1,000,000"
             )
+        if not 1 <= self.hosts_at_once <= 100:
+            yield refused("hosts_at_once", self.hosts_at_once, "give a whole number, 1 to 100")
         # 20 characters leave room for the suffixes of users and groups, which may have 32.
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", self.name):
             yield refused(

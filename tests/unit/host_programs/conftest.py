@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 from wsdeploy.files import File, FileSet
-from wshost import generations, retire, rollout, supervisor
+from wshost import apply_files, generations, history, restore, retire, rollout, supervisor
 
 REPOSITORY = Path(__file__).parents[3]
 PATIENCE = 20
@@ -154,11 +154,14 @@ def root(tmp_path, monkeypatch):
         path = Path(path)
         return path if path.is_relative_to(folder) else folder / path.relative_to("/")
 
-    for module in (generations, retire, rollout):
+    for module in (generations, history, restore, retire, rollout):
         monkeypatch.setattr(module, "Path", below)
+    monkeypatch.setattr(apply_files, "STATE", below(apply_files.STATE))
     monkeypatch.setattr(generations, "CONF", below(generations.CONF))
     monkeypatch.setattr(
-        generations, "os", SimpleNamespace(readlink=lambda path: os.readlink(below(path)))
+        generations,
+        "os",
+        SimpleNamespace(readlink=lambda path: os.readlink(below(path)), replace=os.replace),
     )
     owners = {}
 

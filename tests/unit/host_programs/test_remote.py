@@ -14,7 +14,18 @@ import pytest
 from wsdeploy import remote
 from wsdeploy.survey import Request, Survey
 
-PROGRAMS = ["apply_files", "certificate", "install_release", "probe", "retire", "rollout", "survey"]
+PROGRAMS = [
+    "apply_files",
+    "certificate",
+    "history",
+    "install_release",
+    "lock",
+    "probe",
+    "restore",
+    "retire",
+    "rollout",
+    "survey",
+]
 SUDO = """#!/bin/sh
 test "$1" = -n || exit 1
 shift
@@ -111,7 +122,7 @@ def test_a_program_that_fails_fails_the_command_with_one_line(shell):
 def test_every_program_loads_with_nothing_but_what_it_declares(shell):
     for program in PROGRAMS:
         (line,) = remote.payload(program, {"a": 1})
-        head = json.loads(line)
+        head = json.loads(line) | {"program": "last"}
         assert head["modules"][-1][0] == program
         assert "def main(" in head["modules"][-1][1]
         # In place of running it: a last module that only shows that all before it were loaded.
@@ -177,6 +188,7 @@ def test_requests_keep_any_text(shell):
     payload = remote.payload("survey", {"text": text})
     head = json.loads(payload[0])
     assert "\n" not in payload[0], "a request is one line"
+    head["program"] = "echo"
     head["modules"] = [("echo", "import json\ndef main(request): print(json.dumps(request))")]
     done = shell(remote.command("survey"), [json.dumps(head)])
     assert json.loads(done.stdout) == {"text": text}

@@ -1,25 +1,15 @@
-"""What is left of earlier generations goes; what is live or would be rolled back to stays."""
+"""What is left of earlier generations goes; what is live stays."""
 
 import json
 import os
 
 import pytest
 
-from wshost import apply_files, retire
+from wshost import retire
 from wshost.generations import Generation
 
 NEW, OLD, OLDER = "c" * 12, "b" * 12, "a" * 12
 KEPT = Generation("ws", NEW)
-
-
-def aged(folder, count):
-    """Make folders, the first the oldest; return their names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = [f"{number:012x}" for number in range(count)]
-    for age, name in enumerate(reversed(names)):
-        (folder / name).mkdir()
-        os.utime(folder / name, (1e9 - age, 1e9 - age))
-    return names
 
 
 @pytest.fixture
@@ -59,28 +49,7 @@ def test_a_second_time_changes_nothing(host, supervisord):
     assert {call[0] for call in supervisord.calls} == {"getAllProcessInfo"}
 
 
-def test_pruning_keeps_the_newest_and_those_in_use(root):
-    base = root.path / "srv/ws"
-    names = aged(base / "releases", 10)
-    (base / "releases/.new-xyz").mkdir()
-    (base / "current").symlink_to(f"releases/{names[0]}")
-    (base / "previous").symlink_to(f"releases/{names[1]}")
-    logs = aged(root.path / "var/log/ws", 8)
-    retire.prune(Generation("ws", logs[0]))
-    left = set(os.listdir(base / "releases"))
-    # Somebody may be unpacking the one with a dot.
-    assert left == {*names[-retire.KEEP :], names[0], names[1], ".new-xyz"}
-    assert set(os.listdir(root.path / "var/log/ws")) == {*logs[-retire.KEEP :], logs[0]}
-
-
-def test_pruning_few_removes_none(root):
-    names = aged(root.path / "srv/ws/releases", retire.KEEP)
-    retire.prune(KEPT)
-    assert sorted(os.listdir(root.path / "srv/ws/releases")) == names
-
-
-def test_main(host, tmp_path, monkeypatch, capsys, supervisord):
-    monkeypatch.setattr(apply_files, "STATE", tmp_path / "state")
+def test_main(host, capsys, supervisord):
     request = {"name": "ws", "generation": NEW, "stop_wait": 1}
     retire.main(request)
     assert json.loads(capsys.readouterr().out) == {"retired": [OLD]}
@@ -88,12 +57,3 @@ def test_main(host, tmp_path, monkeypatch, capsys, supervisord):
     with pytest.raises(SystemExit) as ended:
         retire.main(request)
     assert str(ended.value) == f"ws: removeProcessGroup: STILL_RUNNING: ws-{OLD}"
-
-
-def test_logs_stay_that_were_written_last(host):
-    names = aged(host / "var/log/ws", 8)
-    # Its folder is the oldest, but its processes have only just gone.
-    oldest = names[0]
-    (host / f"var/log/ws/{oldest}/ws_00.log").write_text("stopped\n")
-    retire.prune(KEPT)
-    assert oldest in os.listdir(host / "var/log/ws")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from wshost import apply_files, generations, rollout
+from wshost import generations, rollout
 from wshost.generations import Generation
 from wshost.rollout import GateClosedError
 from wshost.supervisor import SupervisorError
@@ -20,8 +20,11 @@ def request_for(file):
     def make(listen=TCP, reuse_port=True):
         return {
             "name": "ws",
+            "by": "anna@laptop",
+            "later": ["app2", "app3"],
             "generation": NEW,
             "release": "0123456789ab",
+            "version": "fedcba987654",
             "processes": 2,
             "listen": listen,
             "reuse_port": reuse_port,
@@ -95,7 +98,7 @@ def test_where_both_share_a_port_one_process_is_tried_first(steps, request_for):
 def test_what_serves_is_not_tried_again(steps, request_for, root):
     taken, _ = steps
     Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
-    rollout._link(root.path / "run/ws/current", NEW)
+    generations.link(root.path / "run/ws/current", NEW)
     run(request_for())
     assert "held new" not in taken
 
@@ -117,7 +120,7 @@ def test_an_unhealthy_one_goes_and_the_old_one_stays(steps, request_for):
 
 def test_half_of_the_live_one_is_better_than_nothing(steps, request_for, root):
     taken, faults = steps
-    rollout._link(root.path / "run/ws/current", NEW)
+    generations.link(root.path / "run/ws/current", NEW)
     faults["wait_healthy new ws_00 ws_01"] = GateClosedError("no")
     with pytest.raises(GateClosedError):
         run(request_for())
@@ -187,21 +190,14 @@ def test_the_switch(root, request_for):
     assert link(root, "srv/ws/current") == "releases/0123456789ab"
     assert os.listdir(root.path / "run/ws") == ["current"]
 
-    # What is rolled back to is the release before, however often this one is rolled out.
-    later = request_for() | {"release": "later"}
-    for _ in range(2):
-        rollout.switch(new, later)
-        assert link(root, "srv/ws/current") == "releases/later"
-        assert link(root, "srv/ws/previous") == "releases/0123456789ab"
-
 
 def test_a_link_is_swapped_in_one_step(tmp_path, monkeypatch):
     link = tmp_path / "current"
-    rollout._link(link, "one")
+    generations.link(link, "one")
     seen, replace = [], os.replace
     # Whoever looks just before the last step still finds the old one.
     monkeypatch.setattr(os, "replace", lambda *a: (seen.append(os.readlink(link)), replace(*a)))
-    rollout._link(link, "two")
+    generations.link(link, "two")
     assert seen == ["one"]
     assert os.readlink(link) == "two"
     assert os.listdir(tmp_path) == ["current"]
@@ -209,7 +205,7 @@ def test_a_link_is_swapped_in_one_step(tmp_path, monkeypatch):
 
 def test_a_link_after_a_killed_swap(tmp_path, monkeypatch):
     link = tmp_path / "current"
-    rollout._link(link, "one")
+    generations.link(link, "one")
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -217,33 +213,30 @@ def test_a_link_after_a_killed_swap(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            rollout._link(link, "two")
+            generations.link(link, "two")
     assert os.readlink(link) == "one"
-    rollout._link(link, "three")
+    generations.link(link, "three")
     assert os.readlink(link) == "three"
 
 
-def test_main_ends_with_the_apps_last_lines(steps, request_for, root, tmp_path, monkeypatch):
-    monkeypatch.setattr(apply_files, "STATE", tmp_path / "state")
+def test_main_ends_with_the_apps_last_lines(steps, request_for, root):
     _, faults = steps
     (root.path / f"var/log/ws/{NEW}").mkdir()
     (root.path / f"var/log/ws/{NEW}/ws_00.log").write_text("ImportError: no module chat\n")
     faults["wait_healthy new ws_00 ws_01"] = GateClosedError("ws_00 is not healthy")
     with pytest.raises(SystemExit) as ended:
         rollout.main(request_for())
-    first, *_, last = str(ended.value).splitlines()
+    first, *_, app, last = str(ended.value).splitlines()
     assert first == "ws_00 is not healthy"
-    assert last == "ImportError: no module chat"
+    assert app == "ImportError: no module chat"
+    assert last == "app2, app3: left as it was"
 
 
-def test_main_names_the_generation_when_supervisor_fails(
-    steps, request_for, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr(apply_files, "STATE", tmp_path / "state")
+def test_main_names_the_generation_when_supervisor_fails(steps, request_for, capsys):
     _, faults = steps
-    rollout.main(request_for())
+    rollout.main(request_for() | {"later": []})
     assert json.loads(capsys.readouterr().out) == {"generation": NEW}
     faults["add new"] = SupervisorError("CANT_REREAD: nonsense")
     with pytest.raises(SystemExit) as ended:
-        rollout.main(request_for())
+        rollout.main(request_for() | {"later": []})
     assert str(ended.value) == f"ws-{NEW}: CANT_REREAD: nonsense"

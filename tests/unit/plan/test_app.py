@@ -209,9 +209,14 @@ def test_the_request_says_what_the_rollout_needs(make, debian):
         {"probe": Probe("/chat", "x", "y"), "start_timeout": 7, "reuse_port": False, "health": "/h"}
     )
     wanted = planned(settings, debian())
-    request = app.rollout(settings, debian(), wanted)
+    request = app.rollout(
+        settings, debian(), wanted, version="v", by="anna@laptop", later=("app2",)
+    )
     assert request == {
         "name": "ws",
+        "by": "anna@laptop",
+        "later": ("app2",),
+        "version": "v",
         "generation": wanted.identity,
         "release": RELEASE,
         "processes": 4,
@@ -240,7 +245,8 @@ def test_a_replacement_waits_for_the_proxies(make, debian):
         settings = make(groups=groups, proxy=proxy)
         host = settings.topology.app[0]
         wanted = app.generation(settings, debian(), host, RELEASE, MAIN)
-        assert app.rollout(settings, debian(), wanted)["back_after"] > least
+        request = app.rollout(settings, debian(), wanted, version="v", by="anna", later=())
+        assert request["back_after"] > least
 
 
 def on_host(file):
@@ -260,6 +266,7 @@ def live(make, debian):
         **{file.path: on_host(file) for file in (*wanted.files, wanted.boot)},
         "/srv/ws/current": Path("link", 0o777, "root", "root", target=f"releases/{RELEASE}"),
         f"/srv/ws/releases/{RELEASE}": Path("directory", 0o755, "root", "root"),
+        places.record("ws", name): Path("file", 0o600, "root", "root", sha256="0"),
         "/etc/ws/tls": Path("directory", 0o700, "root", "root"),
     }
     processes = tuple(

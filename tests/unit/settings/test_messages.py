@@ -37,6 +37,7 @@ TOP = {
         PLACEHOLDER: ["ws.example.com", "example.org", "WS.Example.COM"],
         "give a string": [7],
     },
+    "hosts_at_once": {f"{WHOLE_NUMBER}, 1 to 100": [0, 101]},
     "max_connections": {
         WHOLE_NUMBER: [True, 1e4, None, "10k"],
         f"{WHOLE_NUMBER}, 1 to 1,000,000": [0, 1_000_001],
@@ -162,7 +163,7 @@ MORE = [
     (
         {"colour": "red"},
         "colour: no such setting; known are "
-        "domain, app, tls, proxy, max_connections, firewall, name",
+        "domain, app, tls, proxy, max_connections, firewall, name, hosts_at_once",
     ),
     (
         {"app": App("app.py", proceses=4)},
@@ -235,9 +236,9 @@ def test_what_is_missing(lines):
 
 def test_too_many_values(lines):
     settings = Settings(
-        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8
+        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8, 9
     )
-    assert lines(settings) == ["Settings: 8 values given; it takes 7"]
+    assert lines(settings) == ["Settings: 9 values given; it takes 8"]
 
 
 def test_all_problems_at_once_in_the_order_of_the_settings(lines):

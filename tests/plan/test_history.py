@@ -1,0 +1,237 @@
+"""The lock of a fleet, the order of its hosts, and commands for bad days, on made-up hosts."""
+
+import json
+import re
+
+import pytest
+
+LOUD = ("-y", "--debug")
+HELD = {
+    "id": "hers",
+    "owner": "anna@laptop",
+    "process": {"pid": 7, "start": "1", "where": "another machine"},
+    "since": 0.0,
+    "step": "App | Processes on app1",
+    "until": None,
+}
+REFUSED = {"wsdeploy-lock": json.dumps({"taken": False, "before": HELD})}
+
+
+def order(done, program):
+    return [host.removeprefix("@fake/") for host, name in done.programs if name == program]
+
+
+def locks(done):
+    return [host.removeprefix("@fake/") for host in done.locks]
+
+
+def spoilt(surveys, *hosts):
+    """Let hosts serve another generation than the wanted one."""
+    for host in hosts:
+        surveys[f"@fake/{host}"]["paths"]["/run/ws/current"]["target"] = "f" * 12
+    return surveys
+
+
+FIVE = ("@fake/app1", "@fake/app2", "@fake/app3", "@fake/app4", "@fake/app5", "@fake/lb1")
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_hosts_take_turns_in_the_inventorys_order(deploy, tiers, converged, at_once):
+    fleet = tiers(more=f"hosts_at_once={at_once}")
+    # In no order that names or numbers have.
+    names = [FIVE[i] for i in (3, 0, 4, 1, 2, 5)]
+    fleet = type(fleet)(fleet.source, tuple(names), fleet.groups)
+    surveys = spoilt(converged(fleet), *(name.removeprefix("@fake/") for name in names[:5]))
+    for _ in range(3):
+        done = deploy(fleet, surveys, *LOUD)
+        assert done.code == 0, done.said
+        found = order(done, "rollout")
+        if at_once == 2:
+            found = [found[0], *sorted(found[1:3]), *sorted(found[3:])]
+            assert found == ["app4", "app1", "app5", "app2", "app3"]
+        assert found == ["app4", "app1", "app5", "app2", "app3"]
+
+
+def test_a_limited_run_has_a_first_host_too(deploy, tiers, converged):
+    fleet = tiers()
+    surveys = spoilt(converged(fleet), "app1", "app2")
+    done = deploy(fleet, surveys, *LOUD, "--limit", "@fake/app2")
+    assert done.code == 0, done.said
+    assert order(done, "rollout") == ["app2"]
+    assert locks(done) == ["app2", "app2"]
+
+
+def test_a_change_takes_the_lock_and_releases_it(deploy, tiers, converged):
+    fleet = tiers()
+    done = deploy(fleet, spoilt(converged(fleet), "app2"), *LOUD)
+    assert done.code == 0, done.said
+    taken, released = locks(done)[:3], locks(done)[3:]
+    assert taken[0] == "app1", "the first app host is where runs meet"
+    assert set(taken) == set(released) == {"app1", "app2", "lb1"}
+
+
+def test_what_is_as_planned_needs_no_lock(deploy, tiers, converged):
+    fleet = tiers()
+    assert deploy(fleet, converged(fleet), *LOUD).locks == []
+
+
+def test_a_dry_run_needs_no_lock(deploy, tiers, bare):
+    fleet = tiers()
+    assert deploy(fleet, bare(fleet), "--dry", "--debug").locks == []
+
+
+def test_a_failed_run_releases_it_too(deploy, tiers, converged):
+    fleet = tiers()
+    broken = {"@fake/app1": {"wsdeploy-rollout": {"success": False, "stderr": "no"}}}
+    done = deploy(fleet, spoilt(converged(fleet), "app1"), *LOUD, others=broken)
+    assert done.code == 1
+    assert sorted(locks(done)) == sorted(2 * ["app1", "app2", "lb1"])
+
+
+@pytest.mark.parametrize("locked", ["app1", "lb1"])
+def test_a_run_that_does_not_get_it_changes_nothing(deploy, tiers, bare, converged, locked):
+    fleet = tiers()
+    surveys = spoilt(converged(fleet), "app1", "app2")
+    # Each of these would be the first change of its host.
+    for name in fleet.names:
+        surveys[name]["packages"].pop("python3")
+    done = deploy(fleet, surveys, *LOUD, others={f"@fake/{locked}": REFUSED})
+    assert done.code == 1
+    assert {program for _, program in done.programs} == {"survey"}
+    (line,) = re.findall(r"\[@fake/\w+\] +(another run is at work.*)", done.said)
+    assert line.startswith(
+        f"another run is at work on @fake/{locked}: anna@laptop has had the lock"
+    )
+    assert "Traceback" not in done.said
+    # What it had of it already, it gave back.
+    assert locks(done).count(locked) == 1
+    if locked == "lb1":
+        assert locks(done).count("app1") == locks(done).count("app2") == 2
+    else:
+        assert locks(done) == ["app1"], "where runs meet comes first"
+
+
+def test_a_host_that_can_not_be_locked(deploy, alone, converged):
+    fleet = alone()
+    silent = {"@fake/one": {"wsdeploy-lock": {"success": False}}}
+    done = deploy(fleet, spoilt(converged(fleet), "one"), *LOUD, others=silent)
+    assert done.code == 1
+    assert "@fake/one did not answer when its lock was to be taken" in done.said
+    assert not order(done, "rollout")
+
+
+def test_a_bare_host_is_locked_when_it_has_python(deploy, alone, bare):
+    nothing = {"@fake/one": {"wsdeploy-lock": json.dumps({"bare": True})}}
+    fleet = alone()
+    done = deploy(fleet, bare(fleet), *LOUD, others=nothing)
+    assert done.code == 0, done.said
+    assert len(locks(done)) > 2, "it was tried again"
+
+
+def history(letters, live=None, previous=None):
+    records = [
+        {
+            "generation": letter * 12,
+            "release": f"release-{letter}",
+            "version": letter,
+            "listen": "unix:/run/ws/x",
+            "processes": 4,
+            "deployed": 1000 - age,
+            "since": 1000 - age,
+            "by": "anna@laptop",
+        }
+        for age, letter in enumerate(letters)
+    ]
+    answer = {"live": (live or letters[0]) * 12, "previous": previous and previous * 12}
+    return {"wsdeploy-history": json.dumps(answer | {"records": records})}
+
+
+def test_a_rollback(deploy, tiers, converged):
+    fleet = tiers()
+    others = dict.fromkeys(fleet.names[:2], history("cba", previous="b"))
+    for name in fleet.names[:2]:
+        others[name] = others[name] | {"wsdeploy-restore": "{}"}
+    done = deploy(fleet, converged(fleet), *LOUD, others=others, what=["wsdeploy.rollback"])
+    assert done.code == 0, done.said
+    assert order(done, "restore") == ["app1", "app2"]
+    assert "[@fake/app1] back to generation bbbbbbbbbbbb (release release-b)" in done.said
+    assert set(locks(done)) == {"app1", "app2", "lb1"}
+    assert done.programs_of("lb1") == []
+
+
+def test_a_rollback_that_fails_goes_no_further(deploy, tiers, converged):
+    fleet = tiers()
+    others = dict.fromkeys(fleet.names[:2], history("cba", previous="b"))
+    broken = {"wsdeploy-restore": {"success": False, "stderr": "ws_03 is not healthy"}}
+    others["@fake/app1"] = others["@fake/app1"] | broken
+    done = deploy(fleet, converged(fleet), *LOUD, others=others, what=["wsdeploy.rollback"])
+    assert done.code == 1
+    assert order(done, "restore") == ["app1"]
+    assert "retire" not in {program for _, program in done.programs}
+
+
+@pytest.mark.parametrize("to", ["aaaaaaaaaaaa", "release-a"])
+def test_a_rollback_by_name(deploy, alone, converged, to):
+    fleet = alone()
+    others = {"@fake/one": history("cba", previous="b")}
+    what = ["wsdeploy.rollback", f"to={to}"]
+    done = deploy(fleet, converged(fleet), *LOUD, others=others, what=what)
+    assert done.code == 0, done.said
+    assert "back to generation aaaaaaaaaaaa" in done.said
+
+
+@pytest.mark.parametrize("identity", ["000000000000", "000000000e00"])
+def test_an_id_that_looks_like_a_number(deploy, alone, converged, identity):
+    fleet = alone()
+    known = history("c0", previous="0")
+    others = {"@fake/one": {k: v.replace("0" * 12, identity) for k, v in known.items()}}
+    what = ["wsdeploy.rollback", f"to={identity}"]
+    done = deploy(fleet, converged(fleet), *LOUD, others=others, what=what)
+    assert done.code == 0, done.said
+    assert f"back to generation {identity}" in done.said
+
+
+def test_no_way_back_is_one_line(deploy, alone, converged):
+    fleet = alone()
+    others = {"@fake/one": history("c")}
+    for options in LOUD, ("--dry", "--debug"):
+        what = ["wsdeploy.rollback"]
+        done = deploy(fleet, converged(fleet), *options, others=others, what=what)
+        assert done.code == 1
+        assert "@fake/one has nothing to go back to from generation cccccccccccc" in done.said
+        assert "Traceback" not in done.out
+        assert not order(done, "restore")
+
+
+def test_a_restart(deploy, tiers, converged):
+    fleet = tiers()
+    done = deploy(fleet, converged(fleet), *LOUD, what=["wsdeploy.restart"])
+    assert done.code == 0, done.said
+    assert order(done, "restore") == ["app1", "app2"]
+
+
+def test_releases_are_shown_and_nothing_else(deploy, tiers, converged):
+    fleet = tiers()
+    others = dict.fromkeys(fleet.names[:2], history("cba", live="b", previous="a"))
+    done = deploy(fleet, converged(fleet), *LOUD, others=others, what=["wsdeploy.releases"])
+    assert done.code == 0, done.said
+    row = "bbbbbbbbbbbb  release-b  1970-01-01 00:16:39  anna@laptop  live"
+    assert f"[@fake/app1] {row}" in done.said
+    assert f"[@fake/app2] {row}" in done.said
+    assert {program for _, program in done.programs} == {"history"}
+    assert done.locks == []
+
+
+def test_unlock(deploy, alone, converged):
+    fleet = alone()
+    for before, said in (
+        (HELD, "the lock is free now; anna@laptop has had the lock since"),
+        (HELD | {"until": 1.0}, "nobody has the lock"),
+        (None, "nobody has the lock"),
+    ):
+        others = {"@fake/one": {"wsdeploy-lock": json.dumps({"before": before})}}
+        what = ["wsdeploy.unlock"]
+        done = deploy(fleet, converged(fleet), *LOUD, others=others, what=what)
+        assert done.code == 0, done.said
+        assert f"[@fake/one] {said}" in done.said
+        assert done.programs == []

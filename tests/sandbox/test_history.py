@@ -1,0 +1,271 @@
+"""Back to what served before, the same again, and one run at a time, with clients coming in."""
+
+import json
+import re
+import subprocess
+import time
+
+import pytest
+
+from tests.sandbox.site import PROJECT
+
+COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
+
+
+@pytest.fixture(scope="module")
+def site(make_site):
+    return make_site(["history"], ["history"])
+
+
+def coloured(site, colour: str, drain: str = "2") -> str:
+    """The app with another environment."""
+    options = f'processes=3, drain={drain}, env={{"COLOUR": "{colour}"}}'
+    return f'App("files/app.py", {options}, probe=Probe(send="hello", expect="hello"))'
+
+
+def colour(site) -> str:
+    found = site.ssh("cat /proc/$(pgrep -u ws -n python3)/environ | tr '\\0' '\\n'")
+    return re.search(r"^COLOUR=(.*)$", found, re.MULTILINE)[1]
+
+
+def listing(site) -> list[list[str]]:
+    result = site.pyinfra("-y", "wsdeploy.releases")
+    assert result.code == 0, result.output
+    rows = [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", result.output).splitlines()]
+    return [row[1:] for row in rows if len(row) > 5 and re.match(r"[0-9a-f]{12}", row[1])]
+
+
+def left(site) -> dict[str, list[str]]:
+    """What there is of generations and releases, by place."""
+    places = "/run/ws /etc/ws /etc/supervisor/conf.d /srv/ws/releases /srv/ws"
+    places += " /var/lib/wsdeploy/services/ws/generations"
+    return {place: site.ssh(f"ls {place}").split() for place in places.split()}
+
+
+def test_deploy(site):
+    site.deploy(app=coloured(site, "red"))
+    site.deploy(app=coloured(site, "green"))
+    site.deploy(app=coloured(site, "blue"))
+
+
+def test_nothing_is_secret_to_root_alone(site):
+    modes = site.ssh(
+        "stat -c '%a %U %G' /var/lib/wsdeploy/services/ws/generations "
+        "/var/lib/wsdeploy/services/ws/generations/*.json /var/log/ws/deploys.log"
+    ).splitlines()
+    assert modes == ["700 root root", *["600 root root"] * 3, "640 root adm"]
+
+
+def test_releases(site):
+    live, before, first = listing(site)
+    assert live[0] == site.live_generation()
+    assert [row[-1] for row in (live, before, first)] == ["live", "previous", first[-1]]
+    assert "@" in live[-2]
+
+
+def test_rollback_refuses_nobody(site):
+    with site.under_load(rate=200, held=500) as outcome:
+        result = site.pyinfra("-y", "wsdeploy.rollback")
+        assert result.code == 0, result.output
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {"1012": 500}
+    assert colour(site) == "green"
+    assert [row[-1] for row in listing(site)][1:] == ["live", "previous"]
+    assert site.ssh("ls /run/ws | wc -l").strip() == "2", "the withdrawn generation is left over"
+
+
+def test_another_rollback_goes_further_back(site):
+    assert site.pyinfra("-y", "wsdeploy.rollback").code == 0
+    assert colour(site) == "red"
+    result = site.pyinfra("-y", "wsdeploy.rollback")
+    assert result.code == 1
+    assert "nothing to go back to" in result.output
+    assert "Traceback" not in result.output
+    assert colour(site) == "red"
+
+
+def test_rollback_to_a_generation_by_name(site):
+    newest = listing(site)[0][0]
+    result = site.pyinfra("-y", "wsdeploy.rollback", f"to={newest}")
+    assert result.code == 0, result.output
+    assert colour(site) == "blue"
+    result = site.pyinfra("-y", "wsdeploy.rollback", "to=nonsense")
+    assert result.code == 1
+    assert "no host has a generation or release nonsense" in result.output
+
+
+def test_deploy_brings_the_newest_back(site):
+    # What the first two rollbacks have gone past is nothing to go back to.
+    assert site.pyinfra("-y", "wsdeploy.rollback").code == 0
+    assert colour(site) == "red"
+    result = site.deploy()
+    assert "App | Processes" in result.changed
+    assert colour(site) == "blue"
+    site.converged()
+
+
+def test_restart_refuses_nobody(site):
+    before = site.live_generation()
+    with site.under_load(rate=200, held=500) as outcome:
+        result = site.pyinfra("-y", "wsdeploy.restart")
+        assert result.code == 0, result.output
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {"1012": 500}
+    assert site.live_generation() == f"{before}-1"
+    # It is what the settings ask for.
+    site.converged()
+    assert site.pyinfra("-y", "wsdeploy.restart").code == 0
+    assert site.live_generation() == f"{before}-2"
+    site.converged()
+    assert colour(site) == "blue"
+
+
+def test_a_restart_is_nothing_to_go_back_to(site):
+    assert site.pyinfra("-y", "wsdeploy.rollback").code == 0
+    assert colour(site) == "red"
+    site.deploy()
+
+
+def test_rollback_to_fewer_processes(site):
+    blue = site.settings["app"]
+    site.deploy(app=coloured(site, "many").replace("processes=3", "processes=5"))
+    with site.under_load(rate=100, held=100) as outcome:
+        assert site.pyinfra("-y", "wsdeploy.rollback").code == 0
+        # Now the proxy knows sockets that are not there.
+        site.echoes()
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {"1012": 100}
+    assert colour(site) == "blue"
+    site.deploy(app=blue)
+
+
+def test_every_change_is_in_the_log(site):
+    lines = [json.loads(line) for line in site.ssh("cat /var/log/ws/deploys.log").splitlines()]
+    assert [line["action"] for line in lines] == [
+        *["deploy"] * 3, *["rollback"] * 4, "deploy", *["restart"] * 2, "rollback", "deploy",
+        "deploy", "rollback",
+    ]  # fmt: skip
+    assert {line["outcome"] for line in lines} == {"done"}
+    assert all("@" in line["by"] and line["seconds"] > 0 for line in lines)
+
+
+def test_a_failure_is_in_the_log_too(site, copy):
+    (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
+    app = site.settings["app"]
+    site.write(app=app.replace("drain=2", "drain=2, start_timeout=3"))
+    assert site.pyinfra().code == 1
+    line = json.loads(site.ssh("tail -n 1 /var/log/ws/deploys.log"))
+    assert line["outcome"].startswith("failed: ")
+    site.write(app=app)
+
+
+def start(site, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        site.command(*arguments),
+        cwd=site.project,
+        env=site.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_of_two_deploys_at_once_one_wins(site):
+    before = site.live_generation()
+    site.write(app=coloured(site, "white", drain="4"))
+    runs = [start(site, "deploy.py", "-y") for _ in range(2)]
+    said = [run.communicate(timeout=120)[1] for run in runs]
+    assert sorted(run.returncode for run in runs) == [0, 1]
+    (loser,) = [text for run, text in zip(runs, said, strict=True) if run.returncode]
+    assert re.search(r"another run is at work on history: \S+@\S+ has had the lock since", loser)
+    assert "wsdeploy.unlock" in loser
+    assert "Traceback" not in loser
+    assert "Success" not in loser, "it has changed something"
+    assert site.live_generation() != before
+    site.converged()
+
+
+def held_lock(site) -> dict:
+    return json.loads(site.ssh("cat /var/lib/wsdeploy/services/ws/lock.json"))
+
+
+def test_a_run_that_is_killed_leaves_a_lock_that_the_next_takes_over(site):
+    site.write(app=coloured(site, "grey"))
+    run = start(site, "deploy.py", "-y")
+    for line in run.stderr:
+        if "Starting operation" in line and "Processes" in line:
+            break
+    run.kill()
+    run.communicate()
+    assert held_lock(site)["until"] is None
+    result = site.pyinfra()
+    assert result.code == 0, result.output
+    assert "it is gone" in result.output
+    assert held_lock(site)["until"] is not None
+    assert colour(site) == "grey"
+    site.converged()
+
+
+def test_a_lock_of_another_machine_is_broken_by_hand(site):
+    path = "/var/lib/wsdeploy/services/ws/lock.json"
+    lock = held_lock(site) | {"until": None, "owner": "anna@laptop", "id": "hers"}
+    lock["process"]["where"] = "another boot"
+    site.ssh(f"cat >{path} <<'EOF'\n{json.dumps(lock)}\nEOF")
+    site.write(app=coloured(site, "pink"))
+    for arguments in (), ("-y", "wsdeploy.rollback"):
+        result = site.pyinfra(*arguments)
+        assert result.code == 1
+        assert "anna@laptop has had the lock since" in result.output
+    assert colour(site) == "grey"
+    assert "the lock is free now; anna@laptop" in site.pyinfra("-y", "wsdeploy.unlock").output
+    assert "nobody has the lock" in site.pyinfra("-y", "wsdeploy.unlock").output
+    site.deploy()
+    assert colour(site) == "pink"
+
+
+def test_a_run_whose_lock_was_broken_changes_nothing_more(site, copy):
+    code = copy / "files" / "app.py"
+    # Slow enough to be interrupted.
+    code.write_text(f"import time\n\ntime.sleep(5)\n{code.read_text()}")
+    before = site.live_generation()
+    run = start(site, "deploy.py", "-y")
+    while held_lock(site)["until"] is not None:
+        assert run.poll() is None, "it has ended without a change"
+    assert site.pyinfra("-y", "wsdeploy.unlock").code == 0
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "the lock of this run was taken away" in said
+    assert before in site.ssh("ls /run/ws"), "it was retired all the same"
+    site.project = PROJECT
+    site.deploy()
+    site.converged()
+
+
+def size(site) -> dict[str, int]:
+    """What could grow from deploy to deploy, on the host."""
+    count = "find /run/ws /etc/ws /etc/supervisor /srv/ws /var/lib/wsdeploy -not -path '*/lib/*'"
+    pid = site.ssh("systemctl show --property MainPID --value supervisor").strip()
+    return {
+        "files": int(site.ssh(f"{count} | wc -l")),
+        "logs": int(site.ssh("ls /var/log/ws | wc -l")),
+        "listeners": int(site.ssh("ss --no-header --listening --unix --tcp | wc -l")),
+        "groups": int(site.ssh("supervisorctl status | cut -d: -f1 | sort -u | wc -l")),
+        "supervisord's files": int(site.ssh(f"ls /proc/{pid}/fd | wc -l")),
+        "supervisord's KiB": int(site.ssh(f"awk '/VmRSS/ {{print $2}}' /proc/{pid}/status")),
+        "proxy's processes": int(site.ssh("pgrep -c 'nginx|haproxy'")),
+        "app's processes": int(site.ssh("pgrep -c -u ws")),
+    }
+
+
+def test_fifty_deploys_leave_nothing_behind(site):
+    numbers, start = [], time.monotonic()
+    for number in range(50):
+        site.deploy(app=coloured(site, f"no-{number}", drain="0"))
+        if number in (9, 49):
+            numbers.append(size(site))
+    print(f"50 deploys: {time.monotonic() - start:.0f} s; {numbers}")
+    after_10, after_50 = numbers
+    memory = "supervisord's KiB"
+    assert after_50.pop(memory) < after_10.pop(memory) + 1024
+    assert after_50 == after_10
+    site.converged()

@@ -1,0 +1,268 @@
+"""What a host remembers of its generations, and what a rollback goes back to."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from wshost import generations, history
+from wshost.generations import Generation
+from wshost.history import KEEP
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on by a second whenever somebody looks."""
+    seconds = iter(range(1_000_000, 2_000_000))
+    monkeypatch.setattr(history.time, "time", lambda: float(next(seconds)))
+
+
+@pytest.fixture
+def live(root, clock, supervisord):
+    """Let generations go live; returns their records' letters from the newest to the oldest."""
+
+    def go(letter, action="deploy", release=None, identity=None, version=None):
+        identity = identity or letter * 12
+        request = {
+            "name": "ws",
+            "by": "anna@laptop",
+            "generation": identity,
+            "release": release or f"release-{letter}",
+            "version": version or letter,
+            "listen": f"unix:/run/ws/{identity}",
+            "processes": 2,
+            "stop_wait": 10,
+            "files": ["secret"],
+        }
+        before = generations.live("ws")
+        generations.link(root.path / "run/ws/current", identity)
+        generations.link(root.path / "srv/ws/current", f"releases/{request['release']}")
+        history.went_live(request, action, before)
+
+    return go
+
+
+def known():
+    return "".join(record.identity[0] for record in history.records("ws"))
+
+
+def previous():
+    found = history.previous("ws")
+    return found and found.identity[0]
+
+
+def test_nothing_is_known_at_first(live):
+    assert history.records("ws") == []
+    assert history.previous("ws") is None
+
+
+def test_records_hold_all_and_are_for_root_alone(live, root):
+    live("a")
+    (record,) = history.records("ws")
+    assert record.request["files"] == ["secret"]
+    folder = root.path / "var/lib/wsdeploy/services/ws/generations"
+    assert os.listdir(folder) == ["a" * 12 + ".json"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / f"{'a' * 12}.json").stat().st_mode) == 0o600
+
+
+def test_one_rollback_after_the_other_goes_further_back(live):
+    for letter in "abc":
+        live(letter)
+    assert (known(), previous()) == ("cba", "b")
+    live("b", "rollback")
+    assert (known(), previous()) == ("cba", "a")
+    live("a", "rollback")
+    assert (known(), previous()) == ("cba", None)
+
+
+def test_a_bad_release_is_not_gone_back_to(live):
+    for letter in "abc":
+        live(letter)
+    live("b", "rollback")
+    live("d")
+    assert (known(), previous()) == ("dcba", "b")
+    # Unless it was deployed again.
+    live("c")
+    assert (known(), previous()) == ("cdba", "d")
+
+
+def test_forward_again_by_name(live):
+    for letter in "abc":
+        live(letter)
+    live("a", "rollback")
+    live("c", "rollback")
+    assert (known(), previous()) == ("cba", "a"), "b was withdrawn"
+
+
+def test_a_restart_takes_the_place_of_what_it_restarts(live, root):
+    for letter in "ab":
+        live(letter)
+    again = "b" * 12 + "-1"
+    live("b", "restart", identity=again)
+    assert [record.identity for record in history.records("ws")] == [again, "a" * 12]
+    assert previous() == "a"
+
+
+def test_the_same_version_is_nothing_to_go_back_to(live):
+    live("a")
+    live("b")
+    # The same deployment after an upgrade of Python, say.
+    live("c", version="b")
+    assert previous() == "a"
+
+
+def test_mending_the_live_one_is_no_deployment(live):
+    live("a")
+    live("b")
+    (before, _) = history.records("ws")
+    live("b")
+    (after, _) = history.records("ws")
+    assert after == before
+
+
+def test_a_clock_that_was_wrong(live, monkeypatch):
+    live("a")
+    monkeypatch.setattr(history.time, "time", lambda: 5.0)
+    live("b")
+    assert (known(), previous()) == ("ba", "a")
+
+
+def test_the_link_shows_what_a_rollback_goes_back_to(live, root):
+    link = root.path / "srv/ws/previous"
+    live("a")
+    assert not link.is_symlink()
+    live("b")
+    assert os.readlink(link) == "releases/release-a"
+    live("c")
+    live("b", "rollback")
+    assert os.readlink(link) == "releases/release-a"
+    live("a", "rollback")
+    assert not link.is_symlink()
+
+
+def test_few_records_are_kept_but_those_that_are_needed(live):
+    for letter in "0123456789":
+        live(letter)
+    assert known() == "98765"
+    # Back to the oldest, and then new ones: what would be gone back to stays.
+    live("5", "rollback")
+    for letter in "abcdef":
+        live(letter)
+    assert known() == "fedcb"
+    assert len(known()) == KEEP
+
+
+def test_the_one_to_go_back_to_is_never_pruned(live):
+    live("a")
+    live("b")
+    for letter in "cdef":
+        live(letter)
+        live("b", "rollback")
+    live("9")
+    assert previous() == "b"
+    assert len(known()) == KEEP
+
+
+def aged(folder, count):
+    """Make folders, the first the oldest; return their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"{number:012x}" for number in range(count)]
+    for age, name in enumerate(reversed(names)):
+        (folder / name).mkdir()
+        os.utime(folder / name, (1e9 - age, 1e9 - age))
+    return names
+
+
+def test_pruning_keeps_the_newest_and_those_in_use(root, live, supervisord):
+    base = root.path / "srv/ws"
+    names = aged(base / "releases", 12)
+    (base / "releases/.new-xyz").mkdir()
+    live("a", release=names[0])
+    live("b", release=names[1])
+    live("c", release=names[2])
+    # One that a run which was killed has left running.
+    Generation("ws", "d" * 12).conf.write_text(f"command=/srv/ws/releases/{names[3]}/launch.py")
+    logs = aged(root.path / "var/log/ws", 8)
+    (root.path / "var/log/ws/deploys.log").touch()
+    generations.link(root.path / "run/ws/current", logs[0])
+    history.prune("ws")
+    # Somebody may be unpacking the one with a dot.
+    assert set(os.listdir(base / "releases")) == {*names[:4], names[-1], ".new-xyz"}
+    assert set(os.listdir(root.path / "var/log/ws")) == {*logs[-4:], logs[0], "deploys.log"}
+
+
+def test_pruning_few_removes_none(root, supervisord):
+    names = aged(root.path / "srv/ws/releases", KEEP)
+    history.prune("ws")
+    assert sorted(os.listdir(root.path / "srv/ws/releases")) == names
+
+
+def noted(root):
+    log = root.path / "var/log/ws/deploys.log"
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_every_change_leaves_a_line(root, live):
+    request = {"name": "ws", "by": "anna@laptop", "release": "r", "generation": "g"}
+    with history.noted("deploy", request):
+        pass
+    with pytest.raises(OSError, match="full"), history.noted("rollback", request):
+        raise OSError("the disk is full\nand more")
+    first, second = noted(root)
+    assert {**first, "time": "", "seconds": 0} == {
+        "time": "",
+        "by": "anna@laptop",
+        "action": "deploy",
+        "release": "r",
+        "generation": "g",
+        "outcome": "done",
+        "seconds": 0,
+    }
+    assert first["time"].endswith("Z")
+    assert (second["action"], second["outcome"]) == ("rollback", "failed: the disk is full")
+    log = root.path / "var/log/ws/deploys.log"
+    assert stat.S_IMODE(log.stat().st_mode) == 0o640
+    assert ("root", "adm") in root.owners.values()
+
+
+def test_the_log_does_not_grow_for_ever(root, live):
+    (root.path / "var/log/ws/deploys.log").write_text('{"n": 1}\n' * 2 * history.LINES)
+    request = {"name": "ws", "by": "anna@laptop", "release": "r", "generation": "g"}
+    with history.noted("deploy", request):
+        pass
+    lines = noted(root)
+    assert len(lines) == history.LINES
+    assert lines[-1]["action"] == "deploy"
+
+
+def test_an_answer_without_secrets(live, capsys):
+    live("a")
+    live("b")
+    history.main({"name": "ws"})
+    text = capsys.readouterr().out
+    assert "secret" not in text
+    answer = json.loads(text)
+    assert (answer["live"], answer["previous"]) == ("b" * 12, "a" * 12)
+    assert [record["generation"] for record in answer["records"]] == ["b" * 12, "a" * 12]
+
+
+def test_a_broken_record_is_passed_over(live, root):
+    live("a")
+    (root.path / "var/lib/wsdeploy/services/ws/generations" / ("b" * 12 + ".json")).write_text("{")
+    assert known() == "a"
+
+
+def test_the_longest_drain_counts(live):
+    live("a")
+    assert history.stop_wait("ws", 5) == 10
+    assert history.stop_wait("ws", 15) == 15
+
+
+def test_logs_stay_that_were_written_last(root, supervisord):
+    logs = aged(root.path / "var/log/ws", 8)
+    # Its folder is the oldest, but its processes have only just gone.
+    (root.path / f"var/log/ws/{logs[0]}/ws_00.log").write_text("stopped\n")
+    history.prune("ws")
+    assert logs[0] in os.listdir(root.path / "var/log/ws")

@@ -1,0 +1,161 @@
+"""The lock of a fleet on one host: who gets it, who does not, and who may go on."""
+
+import json
+import stat
+import subprocess
+import time
+
+import pytest
+
+from wshost import apply_files, lock
+
+HERS = {"id": "hers", "owner": "anna@laptop", "process": {"pid": 7, "start": "1", "where": "x"}}
+HIS = HERS | {"id": "his", "owner": "bert@desk"}
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    monkeypatch.setattr(apply_files, "STATE", tmp_path / "state")
+    return tmp_path / "state"
+
+
+def take(run=HERS, over=None, **more):
+    return lock.take("ws", {"run": run, "over": over, "step": "Packages on a"} | more)
+
+
+def free(action, **more):
+    return lock.free("ws", {"action": action, **more})
+
+
+def test_the_first_one_gets_it(state):
+    assert take() == {"taken": True, "before": None}
+    found = lock.read("ws")
+    assert found == HERS | {"since": found["since"], "step": "Packages on a", "until": None}
+    assert abs(found["since"] - time.time()) < 60
+    for folder in (state / "services", state / "services/ws"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_the_second_one_does_not():
+    take()
+    before = lock.read("ws")
+    assert take(HIS) == {"taken": False, "before": before}
+    assert lock.read("ws") == before
+    # For the one that has it, it is no change.
+    assert take()["taken"]
+
+
+def test_it_is_not_released_while_something_is_at_work(state, monkeypatch):
+    monkeypatch.setattr(lock, "PATIENCE", 0)
+    take()
+    with apply_files.exclusive(state):
+        assert free("release", id="hers")["busy"]
+        assert lock.read("ws")["until"] is None
+    assert "busy" not in free("release", id="hers")
+    assert lock.read("ws")["until"]
+
+
+def test_services_do_not_mind_each_other():
+    take()
+    request = {"run": HIS, "over": None, "step": "s"}
+    assert lock.take("chat", request) == {"taken": True, "before": None}
+
+
+def test_release():
+    take()
+    free("release", id="his")
+    assert lock.read("ws")["until"] is None, "it is not his to release"
+    free("release", id="hers")
+    assert lock.read("ws")["until"] >= lock.read("ws")["since"]
+    assert take(HIS)["taken"]
+
+
+def test_who_has_looked_before_another_was_there_gets_nothing():
+    take()
+    free("release", id="hers")
+    hers = lock.read("ws")
+    assert take(HIS, seen=None) == {"taken": False, "before": hers}
+    assert take(HIS, seen=hers | {"until": None}) == {"taken": False, "before": hers}
+    assert take(HIS, seen=hers)["taken"]
+
+
+def test_who_has_seen_none_where_there_is_none():
+    assert take(seen=None)["taken"]
+
+
+def test_over_one_that_is_gone(state):
+    take()
+    assert not take(HIS, over="somebody else")["taken"]
+    before = lock.read("ws")
+    assert take(HIS, over="hers", seen=before) == {"taken": True, "before": before}
+    assert lock.read("ws")["owner"] == "bert@desk"
+
+
+def test_what_one_that_is_gone_has_left_at_work_is_waited_for(state, program, until):
+    take()
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom wshost import apply_files\n"
+        f"with apply_files.exclusive(Path({str(state)!r})):\n"
+        "    print('at work', flush=True)\n    sys.stdin.readline()\n"
+    )
+    working = program(code, stdin=subprocess.PIPE)
+    assert working.stdout.readline() == "at work\n"
+    request = {"run": HIS, "over": "hers", "step": "s"}
+    waiting = program(
+        "import json, sys\nfrom pathlib import Path\nfrom wshost import apply_files, lock\n"
+        f"apply_files.STATE = Path({str(state)!r})\n"
+        "print('waiting', flush=True)\n"
+        "print(lock.take('ws', json.loads(sys.argv[1]))['taken'])\n",
+        request,
+    )
+    assert waiting.stdout.readline() == "waiting\n"
+    # It waits in flock, which the kernel shows.
+    until(lambda: f" {waiting.pid} " in blocked())
+    assert lock.read("ws")["id"] == "hers"
+    working.stdin.write("\n")
+    working.stdin.flush()
+    assert waiting.stdout.readline() == "True\n"
+
+
+def blocked():
+    """The lines of the kernel's list of locks that somebody waits for."""
+    with open("/proc/locks") as locks:
+        return "".join(line for line in locks if "->" in line)
+
+
+def test_a_run_goes_on_only_with_its_lock():
+    claim = {"name": "ws", "id": "hers", "step": "Processes on a"}
+    with pytest.raises(SystemExit) as ended:
+        lock.check(claim)
+    assert "nobody" in str(ended.value)
+    take()
+    lock.check(claim)
+    assert lock.read("ws")["step"] == "Processes on a"
+    free("break", by="cleo@desk")
+    with pytest.raises(SystemExit) as ended:
+        lock.check(claim)
+    assert str(ended.value) == (
+        "the lock of this run was taken away (cleo@desk); it changes nothing more here"
+    )
+    take(HIS)
+    with pytest.raises(SystemExit) as ended:
+        lock.check(claim)
+    assert "bert@desk" in str(ended.value)
+
+
+def test_breaking_what_nobody_has():
+    assert free("break", by="cleo@desk") == {"before": None}
+    assert lock.read("ws") is None
+
+
+def test_nonsense_is_no_lock(state):
+    take()
+    (state / "services/ws/lock.json").write_text("{")
+    assert lock.read("ws") is None
+
+
+def test_main(capsys):
+    lock.main({"action": "take", "name": "ws", "run": HERS, "over": None, "step": "s"})
+    assert json.loads(capsys.readouterr().out) == {"taken": True, "before": None}
+    lock.main({"action": "release", "name": "ws", "id": "hers"})
+    assert json.loads(capsys.readouterr().out)["before"]["until"] is None

@@ -1,0 +1,61 @@
+"""What a run is told of another's lock."""
+
+from wsdeploy import run
+from wsdeploy.plan import lock as plan
+from wsdeploy.topology import Topology
+
+HELD = {
+    "id": "hers",
+    "owner": "anna@laptop",
+    "process": {"pid": 7, "start": "1", "where": "there"},
+    "since": 0.0,
+    "step": "App | Processes on app1",
+    "until": None,
+}
+
+
+def test_the_first_app_host_is_first():
+    topology = Topology(app=("app1", "both"), proxy=("both", "lb1"))
+    assert plan.order(topology) == ("app1", "both", "lb1")
+
+
+def test_whose_it_is_since_when_and_what_to_do():
+    assert plan.refusal(HELD, "app1") == (
+        "another run is at work on app1: anna@laptop has had the lock since 1970-01-01 00:00:00 "
+        "UTC (process 7, last step: App | Processes on app1); wait for its end, or if it is gone, "
+        "run pyinfra -y INVENTORY wsdeploy.unlock"
+    )
+    assert plan.refusal(HELD | {"until": 60.0}, "app1") == (
+        "anna@laptop has changed app1 since this run looked at it (at 1970-01-01 00:01:00 UTC); "
+        "run it again"
+    )
+
+
+def test_what_is_abandoned():
+    gone, there = (lambda _: True), (lambda _: False)
+    assert plan.abandoned(HELD, gone)
+    assert not plan.abandoned(HELD, there)
+    assert not plan.abandoned(HELD | {"until": 60.0}, gone)
+    assert not plan.abandoned(None, gone)
+    assert plan.is_free(None)
+    assert plan.is_free(HELD | {"until": 60.0})
+    assert not plan.is_free(HELD)
+
+
+def test_only_a_process_of_this_machine_is_known_to_be_gone():
+    own = run.process()
+    assert own["where"]
+    assert not run.is_gone(own)
+    # Its number was given to another one since.
+    assert run.is_gone(own | {"start": "1"})
+    assert run.is_gone(own | {"pid": 2**22 + 1})
+    assert not run.is_gone(own | {"pid": 2**22 + 1, "where": "another machine"})
+    assert not run.is_gone(own | {"pid": 2**22 + 1, "where": None})
+
+
+def test_who(monkeypatch):
+    run.owner.cache_clear()
+    monkeypatch.setenv("SUDO_USER", "anna")
+    monkeypatch.setattr(run.socket, "gethostname", lambda: "laptop")
+    assert run.owner() == "anna@laptop"
+    run.owner.cache_clear()
