@@ -1,7 +1,7 @@
-"""Which process is at the other end of a TCP connection on this host.
+"""Which process is at the other end of a TCP connection on this host, and which ones listen.
 
-While two generations share a port, the kernel decides which of them a connection reaches. The gate
-has to know which it was talking to.
+While two processes share a port, the kernel decides which of them a connection reaches. The gate
+has to know which it was talking to, and the watchdog finds its way to a certain one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,23 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import ip_address
+
+TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+LISTEN = "0A"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening socket, by its inode."""
+
+    inode: str
+    address: str
+    port: int
+    queue: int
+    """Connections that nobody has accepted yet."""
 
 
 def serving(connection: socket.socket) -> set[int]:
@@ -23,9 +39,68 @@ def serving(connection: socket.socket) -> set[int]:
     return owners | {ancestor for pid in owners for ancestor in _ancestors(pid)}
 
 
+def listeners(ports: Iterable[int]) -> list[Listener]:
+    """Return all listening sockets with one of these ports, on whichever address."""
+    wanted, found = set(ports), []
+    for table in TABLES:
+        with contextlib.suppress(OSError), open(table) as file:
+            next(file)
+            for line in file:
+                fields = line.split()
+                # They come first; however many connections there are, they are not read.
+                if fields[3] != LISTEN:
+                    break
+                if int(fields[1][-4:], 16) in wanted:
+                    address, port = _address(fields[1])
+                    queue = int(fields[4].partition(":")[2], 16)
+                    found.append(Listener(fields[9], address, port, queue))
+    return found
+
+
+def accepted(connections: Iterable[socket.socket]) -> dict[socket.socket, str]:
+    """Return the inode of each connection's other end, for those that a process has accepted."""
+    ends = {}
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            ends[connection.getpeername()[:2], connection.getsockname()[:2]] = connection
+    found: dict[socket.socket, str] = {}
+    sources = {f"{remote[1]:04X}" for _, remote in ends}
+    for table in TABLES if ends else ():
+        with contextlib.suppress(OSError), open(table) as file:
+            next(file)
+            for line in file:
+                fields = line.split()
+                if fields[2][-4:] in sources and fields[9] != "0":
+                    pair = (_address(fields[1]), _address(fields[2]))
+                    if pair in ends:
+                        found[ends[pair]] = fields[9]
+    return found
+
+
+def owners(inodes: Iterable[str], leaders: Iterable[int]) -> dict[str, int]:
+    """Return which of these processes has each socket, itself or by a process that it started."""
+    wanted, found = set(inodes), {}
+    for leader, members in _families(set(leaders)).items():
+        for pid in members:
+            for inode in wanted & _sockets(pid):
+                found[inode] = leader
+    return found
+
+
+def _families(leaders: set[int]) -> dict[int, set[int]]:
+    """Return each leader with all processes that descend from it."""
+    found = {leader: {leader} for leader in leaders}
+    for pid in _pids():
+        for ancestor in _ancestors(pid):
+            if ancestor in leaders:
+                found[ancestor].add(pid)
+                break
+    return found
+
+
 def _inode(local: tuple[str, int], remote: tuple[str, int]) -> str | None:
     """Return the inode of the socket between two addresses, as /proc/net/tcp lists it."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table in TABLES:
         with contextlib.suppress(OSError), open(table) as file:
             for line in file.readlines()[1:]:
                 fields = line.split()

@@ -7,7 +7,7 @@ from pyinfra.context import host
 
 from wsdeploy.operations import configuration, generation, release, removal, retire
 from wsdeploy.plan import app as plan
-from wsdeploy.plan import firewall
+from wsdeploy.plan import firewall, watchdog
 
 
 @deploy("App")
@@ -30,6 +30,17 @@ def app() -> None:
             settings=settings,
             set_name=firewall.set_name(settings),
             unit=firewall.unit(settings),
+        )
+    if watchdog.wanted(settings):
+        configuration(
+            name="Watchdog", settings=settings, plan=watchdog.files, undone=watchdog.undone
+        )
+    else:
+        removal(
+            name="Watchdog",
+            settings=settings,
+            set_name=watchdog.set_name(settings),
+            unit=watchdog.unit(settings),
         )
     release(name="Release", settings=settings)
     # One host at a time: a release that is unhealthy on one never reaches the next.

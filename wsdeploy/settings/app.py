@@ -90,6 +90,9 @@ class App(Section):
     """Close code of a drain: 1012 (service restart) or 1001 (going away)."""
     start_timeout: float = 30
     """Seconds within which all processes of a new release must answer, 1 to 600."""
+    hang_timeout: float | None = 3
+    """Seconds without an answer after which a process counts as hung and is killed, 1 to 60. So a
+    handler may not block the event loop for four fifths of this. None never kills any."""
     health: str | None = "/healthz"
     """Path where the app answers a plain GET with 200 while it is healthy, as wsapp does at
     /healthz; None for an app that has no such path. The proxy's /healthz asks it."""
@@ -109,6 +112,8 @@ class App(Section):
             "drain": (0, 3600, "seconds"),
             "start_timeout": (1, 600, "seconds"),
         }
+        if self.hang_timeout is not None:
+            limits["hang_timeout"] = (1, 60, "seconds")
         for name, (low, high, unit) in limits.items():
             if not low <= getattr(self, name) <= high:
                 yield refused(name, getattr(self, name), f"give {unit} from {low:,} to {high:,}")
