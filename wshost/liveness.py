@@ -6,38 +6,7 @@ turns, and killing it would only cut its clients off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-MISSES = 2
-"""Questions that must be without an answer at the same time. One can be lost by itself."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What is agreed for the processes of a generation. Times are in seconds."""
-
-    listen: str
-    """Where they listen, as launch.py takes it."""
-    host: str
-    """Host header of a question."""
-    path: str
-    """What is asked for."""
-    hang_timeout: float
-    """How long a process may be silent. It is killed after 4/5 of this, up to all of it."""
-    start_timeout: float
-    """How long it may take until its first answer."""
-    stop_wait: float
-    """How long it may live on after it has stopped listening: as long as Supervisor would wait."""
-
-    @property
-    def interval(self) -> float:
-        """Time between two questions to a process that answers."""
-        return self.hang_timeout / 5
-
-    @property
-    def patience(self) -> float:
-        """Time that each of the last questions has for its answer."""
-        return (self.hang_timeout - self.interval) / MISSES
+from wshost.terms import MISSES, Terms
 
 
 class Pulse:
@@ -63,6 +32,11 @@ class Pulse:
     def waits(self) -> bool:
         """Whether a question is without an answer."""
         return bool(self._unanswered)
+
+    @property
+    def beats(self) -> bool:
+        """Whether the process has ever answered."""
+        return self._answered
 
     def later(self, now: float) -> None:
         """Ask only after the usual interval, because it was not possible now."""

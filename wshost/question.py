@@ -1,4 +1,4 @@
-"""A plain GET that never waits: asked now, looked at again when there is something to see."""
+"""A plain GET that never waits: asked now, looked at again later."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from typing import Literal
 Reply = Literal["answered", "absent", "impossible"]
 """Anything came back; nothing listens there; or it could not be asked, which says nothing."""
 
-_NOTHING_LISTENS = (errno.ECONNREFUSED, errno.ENOENT)
-_UNDER_WAY = (0, errno.EINPROGRESS)
-
 
 class Question:
     """One question to a process. Close it in the end."""
@@ -23,18 +20,20 @@ class Question:
         where: str | tuple[str, int],
         text: bytes,
         source: int | None = None,
+        held: bool = False,
     ) -> None:
-        """Connect to a unix socket's path, or to an address and a port.
+        """Connect to a unix socket's path, or to an address and a port, and ask.
 
-        text: the request. source: the port to come from, which is then free again at once when the
-        question is closed.
+        text: the request. source: the port to come from, which is free again at once when the
+        question is closed. held: only connect; nothing is said until this is set to False.
         """
         self.reply: Reply | None = None
         self.complaint = ""
         """What kept it from being asked, in words."""
+        self.over = False
+        """Whether nothing more will come."""
         self.source = source
-        self.held = False
-        """Whether nothing is said on it for the time being."""
+        self.held = held
         self._text = text
         self._sent = False
         if isinstance(where, str):
@@ -45,56 +44,58 @@ class Question:
         try:
             if source is not None and not isinstance(where, str):
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                # A reset instead of two minutes of TIME_WAIT, after which the port is free.
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                # Ends with a reset in place of a minute of TIME_WAIT.
+                reset = struct.pack("ii", 1, 0)
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
                 self.socket.bind((where[0], source))
-            self._judge(self.socket.connect_ex(where))
-        except OSError as error:
-            self._judge(error.errno or errno.EIO)
-
-    def _judge(self, error: int) -> None:
-        if error in _UNDER_WAY:
-            return
-        if error in _NOTHING_LISTENS:
-            self.reply = "absent"
-        elif error == errno.EAGAIN:
-            # A unix socket whose queue is full: there is someone, who accepts nothing.
-            self.held = True
+            error = self.socket.connect_ex(where)
+        except OSError as refused:
+            error = refused.errno or errno.EIO
+        if error == errno.EAGAIN:
+            # A unix socket with a full queue: somebody has it, who accepts nothing.
+            self.over = True
+        elif error not in (0, errno.EINPROGRESS):
+            self._fail(error)
         else:
-            self.reply, self.complaint = "impossible", os.strerror(error)
+            self.proceed()
 
-    @property
-    def waits_to_write(self) -> bool:
-        """Whether the connection is not there yet, or nothing has been said on it."""
-        return not self._sent and not self.held
-
-    def proceed(self) -> bool:
-        """Do what can be done without waiting. Returns False when there is nothing more to come."""
+    def proceed(self) -> None:
+        """Do what can be done without waiting."""
+        if self.over or self.held:
+            return
         try:
             if not self._sent:
-                error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if error:
-                    self._judge(error)
-                    return False
-                self.socket.send(self._text)
-                self._sent = True
-                return True
-            more = bool(self.socket.recv(65_536))
+                self._send()
+            while self.socket.recv(65_536):
+                self.reply = "answered"
         except BlockingIOError:
-            return True
-        except OSError:
-            # It was connected, so this is the app's doing.
-            more = False
-        self.reply = "answered"
-        return more
+            return
+        except OSError as error:
+            if not self._sent:
+                self._fail(error.errno or errno.EIO)
+                return
+        # Closed or reset, with an answer or without: the app's doing.
+        self.reply, self.over = "answered", True
+
+    def _send(self) -> None:
+        # If the connection is not there yet, this raises BlockingIOError; else why there is none.
+        self.socket.send(self._text)
+        self._sent = True
+
+    def _fail(self, error: int) -> None:
+        self.over = True
+        if error in (errno.ECONNREFUSED, errno.ENOENT):
+            self.reply = "absent"
+        else:
+            self.reply, self.complaint = "impossible", os.strerror(error)
 
     def close(self) -> None:
         """Give the connection up."""
         self.socket.close()
 
 
-def text(host: str, path: str) -> bytes:
-    """Return the request."""
+def request(host: str, path: str) -> bytes:
+    """Return what to send."""
     return (
         f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: wsdeploy-watchdog\r\n"
         "Connection: close\r\n\r\n"

@@ -152,10 +152,8 @@ class Routes:
         low = _first_ephemeral_port()
         low = max(low, LOWEST_SOURCE + SOURCES)
         source = random.randrange(low - SOURCES, low)  # noqa: S311
-        scout = Question((self._address, number), text, source)
-        # If another program has that port, this one is spent at once; there are many.
-        scout.held = True
-        return scout
+        # If another program has that port, this scout is lost; there are many.
+        return Question((self._address, number), text, source, held=True)
 
     def _drop_scouts(self, port: _Port) -> None:
         for scout in port.scouts:

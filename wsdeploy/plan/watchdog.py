@@ -18,8 +18,10 @@ MODULES = (
     "liveness",
     "peers",
     "question",
+    "rounds",
     "routes",
     "supervisor",
+    "terms",
     "watchdog",
 )
 """What it is made of, in wshost."""
