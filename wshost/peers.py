@@ -91,10 +91,9 @@ def _families(leaders: set[int]) -> dict[int, set[int]]:
     """Return each leader with all processes that descend from it."""
     found = {leader: {leader} for leader in leaders}
     for pid in _pids():
-        for ancestor in _ancestors(pid):
-            if ancestor in leaders:
-                found[ancestor].add(pid)
-                break
+        nearest = next((each for each in (pid, *_ancestors(pid)) if each in leaders), None)
+        if nearest is not None:
+            found[nearest].add(pid)
     return found
 
 

@@ -66,7 +66,8 @@ class Watchdog:
         self._rounds: Rounds | None = None
         self._refresh_at = 0.0
         self._rested = time.monotonic()
-        self._said = ""
+        self._away = False
+        self._said: set[str] = set()
         self._killed: dict[str, float] = {}
         self._given_up: dict[str, GivenUp] = {}
 
@@ -104,6 +105,7 @@ class Watchdog:
         self._rounds = None
         self._killed.clear()
         self._given_up.clear()
+        self._said.clear()
 
     def _live(self) -> str:
         """Return Supervisor's name for the generation that serves, or nothing."""
@@ -155,8 +157,11 @@ class Watchdog:
                 "getAllProcessInfo", timeout=SUPERVISOR_TIMEOUT
             )
         except supervisor.SupervisorError as error:
-            self._say_once(f"nothing is killed meanwhile: {error}")
+            if not self._away:
+                say(WARNING, f"nothing is killed meanwhile: {error}")
+            self._away = True
             return None
+        self._away = False
         return found
 
     def _kill(self, rounds: Rounds, process: Watched, reason: str, now: float) -> None:
@@ -186,8 +191,11 @@ class Watchdog:
     def _report(self, process: Watched, now: float) -> None:
         """Say what there is to say of a process, once."""
         if process.obstacle:
-            self._say_once(f"{process.name} can't be asked: {process.obstacle}")
-        elif process.pulse.beats:
+            said = f"{process.name} ({self._group}) can't be asked: {process.obstacle}"
+            if said not in self._said:
+                say(WARNING, said)
+            self._said.add(said)
+        elif process.pulse.beats and not process.over:
             self._given_up.pop(process.name, None)
             killed = self._killed.pop(process.name, None)
             if killed is not None:
@@ -209,11 +217,6 @@ class Watchdog:
                 said = f"was {entry['statename']} ({reason}): started again"
                 say(WARNING, f"{name} ({self._group}) {said}")
             self._refresh_at = min(self._refresh_at, known.due)
-
-    def _say_once(self, complaint: str) -> None:
-        if complaint != self._said:
-            say(WARNING, complaint)
-        self._said = complaint
 
 
 def is_running(entry: dict[str, Any], process: Watched) -> bool:
