@@ -16,6 +16,9 @@ from wshost.terms import MISSES, Terms
 
 LOOK = 0.1
 """Seconds between two looks at open questions."""
+LOOK_AROUND = 5
+"""Seconds between two looks at who listens, while everyone answers. It is not cheap: the kernel's
+table of listeners has tens of thousands of places."""
 LEFT_ALONE = 5
 """Seconds that a scout has for its answer."""
 
@@ -42,13 +45,18 @@ class Rounds:
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self.watched: dict[str, Watched] = {}
-        self.leaders: set[int] = set()
-        """All processes of the service, of whichever generation: they may share ports."""
+        self._leaders: set[int] = set()
+        self._look_at = 0.0
         self._request = request(terms.host, terms.path)
         kind, _, where = terms.listen.partition(":")
         address = where.rpartition(":")[0]
         self._routes = None if kind == "unix" else Routes(address, terms.patience)
         self._scouts: dict[Question, float] = {}
+
+    def know(self, leaders: set[int]) -> None:
+        """Know all processes of the service, of whichever generation: they may share ports."""
+        if leaders != self._leaders:
+            self._leaders, self._look_at = leaders, 0.0
 
     def add(self, name: str, pid: int, now: float) -> None:
         """Watch a process. Raises OSError if it is gone."""
@@ -103,8 +111,11 @@ class Rounds:
             for question in list(process.questions):
                 question.proceed()
                 self._note(process, question, now)
+        self._follow_scouts(now)
         due = [p for p in self.watched.values() if now >= p.pulse.due and not p.over]
-        if due and self._routes is not None:
+        # Before anything follows from silence, it must be sure who was asked.
+        look = now >= self._look_at or any(each.pulse.waits for each in due)
+        if due and look and self._routes is not None:
             self._look(self._routes, now)
         condemned = []
         for process in due:
@@ -133,10 +144,13 @@ class Rounds:
         return bool(dead)
 
     def _look(self, routes: Routes, now: float) -> None:
-        changed = routes.look({self._port(name) for name in self.watched}, self.leaders)
+        self._look_at = now + LOOK_AROUND
+        changed = routes.look({self._port(name) for name in self.watched}, self._leaders)
         for process in self.watched.values():
             if self._port(process.name) in changed:
                 self.drop(process)
+
+    def _follow_scouts(self, now: float) -> None:
         for scout, since in list(self._scouts.items()):
             scout.proceed()
             if scout.over or now > since + LEFT_ALONE:
@@ -177,8 +191,9 @@ class Rounds:
         self._note(process, question, now)
 
     def _scout(self, routes: Routes, process: Watched, port: int, now: float) -> None:
-        for scout in routes.scout(port, self.leaders, self._request, now):
+        for scout in routes.scout(port, self._leaders, self._request, now):
             self._scouts[scout] = now
+        self._look_at = 0.0
         if routes.waiting(process.pid, port):
             process.pulse.asked(now)
         else:

@@ -126,9 +126,9 @@ class Watchdog:
             self._refresh_at = now + LATE
             return
         self._refresh_at = now + REFRESH
-        self._rounds.leaders = {
-            p["pid"] for p in found if p["pid"] and self._ours.fullmatch(p["group"])
-        }
+        self._rounds.know(
+            {p["pid"] for p in found if p["pid"] and self._ours.fullmatch(p["group"])}
+        )
         mine = [p for p in found if p["group"] == live]
         self._choose(self._rounds, mine, now)
         self._revive([p for p in mine if p["statename"] in ("FATAL", "EXITED")], now)

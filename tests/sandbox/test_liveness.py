@@ -194,5 +194,36 @@ def test_supervisor_may_be_restarted(site):
     assert seconds < WITHIN
 
 
+def test_what_supervisor_has_given_up_comes_back(site):
+    """A start that can't work, where Supervisor gives up at the first failure."""
+    group = f"ws-{site.live_generation()}"
+    launch = "/srv/ws/current/launch.py"
+    site.ssh(
+        f"sed -i s/^startretries=.*/startretries=0/ /etc/supervisor/conf.d/{group}.conf;"
+        f"supervisorctl reread; supervisorctl stop {group}:*; supervisorctl remove {group};"
+        f"supervisorctl add {group}"
+    )
+    wait_until(lambda: state(site, "ws_00") == "RUNNING")
+    site.ssh(f"mv {launch} {launch}.away; kill -9 $(supervisorctl pid {group}:ws_00)")
+    wait_until(lambda: state(site, "ws_00") == "FATAL")
+    site.ssh(f"mv {launch}.away {launch}")
+    wait_until(lambda: state(site, "ws_00") == "RUNNING")
+    log = site.ssh("journalctl --unit ws-watchdog --output cat --no-pager")
+    assert f"ws_00 ({group}) was FATAL" in log
+    site.deploy()
+    site.converged()
+
+
+def state(site, name):
+    lines = site.ssh("supervisorctl status || true").splitlines()
+    return next(line.split()[1] for line in lines if f":{name} " in line)
+
+
+def wait_until(condition, most=60):
+    end = time.monotonic() + most
+    while not condition():
+        assert time.monotonic() < end, "it never became true"
+
+
 def test_checks_of_the_fleet(site):
     site.checked()
