@@ -35,10 +35,10 @@ run(handler)
 REPLACED = """
 import json, os, signal, subprocess, time
 name, fault = {name!r}, {fault!r}
+process = "ws-" + os.readlink("/run/ws/current") + ":" + name
 def pid():
-    status = subprocess.run(["supervisorctl", "status"], capture_output=True, text=True).stdout
-    rows = [line.split() for line in status.splitlines() if f":{{name}} " in line]
-    return int(rows[0][3].rstrip(",")) if rows and "pid" in rows[0] else 0
+    said = subprocess.run(["supervisorctl", "pid", process], capture_output=True, text=True).stdout
+    return int(said) if said.strip().isdigit() else 0
 def listens(pid):
     return f"pid={{pid}}," in subprocess.run(
         ["ss", "--listening", "--tcp", "--unix", "--processes"], capture_output=True, text=True
