@@ -1,7 +1,7 @@
-"""Which process is at the other end of a TCP connection on this host.
+"""Which process is at the other end of a TCP connection on this host, and which ones listen.
 
-While two generations share a port, the kernel decides which of them a connection reaches. The gate
-has to know which it was talking to.
+While two processes share a port, the kernel decides which of them a connection reaches. The gate
+has to know which it was talking to, and the watchdog finds its way to a certain one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,26 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import ip_address
 
+TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 LISTEN = "0A"
-"""TCP_LISTEN in the kernel's numbering."""
+"""The kernel's number for a socket that listens."""
 NOBODY = "0"
 """The inode of a connection that no process has accepted yet."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening socket, by its inode."""
+
+    inode: str
+    address: str
+    port: int
+    queue: int
+    """Connections that nobody has accepted yet."""
 
 
 def serving(connection: socket.socket) -> set[int]:
@@ -24,31 +37,77 @@ def serving(connection: socket.socket) -> set[int]:
 
     The app must have accepted the connection already, so ask after its first answer.
     """
-    ends = connection.getpeername()[:2], connection.getsockname()[:2]
-    for row in _rows():
-        if (_address(row[1]), _address(row[2])) == ends:
-            return _owners(row[9])
-    return set()
-
-
-def listeners(port: int) -> Iterator[tuple[str, set[int]]]:
-    """Yield each address that somebody listens on at `port`, and who, with their ancestors."""
-    for row in _rows():
-        if row[3] == LISTEN and _address(row[1])[1] == port:
-            yield _address(row[1])[0], _owners(row[9])
-
-
-def _rows() -> Iterator[list[str]]:
-    """Yield the fields of each line of /proc/net/tcp and its sibling (proc(5))."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError), open(table) as file:
-            yield from (line.split() for line in file.readlines()[1:])
-
-
-def _owners(inode: str) -> set[int]:
-    """Return the processes that have a socket open, with their ancestors."""
-    owners = {pid for pid in _pids() if inode in _sockets(pid)} if inode != NOBODY else set()
+    inode = _inode(connection.getpeername()[:2], connection.getsockname()[:2])
+    owners = {pid for pid in _pids() if inode in _sockets(pid)} if inode else set()
     return owners | {ancestor for pid in owners for ancestor in _ancestors(pid)}
+
+
+def listeners(ports: Iterable[int]) -> list[Listener]:
+    """Return all listening sockets with one of these ports, on whichever address."""
+    wanted, found = set(ports), []
+    for table in TABLES:
+        for fields in _rows(table):
+            # They come first; however many connections there are, they are not read.
+            if fields[3] != LISTEN:
+                break
+            if int(fields[1][-4:], 16) in wanted:
+                address, port = _address(fields[1])
+                queue = int(fields[4].partition(":")[2], 16)
+                found.append(Listener(fields[9], address, port, queue))
+    return found
+
+
+def accepted(connections: Iterable[socket.socket]) -> dict[socket.socket, str]:
+    """Return the inode of each connection's other end, for those that a process has accepted."""
+    ends = {}
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            ends[connection.getpeername()[:2], connection.getsockname()[:2]] = connection
+    found: dict[socket.socket, str] = {}
+    sources = {f"{remote[1]:04X}" for _, remote in ends}
+    for table in TABLES if ends else ():
+        for fields in _rows(table):
+            if fields[2][-4:] in sources and fields[9] != NOBODY:
+                pair = (_address(fields[1]), _address(fields[2]))
+                if pair in ends:
+                    found[ends[pair]] = fields[9]
+    return found
+
+
+def owners(inodes: Iterable[str], leaders: Iterable[int]) -> dict[str, int]:
+    """Return which of these processes has each socket, itself or by a process that it started."""
+    wanted, found = set(inodes), {}
+    for leader, members in _families(set(leaders)).items():
+        for pid in members:
+            for inode in wanted & _sockets(pid):
+                found[inode] = leader
+    return found
+
+
+def _families(leaders: set[int]) -> dict[int, set[int]]:
+    """Return each leader with all processes that descend from it."""
+    found = {leader: {leader} for leader in leaders}
+    for pid in _pids():
+        nearest = next((each for each in (pid, *_ancestors(pid)) if each in leaders), None)
+        if nearest is not None:
+            found[nearest].add(pid)
+    return found
+
+
+def _inode(local: tuple[str, int], remote: tuple[str, int]) -> str | None:
+    """Return the inode of the socket between two addresses, as /proc/net/tcp lists it."""
+    for table in TABLES:
+        for fields in _rows(table):
+            if (_address(fields[1]), _address(fields[2])) == (local, remote):
+                return fields[9]
+    return None
+
+
+def _rows(table: str) -> Iterator[list[str]]:
+    """Yield the fields of each row of a table of sockets; none if the kernel has no such table."""
+    with contextlib.suppress(OSError), open(table) as file:
+        next(file, None)
+        yield from map(str.split, file)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -93,18 +152,16 @@ def listening(pid: int) -> list[str]:
 
     For whoever looks for the mistake when it is not where it should.
     """
-    family = {pid, *(other for other in _pids() if pid in _ancestors(other))}
-    inodes = {inode for member in family for inode in _sockets(member)}
+    inodes = {inode for member in _families({pid})[pid] for inode in _sockets(member)}
     found = {
         shown(*_address(fields[1]))
-        for table in ("/proc/net/tcp", "/proc/net/tcp6")
-        for fields in _table(table)
-        # The kernel's number for a socket that listens.
-        if fields[3] == "0A" and fields[9] in inodes
+        for table in TABLES
+        for fields in _rows(table)
+        if fields[3] == LISTEN and fields[9] in inodes
     }
     found |= {
         fields[7]
-        for fields in _table("/proc/net/unix")
+        for fields in _rows("/proc/net/unix")
         # A flag of sockets that listen: __SO_ACCEPTCON. Only those that were bound have a path.
         if int(fields[3], 16) & 0x10000 and fields[6] in inodes and len(fields) > 7
     }
@@ -114,10 +171,3 @@ def listening(pid: int) -> list[str]:
 def shown(host: str, port: int) -> str:
     """Return an address and port as people write them."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _table(path: str) -> list[list[str]]:
-    """Return the fields of each row of a table of sockets; none if the kernel has no such table."""
-    with contextlib.suppress(OSError), open(path) as file:
-        return [line.split() for line in file.readlines()[1:]]
-    return []

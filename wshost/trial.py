@@ -47,8 +47,9 @@ def _listens_elsewhere(new: Generation, name: str, port: int, start_timeout: flo
     """
     deadline = time.monotonic() + start_timeout
     while time.monotonic() < deadline:
-        pid = new.pid(name)
-        found = {address for address, pids in peers.listeners(port) if pid and pid in pids}
+        pid, listeners = new.pid(name), peers.listeners([port])
+        own = peers.owners([each.inode for each in listeners], [pid] if pid else [])
+        found = {each.address for each in listeners if each.inode in own}
         if found:
             return ADDRESS in found
         time.sleep(POLL)

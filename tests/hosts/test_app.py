@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wsdeploy.plan import places
+from wsdeploy.plan import places, watchdog
 from wsdeploy.plan.upstreams import process_names
 
 
@@ -32,6 +32,21 @@ def test_supervisor_runs_and_starts_at_boot(app_host):
     service = app_host.service("supervisor")
     assert service.is_running
     assert service.is_enabled
+
+
+def test_watchdog_watches_and_starts_at_boot(app_host, settings):
+    service = app_host.service(watchdog.unit(settings))
+    wanted = watchdog.wanted(settings)
+    assert service.is_running == wanted
+    if wanted:
+        assert service.is_enabled
+
+
+def test_watchdog_stops_before_the_processes_drain(app_host, settings):
+    if not watchdog.wanted(settings):
+        pytest.skip("there is none")
+    after = app_host.check_output("systemctl show --property=After %s", watchdog.unit(settings))
+    assert "supervisor.service" in after
 
 
 def test_every_process_is_running(app_host, settings):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from wsdeploy import CertFiles, Settings
-from wsdeploy.plan import app, firewall, places, proxies, system, tls
+from wsdeploy.plan import app, firewall, places, proxies, system, tls, watchdog
 from wsdeploy.release import contents
 from wsdeploy.survey import Survey
 
@@ -180,6 +180,9 @@ def _as_planned(settings, host):
     if host in topology.app:
         sets.append(app.supervisor_files(settings, survey))
         units.append(app.UNIT)
+        if watchdog.wanted(settings):
+            sets.append(watchdog.files(settings, survey))
+            units.append(watchdog.unit(settings))
         release = contents.release(settings, survey)
         wanted = app.generation(settings, survey, host, release.id, release.main)
         paths |= {file.path: _entry(file) for file in (*wanted.files, wanted.boot)}

@@ -74,6 +74,7 @@ def test_a_dry_run_shows_every_change_and_makes_none(deploy, alone, bare, conver
         "Base | Packages",
         "Base | User, folders, kernel settings",
         "App | Supervisor",
+        "App | Watchdog",
         "App | Release",
         "App | Processes",
         "Proxy | Certificate",
@@ -85,6 +86,7 @@ def test_a_dry_run_shows_every_change_and_makes_none(deploy, alone, bare, conver
 
 ALL_OF_IT = [
     "install_packages",
+    "apply_files",
     "apply_files",
     "apply_files",
     "install_release",
@@ -121,10 +123,11 @@ def test_a_proxy_of_its_own_waits_for_the_app_hosts(deploy, tiers, bare, proxy):
     assert order.count("rollout") == 2
     assert order.count("certificate") == 1
     assert last(order, "rollout") < order.index("certificate")
-    # Packages, files of the base, of Supervisor and of the firewall, and the app.
+    # Packages, files of the base, of Supervisor, firewall and watchdog, and the app.
     for name in ("app1", "app2"):
         assert [p for p in done.programs_of(name) if p != "survey"] == [
             "install_packages",
+            "apply_files",
             "apply_files",
             "apply_files",
             "apply_files",
@@ -252,6 +255,7 @@ def marker(name):
 
 
 BASE, CERTIFICATE = "Base | User, folders, kernel settings", "Proxy | Certificate"
+WATCHDOG, FIREWALL = "App | Watchdog", "App | Firewall"
 SUPERVISOR, PROCESSES = "App | Supervisor", "App | Processes"
 OLD_PROCESSES = "App | Old processes"
 DROP_IN = "/etc/systemd/system/supervisor.service.d/10-ws.conf"
@@ -275,6 +279,11 @@ FAULTS = {
         lambda a: a["units"]["supervisor.service"].update(UnitFileState="disabled"),
         {SUPERVISOR},
     ),
+    "watchdog-down": (no_longer("ws-watchdog.service"), {WATCHDOG}),
+    "watchdog-program": (
+        entry("/usr/local/lib/ws-watchdog/wshost/rounds.py", sha256="0"),
+        {WATCHDOG},
+    ),
     "process": (lambda a: a["processes"][1].update(statename="FATAL"), {PROCESSES}),
     "boot-file": (gone("/etc/tmpfiles.d/ws-generation.conf"), {PROCESSES}),
     "certificate": (
@@ -287,7 +296,7 @@ FAULTS = {
     "packages-being-installed": (there("/usr/sbin/policy-rc.d"), {"Base | Packages"}),
     # What an earlier deployment has left.
     "generation": (there(f"/etc/ws/{OTHER}.env"), {OLD_PROCESSES}),
-    "firewall": (there(marker("ws-firewall")), {"App | Firewall"}),
+    "firewall": (there(marker("ws-firewall")), {FIREWALL}),
 }
 
 
@@ -311,8 +320,14 @@ def test_the_firewall_is_kept_up(deploy, tiers, converged):
     surveys = converged(fleet)
     no_longer("ws-firewall.service")(surveys["@fake/app1"])
     entry("/etc/ws/firewall.nft", sha256="0" * 64)(surveys["@fake/app2"])
-    firewall = {"App | Firewall"}
-    expect(deploy, fleet, surveys, {"app1": firewall, "app2": firewall, "lb1": set()})
+    expect(deploy, fleet, surveys, {"app1": {FIREWALL}, "app2": {FIREWALL}, "lb1": set()})
+
+
+def test_without_a_watchdog_one_that_is_left_goes(deploy, alone, converged):
+    fleet = alone("none", "left", app="hang_timeout=None")
+    surveys = converged(fleet)
+    there(marker("ws-watchdog"))(surveys["@fake/left"])
+    expect(deploy, fleet, surveys, {"none": set(), "left": {WATCHDOG}})
 
 
 def test_a_change_touches_what_it_concerns(deploy, alone, converged, folder):
@@ -321,6 +336,9 @@ def test_a_change_touches_what_it_concerns(deploy, alone, converged, folder):
     before = {
         "same": ({}, set()),
         "variable": ({"app": "env={'A': '1'}"}, {PROCESSES, OLD_PROCESSES}),
+        # No new processes: what the watchdog has to know stands beside what makes a generation.
+        "hang-timeout": ({"app": "hang_timeout=9"}, {PROCESSES}),
+        "no-watchdog": ({"app": "hang_timeout=None"}, {WATCHDOG, PROCESSES}),
         "fewer": ({"processes": 3}, {PROCESSES, OLD_PROCESSES} | proxy),
         # The firewall stays until nothing listens on the ports any more.
         "ports": (

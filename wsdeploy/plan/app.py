@@ -12,7 +12,7 @@ from typing import Any
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
-from wsdeploy.plan import places, proxies, upstreams
+from wsdeploy.plan import places, proxies, upstreams, watchdog
 from wsdeploy.render import render
 from wsdeploy.settings import Settings, secrets
 from wsdeploy.survey import Request, Survey
@@ -118,7 +118,7 @@ def generation(
         for variable, value in private.items()
     }
 
-    def program(identity: str) -> str:
+    def program(identity: str, watchdog: Mapping[str, str] | None = None) -> str:
         launch = (
             f"/usr/bin/python3 -I {folder}/launch.py",
             places.environment(name, identity),
@@ -134,6 +134,7 @@ def generation(
             sockets=places.sockets(name, identity),
             logs=places.logs(name, identity),
             limits=limits,
+            watchdog=watchdog,
         )
 
     described = _variables(values | marks) + program(UNKNOWN)
@@ -152,7 +153,12 @@ def generation(
         identity=identity,
         release=release,
         files=(
-            File(places.program(name, identity), program(identity)),
+            File(
+                places.program(name, identity),
+                program(
+                    identity, watchdog.terms(settings, limits, listen(settings, host, identity))
+                ),
+            ),
             File(
                 places.environment(name, identity),
                 _variables(values | private),

@@ -63,3 +63,13 @@ def key(name: str) -> str:
 def drop_in(name: str, unit: str) -> str:
     """Return the file that adds to a unit of Debian's."""
     return f"/etc/systemd/system/{unit}.d/10-{name}.conf"
+
+
+def watchdog(name: str) -> str:
+    """Return the folder with the watchdog's own programs."""
+    return f"/usr/local/lib/{name}-watchdog"
+
+
+def unit(unit: str) -> str:
+    """Return the file of a systemd unit of our own."""
+    return f"/etc/systemd/system/{unit}"

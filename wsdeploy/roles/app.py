@@ -7,7 +7,7 @@ from pyinfra.context import host
 
 from wsdeploy.operations import configuration, generation, release, removal, retire, turn
 from wsdeploy.plan import app as plan
-from wsdeploy.plan import firewall
+from wsdeploy.plan import firewall, watchdog
 
 
 @deploy("App")
@@ -23,6 +23,17 @@ def app() -> None:
     if firewall.wanted(settings, host.name):
         configuration(
             name="Firewall", settings=settings, plan=firewall.files, undone=firewall.undone
+        )
+    if watchdog.wanted(settings):
+        configuration(
+            name="Watchdog", settings=settings, plan=watchdog.files, undone=watchdog.undone
+        )
+    else:
+        removal(
+            name="Watchdog",
+            settings=settings,
+            set_name=watchdog.set_name(settings),
+            unit=watchdog.unit(settings),
         )
     release(name="Release", settings=settings)
     # The first host alone, then the others: a release that is unhealthy on one goes no further.

@@ -99,6 +99,9 @@ class App(Section):
     """Seconds within which all processes of a new release must answer, 1 to 600."""
     healthy_for: float = 2
     """Seconds for which they must then stay healthy before clients are sent to them, 0 to 600."""
+    hang_timeout: float | None = 3
+    """Seconds without an answer after which a process counts as hung and is killed, 1 to 60. So a
+    handler may not block the event loop for four fifths of this. None never kills any."""
     health: str | None = "/healthz"
     """Path where the app answers a plain GET with 200 while it is healthy, as wsapp does at
     /healthz; None for an app that has no such path. The proxy's /healthz asks it."""
@@ -120,6 +123,8 @@ class App(Section):
             "healthy_for": (0, 600, "seconds"),
             "start_timeout": (1, 600, "seconds"),
         }
+        if self.hang_timeout is not None:
+            limits["hang_timeout"] = (1, 60, "seconds")
         for name, (low, high, unit) in limits.items():
             if not low <= getattr(self, name) <= high:
                 yield refused(name, getattr(self, name), f"give {unit} from {low:,} to {high:,}")

@@ -135,7 +135,7 @@ def program(wanted):
     # As supervisor.options.UnhosedConfigParser does, but for its expansions.
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
     parser.read_string(conf.content)
-    (section,) = parser.sections()
+    (section,) = [each for each in parser.sections() if not each.startswith("watchdog:")]
     return section, dict(parser[section])
 
 

@@ -8,7 +8,8 @@ import pytest
 from jinja2 import StrictUndefined, UndefinedError
 
 from wsdeploy import CertFiles, Nginx, SelfSigned
-from wsdeploy.plan import app, firewall, nginx, proxies, system
+from wsdeploy.files import FileSet
+from wsdeploy.plan import app, firewall, nginx, proxies, system, watchdog
 from wsdeploy.render import TEMPLATES, environment, render
 from wsdeploy.survey import Survey
 
@@ -25,6 +26,7 @@ SETTINGS = {
     "names": {"tls": SelfSigned(names=["10.0.0.1", "2001:db8::1", "b.a-company.com"])},
     "own certificate": {"tls": CertFiles("c.pem", "k.pem")},
     "variables": {"app": {"env": {"TOKEN": "s3cret"}}},
+    "no watchdog": {"app": {"hang_timeout": None}},
     "ports": {"app": {"listen": "tcp"}},
     "no health check": {"app": {"health": None, "listen": "shared"}},
     "tiers": {"groups": "tiers"},
@@ -47,6 +49,9 @@ def everything(settings, survey):
         app.supervisor_files(settings, survey),
         proxies.chosen(settings).files(settings, survey, proxy),
     ]
+    if watchdog.wanted(settings):
+        # Its programs are no templates.
+        sets.append(FileSet("unit", watchdog.files(settings, survey).files[-1:]))
     if firewall.wanted(settings, app_host):
         sets.append(firewall.files(settings, survey))
     files = [file for each in sets for file in each.files]

@@ -66,6 +66,10 @@ APP = {
     "ping_interval": {"give seconds from 1 to 300": [0, 301]},
     "ping_timeout": {"give seconds from 1 to 300": [0, 301]},
     "start_timeout": {"give seconds from 1 to 600": [0, 601]},
+    "hang_timeout": {
+        "give seconds from 1 to 60": [0, 0.5, 61, float("nan")],
+        "give a number or None": [True, "3"],
+    },
     "max_size": {f"{WHOLE_NUMBER} of bytes from 1 to 1,073,741,824": [0, 2**30 + 1]},
     "close_code": {"give 1001 or 1012": [1000, "1012", 1012.0]},
     "compression": {"give 'off' or 'low' or 'medium' or 'high'": ["zip", None]},

@@ -1,0 +1,350 @@
+"""The watchdog among processes that are there, and a Supervisor that says what a test lets it."""
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from wshost import rounds, terms, watchdog
+from wshost.watchdog import Watchdog
+
+IDENTITY = "0123456789ab"
+GROUP = f"ws-{IDENTITY}"
+
+# Answers every request; on SIGTERM it listens no more but stays, and on SIGUSR1 its loop blocks.
+# It has a child, as servers with workers do.
+SERVER = """
+import asyncio, json, os, signal, socket, sys, time
+kind, where = (json.loads(a) for a in sys.argv[1:])
+async def answer(reader, writer):
+    await reader.readline()
+    writer.write(b"HTTP/1.1 426 Upgrade Required\\r\\n\\r\\n")
+    writer.close()
+def stop():
+    server.close()
+    if kind == "unix":
+        os.unlink(where)
+async def main():
+    global server
+    if kind == "unix":
+        server = await asyncio.start_unix_server(answer, where)
+    else:
+        server = await asyncio.start_server(answer, "127.0.0.1", where, reuse_port=True)
+        where_now = server.sockets[0].getsockname()[1]
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGUSR1, time.sleep, 1000)
+    print(where if kind == "unix" else where_now, os.getpid(), flush=True)
+    await asyncio.sleep(1000)
+if not os.fork():
+    time.sleep(1000)
+asyncio.run(main())
+"""
+
+SECTION = """
+[program:{group}]
+command=/usr/bin/python3 launch.py %% ; what Supervisor reads
+
+[watchdog:{group}]
+listen = {listen}
+host = a-company.com
+path = /
+hang_timeout = {hang_timeout}
+start_timeout = {start_timeout}
+stop_wait = {stop_wait}
+"""
+
+
+class Host:
+    """A host with a generation on it."""
+
+    def __init__(self, folder, supervisord, program, capsys):
+        self.folder, self.supervisord, self.program = folder, supervisord, program
+        self.sockets = folder / "run/ws" / IDENTITY
+        self.sockets.mkdir(parents=True)
+        self.live(IDENTITY)
+        (folder / "conf.d").mkdir()
+        self.watchdog = Watchdog("ws", folder / "run", folder / "conf.d")
+        self.started = {}
+        self._capsys = capsys
+        self.log = ""
+        self.port = 0
+
+    def live(self, identity):
+        link = self.folder / "run/ws/current"
+        link.unlink(missing_ok=True)
+        link.symlink_to(identity)
+
+    def terms(self, kind="unix", **changes):
+        where = self.sockets if kind == "unix" else f"127.0.0.1:{self.port}"
+        values = {"hang_timeout": 1, "start_timeout": 30, "stop_wait": 60} | changes
+        text = SECTION.format(group=GROUP, listen=f"{kind}:{where}", **values)
+        (self.folder / "conf.d" / f"{GROUP}.conf").write_text(text)
+
+    def start(self, name, kind="unix", group=GROUP):
+        where = str(self.sockets / f"{name}.sock") if kind == "unix" else self.port
+        process = self.program(SERVER, kind, where, start_new_session=True)
+        where, pid = process.stdout.readline().split()
+        if kind != "unix":
+            self.port = int(where)
+        self.started[name] = process
+        entry = {"group": group, "name": name, "statename": "RUNNING", "pid": int(pid)}
+        self.supervisord.processes.append(entry | {"spawnerr": ""})
+        return process
+
+    def state(self, name, statename, **more):
+        entry = next(p for p in self.supervisord.processes if p["name"] == name)
+        entry |= {"statename": statename} | more
+
+    def watch(self, seconds=None, until=lambda: False):
+        """Let the watchdog work, for some time or until something is true."""
+        end = time.monotonic() + (seconds or 20)
+        while time.monotonic() < end:
+            self.watchdog.rest(self.watchdog.step(time.monotonic()))
+            self.log += self._capsys.readouterr().out
+            if until():
+                return
+        assert seconds, f"waited in vain: {self.log}"
+
+    def answered(self):
+        """Whether all that is watched has answered."""
+        found = self.watchdog._rounds and self.watchdog._rounds.watched
+        return found and all(each.pulse.beats for each in found.values())
+
+    def killed(self, name):
+        process = self.started[name]
+        return lambda: process.poll() == -signal.SIGKILL
+
+    def alive(self):
+        return {name for name, process in self.started.items() if process.poll() is None}
+
+
+@pytest.fixture
+def host(tmp_path, supervisord, program, capsys):
+    made = Host(tmp_path, supervisord, program, capsys)
+    yield made
+    made.watchdog.close()
+    for process in made.started.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def three(request, host):
+    """Three processes that have answered."""
+    kind = getattr(request, "param", "unix")
+    for name in ("ws_00", "ws_01", "ws_02"):
+        host.start(name, kind)
+    host.terms(kind)
+    host.watch(until=host.answered)
+    return host
+
+
+WAYS = pytest.mark.parametrize("three", ["unix", "shared"], indirect=True)
+
+
+HANGS = pytest.mark.parametrize("hang", [signal.SIGSTOP, signal.SIGUSR1], ids=["stop", "block"])
+
+
+@WAYS
+@HANGS
+def test_only_the_one_that_hangs_is_killed(three, hang):
+    began = time.monotonic()
+    os.kill(three.started["ws_01"].pid, hang)
+    three.watch(until=three.killed("ws_01"))
+    assert time.monotonic() - began > 0.7
+    pid = three.started["ws_01"].pid
+    assert f"<4>ws_01 (pid {pid}, {GROUP}) has not answered for " in three.log
+    assert three.log.count("killed") == 1
+    three.watch(seconds=1.2)
+    assert three.alive() == {"ws_00", "ws_02"}
+
+
+@WAYS
+def test_all_of_them_at_once(three):
+    for process in three.started.values():
+        os.kill(process.pid, signal.SIGSTOP)
+    three.watch(until=lambda: not three.alive())
+
+
+def test_its_children_go_with_it(three):
+    group = three.started["ws_00"].pid
+    os.kill(group, signal.SIGSTOP)
+    three.watch(until=three.killed("ws_00"))
+
+    def gone():
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        # Who adopts the child may take its time to collect it.
+        children = [p for p in os.listdir("/proc") if p.isdigit() and group_of(p) == group]
+        return all(state_of(p) == "Z" for p in children)
+
+    three.watch(until=gone)
+
+
+def group_of(pid):
+    with contextlib.suppress(OSError):
+        return int(stat_of(pid)[2])
+
+
+def state_of(pid):
+    with contextlib.suppress(OSError):
+        return stat_of(pid)[0]
+    return "Z"
+
+
+def stat_of(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+@pytest.mark.parametrize("statename", ["STOPPING", "STARTING"])
+def test_what_is_stopped_or_started_is_left_alone(three, statename):
+    three.state("ws_01", statename)
+    os.kill(three.started["ws_01"].pid, signal.SIGSTOP)
+    three.watch(seconds=1.6)
+    assert three.alive() == {"ws_00", "ws_01", "ws_02"}
+    assert three.log == ""
+
+
+@WAYS
+def test_what_drains_after_a_signal_is_left_alone_for_as_long_as_a_drain_takes(three):
+    os.kill(three.started["ws_01"].pid, signal.SIGTERM)
+    three.watch(seconds=1.6)
+    assert three.log == ""
+    kind = "unix" if three.port == 0 else "shared"
+    three.terms(kind, stop_wait=1)
+    # It has answered before, but this is a new agreement: it counts as starting until it answers.
+    three.terms(kind, stop_wait=1, start_timeout=0)
+    three.watch(until=three.killed("ws_01"))
+    assert "has not listened for" in three.log
+
+
+def test_a_generation_that_does_not_serve_is_none_of_its_business(three):
+    three.live("ffffffffffff")
+    for process in three.started.values():
+        os.kill(process.pid, signal.SIGSTOP)
+    three.watch(seconds=1.6)
+    assert len(three.alive()) == 3
+    assert three.log == ""
+
+
+def test_never_without_supervisors_word(three, supervisord):
+    supervisord.faults["getAllProcessInfo"] = (6, "SHUTDOWN_STATE")
+    os.kill(three.started["ws_01"].pid, signal.SIGSTOP)
+    three.watch(seconds=1.6)
+    assert len(three.alive()) == 3
+    assert three.log == "<4>nothing is killed meanwhile: getAllProcessInfo: SHUTDOWN_STATE\n"
+    supervisord.faults.clear()
+    three.watch(until=three.killed("ws_01"))
+
+
+def test_who_has_the_same_number_later_is_not_killed(three):
+    """Supervisor has replaced the process in the moment before."""
+    three.state("ws_01", "RUNNING", pid=three.started["ws_00"].pid)
+    os.kill(three.started["ws_01"].pid, signal.SIGSTOP)
+    three.watch(seconds=1.6)
+    assert len(three.alive()) == 3
+
+
+@WAYS
+def test_the_successor_is_watched_at_once(three, supervisord):
+    kind = "unix" if three.port == 0 else "shared"
+    os.kill(three.started["ws_01"].pid, signal.SIGSTOP)
+    three.watch(until=three.killed("ws_01"))
+    supervisord.processes[:] = [p for p in supervisord.processes if p["name"] != "ws_01"]
+    with contextlib.suppress(FileNotFoundError):
+        (three.sockets / "ws_01.sock").unlink()
+    three.start("ws_01", kind)
+    three.watch(until=lambda: "after its predecessor was killed" in three.log)
+    os.kill(three.started["ws_01"].pid, signal.SIGSTOP)
+    three.watch(until=three.killed("ws_01"))
+
+
+def test_start_timeout(host):
+    host.start("ws_00")
+    os.kill(host.started["ws_00"].pid, signal.SIGSTOP)
+    host.terms(start_timeout=3)
+    host.watch(seconds=1.4)
+    assert host.alive() == {"ws_00"}
+    host.watch(until=host.killed("ws_00"))
+    assert "has not answered once in the " in host.log
+
+
+def test_not_after_this_machine_has_stood_still(three):
+    for process in three.started.values():
+        os.kill(process.pid, signal.SIGSTOP)
+    until = three.watchdog.step(time.monotonic())
+    time.sleep(1.5)
+    for process in three.started.values():
+        os.kill(process.pid, signal.SIGCONT)
+    three.watchdog.rest(until)
+    three.watch(seconds=1.5)
+    assert len(three.alive()) == 3
+    assert three.log == ""
+
+
+def test_a_new_listener_on_the_port_is_not_taken_for_the_old_one(host):
+    """While a rollout runs, processes of the next generation share the ports, and may hang."""
+    host.start("ws_00", "tcp")
+    host.terms("tcp")
+    host.watch(until=host.answered)
+    host.start("ws_99", "tcp", group="ws-ffffffffffff")
+    os.kill(host.started["ws_99"].pid, signal.SIGSTOP)
+    host.watch(seconds=4)
+    assert host.alive() == {"ws_00", "ws_99"}
+    assert host.log == ""
+    os.kill(host.started["ws_00"].pid, signal.SIGSTOP)
+    host.watch(until=host.killed("ws_00"))
+    assert host.alive() == {"ws_99"}
+
+
+def test_what_supervisor_has_given_up_is_started_again(three, supervisord, monkeypatch):
+    monkeypatch.setattr(watchdog, "REVIVE_FIRST", 0.2)
+    monkeypatch.setattr(watchdog, "REFRESH", 0.1)
+    three.state("ws_01", "FATAL", pid=0, spawnerr="can't find command")
+    three.watchdog._refresh_at = 0
+
+    def starts():
+        return supervisord.calls.count(("startProcess", f"{GROUP}:ws_01", False))
+
+    began = time.monotonic()
+    three.watch(until=lambda: starts() == 3)
+    # After 0.2, 0.4 and 0.8 seconds.
+    assert time.monotonic() - began > 1.3
+    assert "ws_01 (ws-0123456789ab) was FATAL (can't find command): started again" in three.log
+    three.state("ws_01", "STOPPED")
+    three.watch(seconds=1)
+    assert starts() == 3, "somebody wants it so"
+
+
+def test_nothing_is_watched_without_terms(host):
+    host.start("ws_00")
+    os.kill(host.started["ws_00"].pid, signal.SIGSTOP)
+    (host.folder / "conf.d" / f"{GROUP}.conf").write_text(f"[program:{GROUP}]\ncommand=x\n")
+    host.watch(seconds=2)
+    host.live("gone")
+    host.watch(seconds=1)
+    assert host.alive() == {"ws_00"}
+    assert host.supervisord.calls == []
+
+
+@pytest.mark.parametrize("text", ["", "[", f"[watchdog:{GROUP}]\nlisten = unix:/run\n"])
+def test_terms_that_are_none(tmp_path, text):
+    (tmp_path / "a.conf").write_text(text)
+    assert terms.read(tmp_path / "a.conf", GROUP) is None
+    assert terms.read(tmp_path / "none.conf", GROUP) is None
+
+
+def test_age(program):
+    assert 0 <= rounds.age(os.getpid()) < 24 * 3600
+    with pytest.raises(OSError, match="No such"):
+        rounds.age(2**22 + 1)
+
+
+def test_the_check_before_it_is_installed():
+    watchdog.main(["--check"])

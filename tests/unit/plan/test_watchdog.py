@@ -1,0 +1,118 @@
+"""The watchdog's files: whole, the same for every app, and what it is told in each generation."""
+
+import configparser
+import re
+import subprocess
+import sys
+
+import pytest
+
+from wsdeploy.plan import app, watchdog
+from wsdeploy.remote import PROGRAMS
+from wsdeploy.survey import Survey
+from wshost import generations, terms
+from wshost import watchdog as program
+
+RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
+
+
+def generation(settings, survey, host="one"):
+    return app.generation(settings, survey, host, "0" * 12, "app/app.py")
+
+
+def test_its_modules_are_all_that_it_imports(make, tmp_path):
+    for file in watchdog.files(make(), Survey()).files:
+        if file.path.endswith(".py"):
+            copy = tmp_path / file.path.removeprefix("/usr/local/lib/ws-watchdog/")
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_text(file.content)
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "wshost.watchdog", "--check"],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    # And no more than that.
+    imported = {"__init__", "watchdog"}
+    for module in watchdog.MODULES:
+        for line in re.findall(r"^from wshost import (.+)$", text(module), re.MULTILINE):
+            imported |= set(line.split(", "))
+        imported |= set(re.findall(r"^from wshost\.(\w+) import", text(module), re.MULTILINE))
+    assert imported == set(watchdog.MODULES)
+
+
+def text(module):
+    return (PROGRAMS / f"{module}.py").read_text()
+
+
+def test_everything_belongs_to_root_and_can_be_read(make):
+    for file in watchdog.files(make(), Survey()).files:
+        assert (file.owner, file.group, file.mode) == ("root", "root", 0o644)
+
+
+def test_it_stays_the_same_whatever_the_app_is(make):
+    one = watchdog.files(make(), Survey())
+    more = {"processes": 9, "hang_timeout": 60, "health": None, "listen": "tcp", "drain": 99}
+    assert watchdog.files(make(more), Survey()).digest == one.digest
+    assert watchdog.files(make(name="chat-2"), Survey()).digest != one.digest
+
+
+@pytest.mark.parametrize("listen", ["unix", "tcp", "shared"])
+@pytest.mark.parametrize("health", ["/alive?a=%41", None])
+def test_it_understands_what_it_is_told(make, debian, tmp_path, listen, health):
+    settings = make({"listen": listen, "health": health, "hang_timeout": 4.5, "drain": 100})
+    planned = generation(settings, debian())
+    conf = tmp_path / "a.conf"
+    conf.write_text(planned.files[0].content)
+    assert terms.read(conf, f"ws-{planned.identity}") == terms.Terms(
+        listen=planned.listen,
+        host="ws.a-company.com",
+        path=health or "/",
+        hang_timeout=4.5,
+        start_timeout=30,
+        stop_wait=118,
+    )
+
+
+def test_what_it_is_told_makes_no_new_generation(make, debian):
+    one = generation(make(), debian())
+    for app_settings in ({"hang_timeout": 60}, {"hang_timeout": None}, {"start_timeout": 99}):
+        other = generation(make(app_settings), debian())
+        assert other.identity == one.identity
+        assert other.files[0] != one.files[0]
+
+
+def test_without_a_watchdog_a_generation_says_nothing_of_it(make, debian):
+    assert "watchdog" not in generation(make({"hang_timeout": None}), debian()).files[0].content
+
+
+def test_supervisor_still_finds_its_own(make, debian):
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    planned = generation(make(), debian())
+    parser.read_string(planned.files[0].content)
+    assert parser.sections() == [
+        f"program:ws-{planned.identity}",
+        f"watchdog:ws-{planned.identity}",
+    ]
+
+
+def test_it_knows_a_generation_as_the_others_do():
+    assert program.IDENTITY == generations.IDENTITY == app.IDENTITY
+    assert program.CONF == generations.CONF
+
+
+def test_what_is_asked(make):
+    marker = "/var/lib/wsdeploy/sets/ws-watchdog.json"
+    asked = watchdog.request(make())
+    assert {marker, "/etc/systemd/system/ws-watchdog.service"} <= set(asked.paths)
+    assert asked.units == ("ws-watchdog.service",)
+    assert watchdog.request(make({"hang_timeout": None})).paths == (marker,)
+
+
+def test_undone(make):
+    unit = "ws-watchdog.service"
+    assert watchdog.undone(make(), Survey(units={unit: RUNNING})) == []
+    assert watchdog.undone(make(), Survey()) == [f"{unit} is not running"]

@@ -1,0 +1,100 @@
+"""The watchdog of app hosts: kills processes that hang, so that Supervisor starts them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wsdeploy.files import File, FileSet
+from wsdeploy.limits import Limits
+from wsdeploy.plan import places
+from wsdeploy.remote import PROGRAMS
+from wsdeploy.render import render
+from wsdeploy.settings import Settings
+from wsdeploy.survey import Request, Survey
+
+MODULES = (
+    "__init__",
+    "launch",
+    "liveness",
+    "peers",
+    "question",
+    "rounds",
+    "routes",
+    "supervisor",
+    "terms",
+    "watchdog",
+)
+"""What it is made of, in wshost."""
+
+
+def unit(settings: Settings) -> str:
+    """Return its systemd unit."""
+    return f"{settings.name}-watchdog.service"
+
+
+def set_name(settings: Settings) -> str:
+    """Return the name of the set of files."""
+    return f"{settings.name}-watchdog"
+
+
+def wanted(settings: Settings) -> bool:
+    """Tell whether app hosts have one."""
+    return settings.app.hang_timeout is not None
+
+
+def terms(settings: Settings, limits: Limits, listen: str) -> Mapping[str, str] | None:
+    """Return what it has to know of a generation that listens there, or None without a watchdog."""
+    app = settings.app
+    if app.hang_timeout is None:
+        return None
+    return {
+        "listen": listen,
+        "host": settings.domain,
+        # Any answer will do, and websockets has one for every GET that is no handshake.
+        "path": app.health or "/",
+        "hang_timeout": f"{app.hang_timeout:g}",
+        "start_timeout": f"{app.start_timeout:g}",
+        "stop_wait": str(limits.stop_wait),
+    }
+
+
+def files(settings: Settings, survey: Survey) -> FileSet:
+    """Return its programs and its unit, the same whatever the app's settings are."""
+    name, folder = settings.name, places.watchdog(settings.name)
+    return FileSet(
+        name=set_name(settings),
+        files=(
+            *(
+                File(f"{folder}/wshost/{module}.py", (PROGRAMS / f"{module}.py").read_text())
+                for module in MODULES
+            ),
+            File(
+                places.unit(unit(settings)),
+                render("watchdog/watchdog.service", name=name, folder=folder),
+            ),
+        ),
+        validate=(
+            (
+                "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
+                "/usr/bin/python3", "-m", "wshost.watchdog", "--check",
+            ),
+        ),
+        activate=(
+            ("systemctl", "daemon-reload"),
+            ("systemctl", "enable", "--quiet", unit(settings)),
+            # It answers when it watches (Type=notify).
+            ("systemctl", "restart", unit(settings)),
+        ),
+        verify=(("systemctl", "is-active", unit(settings)),),
+    )  # fmt: skip
+
+
+def undone(settings: Settings, survey: Survey) -> list[str]:
+    """Return what keeps it from watching, now and after a boot."""
+    return [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
+
+
+def request(settings: Settings) -> Request:
+    """Return what to ask a host about, to plan this part."""
+    asked = Request(paths=(FileSet(set_name(settings), ()).marker.path,), units=(unit(settings),))
+    return asked + files(settings, Survey(bare=True)).request() if wanted(settings) else asked
