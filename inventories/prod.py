@@ -21,6 +21,7 @@ settings = Settings(
         # probe=Probe(path="/echo", send="hello", expect="hello"),  # proves more than a handshake
         # compression="off",  # 14 KiB for a connection instead of 64, for larger messages
         # max_size=16_384,  # for apps whose messages are small: refuse what is not
+        # max_age=86_400,  # close each connection within a day, so that balance repairs itself
         # drain=120,  # spread reconnecting over more time, for an app that many clients use
     ),
     # proxy=HAProxy(),  # in front of several app hosts: it knows which of them are well
