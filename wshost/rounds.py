@@ -67,6 +67,7 @@ class Rounds:
             os.close(handle)
             raise
         self.watched[name] = Watched(name, pid, handle, Pulse(self.terms, started))
+        self._look_at = 0.0
 
     def remove(self, process: Watched) -> None:
         """Watch a process no more."""
@@ -175,6 +176,8 @@ class Rounds:
         if way == "absent":
             self._close_questions(process)
             process.pulse.absent(now)
+            # It may be about to listen.
+            self._look_at = 0.0
         elif way == "hidden":
             process.pulse.later(now)
             process.obstacle = f"who has port {port} can't be told"

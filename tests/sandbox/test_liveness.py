@@ -137,6 +137,7 @@ def test_only_the_clients_of_the_one_that_fails_notice(site, app, listen):
         if fault != "SIGKILL":
             log = site.ssh("journalctl --unit ws-watchdog --output cat --no-pager")
             assert f"{name} (pid " in log
+    assert site.ssh("systemctl show --property=NRestarts ws-watchdog") == "NRestarts=0\n"
     site.converged()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -84,10 +85,11 @@ class Host:
         (self.folder / "conf.d" / f"{GROUP}.conf").write_text(text)
 
     def start(self, name, kind="unix", group=GROUP):
-        where = str(self.sockets / f"{name}.sock") if kind == "unix" else self.port
+        number = int(name[-2:]) if kind == "tcp" else 0
+        where = str(self.sockets / f"{name}.sock") if kind == "unix" else self.port + number
         process = self.program(SERVER, kind, where, start_new_session=True)
         where, pid = process.stdout.readline().split()
-        if kind != "unix":
+        if kind == "shared":
             self.port = int(where)
         self.started[name] = process
         entry = {"group": group, "name": name, "statename": "RUNNING", "pid": int(pid)}
@@ -288,12 +290,42 @@ def test_not_after_this_machine_has_stood_still(three):
     assert three.log == ""
 
 
-def test_a_new_listener_on_the_port_is_not_taken_for_the_old_one(host):
-    """While a rollout runs, processes of the next generation share the ports, and may hang."""
+def two_ports():
+    """Two ports in a row that are free."""
+    while True:
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            with contextlib.suppress(OSError):
+                other.bind(("127.0.0.1", one.getsockname()[1] + 1))
+                return one.getsockname()[1]
+
+
+def test_the_successor_on_a_port_of_its_own(host, supervisord):
+    host.port = two_ports()
     host.start("ws_00", "tcp")
+    host.start("ws_01", "tcp")
     host.terms("tcp")
     host.watch(until=host.answered)
-    host.start("ws_99", "tcp", group="ws-ffffffffffff")
+    os.kill(host.started["ws_01"].pid, signal.SIGSTOP)
+    host.watch(until=host.killed("ws_01"))
+    supervisord.processes.pop()
+    host.start("ws_01", "tcp")
+    host.state("ws_01", "STARTING")
+    # The other one is looked at meanwhile.
+    os.kill(host.started["ws_00"].pid, signal.SIGSTOP)
+    host.watch(seconds=0.6)
+    os.kill(host.started["ws_00"].pid, signal.SIGCONT)
+    host.state("ws_01", "RUNNING")
+    host.watch(until=lambda: "after its predecessor was killed" in host.log)
+    assert host.alive() == {"ws_00", "ws_01"}
+
+
+def test_a_new_listener_on_the_port_is_not_taken_for_the_old_one(host):
+    """While a rollout runs, processes of the next generation share the ports, and may hang."""
+    host.start("ws_00", "shared")
+    host.terms("tcp")
+    host.watch(until=host.answered)
+    host.start("ws_99", "shared", group="ws-ffffffffffff")
     os.kill(host.started["ws_99"].pid, signal.SIGSTOP)
     host.watch(seconds=4)
     assert host.alive() == {"ws_00", "ws_99"}
