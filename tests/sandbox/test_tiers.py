@@ -1,5 +1,6 @@
 """A proxy in front of two app hosts."""
 
+import json
 import ssl
 import time
 
@@ -78,6 +79,20 @@ def test_a_redeploy_refuses_nobody(site):
     assert outcome["failed"] == {}
     assert outcome["codes"] == {"1012": 100}
     site.converged()
+
+
+def test_a_rollback_refuses_nobody(site):
+    with site.under_load() as outcome:
+        result = site.pyinfra("-y", "wsdeploy.rollback")
+        assert result.code == 0, result.output
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {"1012": 100}
+    lines = [site.ssh("tail -n 1 /var/log/ws/deploys.log", host) for host in site.apps]
+    first, second = (json.loads(line) for line in lines)
+    assert first["action"] == second["action"] == "rollback"
+    # One after the other, and nowhere else than before.
+    assert first["time"] <= second["time"]
+    site.deploy()
 
 
 def test_an_unhealthy_release_reaches_one_host_at_most(site, copy):
