@@ -33,10 +33,10 @@ REFRESH = 5
 """Seconds between two looks at Supervisor while nothing happens."""
 REFRESH_SOON = 0.2
 """The same while a process is missing."""
-LATE = 1
+LATE = 0.5
 """Seconds between two looks at what serves while nothing is watched, or Supervisor is away."""
-SUPERVISOR_TIMEOUT = 5
-"""Seconds for a call to Supervisor."""
+SUPERVISOR_TIMEOUT = 2
+"""Seconds for a call to Supervisor. While it is restarted, a call may be left without an answer."""
 SHORTEST = 0.05
 """Seconds to rest at least."""
 REVIVE_FIRST, REVIVE_MOST = 10, 300

@@ -191,6 +191,8 @@ def test_supervisor_may_be_restarted(site):
     site.ssh("systemctl restart supervisor")
     site.converged()
     site.echoes()
+    # A process that has only just come has its time to start.
+    wait_until(lambda: min(map(int, site.ssh("ps -o etimes= -u ws").split())) > 8)
     seconds, _, _ = asyncio.run(hang(site, "SIGSTOP"))
     assert seconds < WITHIN
 
