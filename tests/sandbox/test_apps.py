@@ -77,7 +77,9 @@ def test_an_app_of_its_own_kind(site, name):
 
     with site.under_load() as outcome:
         site.deploy(app=case.source(env={"COLOUR": "green"}))
-    assert outcome["failed"] == {}
+    # An app that closes everybody at once closes those, too, who have only just come.
+    early = f"ConnectionClosedOK(Close(code={case.code}"
+    assert [reason for reason in outcome["failed"] if not reason.startswith(early)] == []
     assert outcome["passed"] > 0
     assert outcome["codes"] == {str(case.code): 100}
     assert len(site.ssh("supervisorctl status").splitlines()) == 2
