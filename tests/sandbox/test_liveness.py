@@ -14,6 +14,8 @@ COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 WITHIN = 5
 """Seconds until a process that hangs is replaced: what websockets' guide for Kubernetes reaches."""
 HELD = 30
+ESTABLISHED = "ConnectionClosed"
+"""How the load reports a client whose WebSocket was open; handshakes fail in other ways."""
 
 # An echo server that says which process it is, and can be told to block for good.
 APP = """
@@ -130,7 +132,10 @@ def test_only_the_clients_of_the_one_that_fails_notice(site, app, listen):
             seconds, name, clients = asyncio.run(hang(site, fault))
         print(f"{listen} {fault or 'block'}: {seconds:.1f} s, {outcome}")
         assert seconds < WITHIN, fault
-        assert outcome["failed"] == {}, fault
+        # Those who were its clients in that very moment had shaken hands already.
+        cut = {why: n for why, n in outcome["failed"].items() if why.startswith(ESTABLISHED)}
+        assert outcome["failed"].keys() == cut.keys(), fault
+        assert sum(cut.values()) <= 3, fault
         assert {before for before, _ in clients} >= {name}
         for before, after in clients:
             assert after == (None if before == name else before), (fault, name)
