@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-COMBINATIONS = [("bookworm", "HAProxy"), ("trixie", "Nginx")]
+COMBINATIONS = [("bookworm", "HAProxy")]
 
 
 @dataclass(frozen=True)

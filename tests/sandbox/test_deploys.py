@@ -171,7 +171,8 @@ def test_nobody_makes_a_drain_longer(site, file, listen):
     # The old processes drain as they were told when they started.
     log = site.ssh(f"cat /var/log/ws/{old}/*.log")
     seconds = [float(s) for s in re.findall(r"stopped after ([\d.]+) s", log)]
-    assert len(seconds) == 4
+    # Where a port is shared, one process has been tried before, and was stopped at once.
+    assert len(seconds) == (4 if listen == "unix" else 5)
     assert max(seconds) <= DRAIN + 10 + 3, "the drain, the close time-out, and the grace"
     assert "SIGKILL" not in site.ssh("cat /var/log/supervisor/supervisord.log")
     site.ssh("systemctl stop rude")

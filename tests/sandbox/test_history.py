@@ -257,15 +257,17 @@ def size(site) -> dict[str, int]:
     }
 
 
-def test_fifty_deploys_leave_nothing_behind(site):
+def test_many_deploys_leave_nothing_behind(request, site):
+    """Fifty with --matrix; without, a few more than are kept in the history twice over."""
+    deploys = 50 if request.config.getoption("--matrix") else 15
     numbers, start = [], time.monotonic()
-    for number in range(50):
+    for number in range(deploys):
         site.deploy(app=coloured(site, f"no-{number}", drain="0"))
-        if number in (9, 49):
+        if number in (9, deploys - 1):
             numbers.append(size(site))
-    print(f"50 deploys: {time.monotonic() - start:.0f} s; {numbers}")
-    after_10, after_50 = numbers
+    print(f"{deploys} deploys: {time.monotonic() - start:.0f} s; {numbers}")
+    after_10, in_the_end = numbers
     memory = "supervisord's KiB"
-    assert after_50.pop(memory) < after_10.pop(memory) + 1024
-    assert after_50 == after_10
+    assert in_the_end.pop(memory) < after_10.pop(memory) + 1024
+    assert in_the_end == after_10
     site.converged()

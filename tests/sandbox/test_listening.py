@@ -2,7 +2,7 @@
 
 import pytest
 
-COMBINATIONS = [("trixie", "Nginx"), ("bookworm", "HAProxy")]
+COMBINATIONS = [("bookworm", "HAProxy")]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.sandbox.site import PROJECT
 
-COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
+COMBINATIONS = [("trixie", "HAProxy")]
 
 
 @pytest.fixture(scope="module")

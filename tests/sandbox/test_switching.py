@@ -2,7 +2,7 @@
 
 import pytest
 
-COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "Nginx")]
+COMBINATIONS = [("trixie", "Nginx")]
 
 PROGRAMS = {"Nginx()": "nginx", "HAProxy()": "haproxy"}
 
