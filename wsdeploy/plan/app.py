@@ -14,7 +14,7 @@ from wsdeploy.files import File, FileSet
 from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
 from wsdeploy.plan import places, proxies, upstreams, watchdog
 from wsdeploy.render import render
-from wsdeploy.settings import Settings, secrets
+from wsdeploy.settings import Settings, secret_values
 from wsdeploy.survey import Request, Survey
 
 UNIT = "supervisor.service"
@@ -111,10 +111,10 @@ def generation(
         "PYTHONPATH": f"{folder}/lib:{folder}/app",
         "WS_APP": f"{folder}/app",
     }
-    private = secrets.values(settings)
+    private = secret_values.values(app)
     # Everyone on a host can see the identity, and nobody may guess a secret from it.
     marks = {
-        variable: secrets.fingerprint(value, f"{settings.domain} {variable}")
+        variable: secret_values.fingerprint(value, f"{settings.domain} {variable}")
         for variable, value in private.items()
     }
 

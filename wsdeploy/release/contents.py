@@ -57,7 +57,7 @@ def release(settings: Settings, survey: Survey) -> Release:
 
     Raises SourceError, but not once `Settings.check` has passed.
     """
-    app = source.of(settings)
+    app = source.of(settings.app)
     files = {f"{APP}/{path}": data for path, data in app.tree.files.items()}
     # The harness travels with the app, so that a release has all that it was tested with.
     for module in sorted((PROJECT / "wsapp").glob("*.py")):

@@ -12,7 +12,6 @@ from wsdeploy.settings.section import Problem, refused
 
 if TYPE_CHECKING:
     from wsdeploy.settings.app import App
-    from wsdeploy.settings.fleet import Settings
 
 APP = "app"
 """Where the app is in its release."""
@@ -40,15 +39,15 @@ class Source:
     """Name of the package that is built from its files, or None if they are all there is to it."""
 
 
-def of(settings: Settings) -> Source:
-    """Return the app of `settings` as it was when this was first asked for. Raises SourceError.
+def of(app: App) -> Source:
+    """Return the app as it was when this was first asked for. Raises SourceError.
 
     All hosts of a run get the same release, even if someone works on the app meanwhile.
     """
-    known: Source | None = settings.__dict__.get("_source")
+    known: Source | None = app.__dict__.get("_source")
     if known is None:
-        known = read(settings.app)
-        object.__setattr__(settings, "_source", known)
+        known = read(app)
+        object.__setattr__(app, "_source", known)
     return known
 
 

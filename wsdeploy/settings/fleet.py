@@ -132,7 +132,11 @@ class Settings(Section):
         """Raise SettingsError with every problem of the settings, their files and their groups."""
         if self.__dict__.get("_checked"):
             return
-        found = [*self.all_problems(), *local_files.problems(self), *self._group_problems()]
+        found = [
+            *self.all_problems(),
+            *local_files.problems(self.domain, self.app, self.tls),
+            *self._group_problems(),
+        ]
         if found:
             inventory = self.__dict__.get("_inventory", {})
             raise SettingsError(inventory.get("__file__", "settings"), found)

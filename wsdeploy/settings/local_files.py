@@ -5,35 +5,34 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wsdeploy.release import source
-from wsdeploy.settings import secrets
+from wsdeploy.settings import secret_values
 from wsdeploy.settings.app import App
 from wsdeploy.settings.section import Problem, refused
 from wsdeploy.settings.tls import CertFiles
 
-if TYPE_CHECKING:
-    from wsdeploy.settings.fleet import Settings
 
+def problems(domain: str, app: object, tls: object) -> Iterator[Problem]:
+    """Yield what is wrong with the files that settings name.
 
-def problems(settings: Settings) -> Iterator[Problem]:
-    """Yield what is wrong with the files that `settings` name."""
-    if isinstance(settings.app, App):
+    app and tls are of any type where the inventory file has something else there.
+    """
+    if isinstance(app, App):
         # An empty path is a setting that was not given, which has been reported already.
-        if settings.app.path:
-            yield from _app(settings)
-        yield from secrets.problems(settings)
-    if isinstance(settings.tls, CertFiles):
-        yield from _certificate(settings.domain, settings.tls)
+        if app.path:
+            yield from _app(app)
+        yield from secret_values.problems(app)
+    if isinstance(tls, CertFiles):
+        yield from _certificate(domain, tls)
 
 
-def _app(settings: Settings) -> Iterator[Problem]:
+def _app(app: App) -> Iterator[Problem]:
     try:
-        source.of(settings)
+        source.of(app)
     except source.SourceError as error:
         yield from error.problems
 

@@ -56,7 +56,7 @@ def complaints(settings_of):
 
     def lines(path, **app):
         with pytest.raises(source.SourceError) as raised:
-            source.of(settings_of(path, **app))
+            source.of(settings_of(path, **app).app)
         return [str(problem) for problem in raised.value.problems]
 
     return lines

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from wsdeploy import FromCommand, FromEnv, FromFile, SettingsError
-from wsdeploy.settings import secrets
+from wsdeploy.settings import secret_values
 
 VALUE = "s3cret-välue"
 
@@ -34,21 +34,23 @@ def test_sources(settings, monkeypatch):
     monkeypatch.setenv("KEY", f" {VALUE} ")
     made = settings(A=FromEnv("KEY"), B=FromFile("key"), C=printing(VALUE))
     made.check()
-    assert secrets.values(made) == {"A": f" {VALUE} ", "B": VALUE, "C": VALUE}
+    assert secret_values.values(made.app) == {"A": f" {VALUE} ", "B": VALUE, "C": VALUE}
 
 
 def test_several_lines(settings, tmp_path, write):
     write(tmp_path, {"key": "-----BEGIN\nabc\n-----END\n\n"})
-    assert secrets.values(settings(A=FromFile("key"))) == {"A": "-----BEGIN\nabc\n-----END"}
+    assert secret_values.values(settings(A=FromFile("key")).app) == {
+        "A": "-----BEGIN\nabc\n-----END"
+    }
 
 
 def test_a_file_at_home(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert secrets.values(settings(A=FromFile("~/key"))) == {"A": VALUE}
+    assert secret_values.values(settings(A=FromFile("~/key")).app) == {"A": VALUE}
 
 
 def test_no_secrets(settings):
-    assert secrets.values(settings()) == {}
+    assert secret_values.values(settings().app) == {}
 
 
 def test_commands_run_once(settings, tmp_path):
@@ -56,7 +58,7 @@ def test_commands_run_once(settings, tmp_path):
     made = settings(A=FromCommand([sys.executable, "-c", script]))
     made.check()
     for _ in range(3):
-        assert secrets.values(made) == {"A": "value"}
+        assert secret_values.values(made.app) == {"A": "value"}
     assert (tmp_path / "ran").read_text() == "x"
 
 
@@ -88,13 +90,13 @@ def test_what_can_not_be_read(settings, tmp_path, monkeypatch, source, said):
     made = settings(GOOD=FromFile("key"), BAD=source)
     wanted = f"app.secrets.BAD: {said.format(folder=tmp_path)}"
     assert lines(made) == [wanted]
-    with pytest.raises(secrets.SecretError) as raised:
-        secrets.values(made)
+    with pytest.raises(secret_values.SecretError) as raised:
+        secret_values.values(made.app)
     assert str(raised.value) == wanted
 
 
 def test_a_command_that_takes_too_long(settings, monkeypatch):
-    monkeypatch.setattr(secrets, "PATIENCE", 0.2)
+    monkeypatch.setattr(secret_values, "PATIENCE", 0.2)
     script = f"import time; print({VALUE!r}, flush=True); time.sleep(60)"
     started = time.monotonic()
     (line,) = lines(settings(A=FromCommand([sys.executable, "-c", script])))
@@ -142,7 +144,7 @@ def test_values_are_shown_nowhere(settings, monkeypatch):
     monkeypatch.setenv("KEY", VALUE)
     made = settings(A=FromEnv("KEY"), B=FromFile("key"))
     made.check()
-    secrets.values(made)
+    secret_values.values(made.app)
     shown = f"{made!r} {made} {vars(made)!r} {json.dumps(made.to_json(), ensure_ascii=False)}"
     assert VALUE not in shown
     assert "KEY" in shown
@@ -150,8 +152,8 @@ def test_values_are_shown_nowhere(settings, monkeypatch):
 
 def test_errors_hold_no_values(settings):
     made = settings(A=printing(VALUE, 1, "locked"))
-    with pytest.raises(secrets.SecretError) as raised:
-        secrets.values(made)
+    with pytest.raises(secret_values.SecretError) as raised:
+        secret_values.values(made.app)
     error = raised.value
     while error:
         assert VALUE not in f"{error!r} {vars(error)!r}"
@@ -159,13 +161,13 @@ def test_errors_hold_no_values(settings):
 
 
 def test_fingerprints():
-    one = secrets.fingerprint("1234", "ws.a-company.com API_KEY")
-    assert one == secrets.fingerprint("1234", "ws.a-company.com API_KEY")
-    assert one != secrets.fingerprint("1235", "ws.a-company.com API_KEY")
-    assert one != secrets.fingerprint("1234", "ws.a-company.com OTHER")
+    one = secret_values.fingerprint("1234", "ws.a-company.com API_KEY")
+    assert one == secret_values.fingerprint("1234", "ws.a-company.com API_KEY")
+    assert one != secret_values.fingerprint("1235", "ws.a-company.com API_KEY")
+    assert one != secret_values.fingerprint("1234", "ws.a-company.com OTHER")
     assert len(one) == 64
 
 
 def test_a_fingerprint_does_not_change_between_versions():
     """A change would make a new generation of every service with secrets."""
-    assert secrets.fingerprint("value", "salt").startswith("0a458b9da56df4f6")
+    assert secret_values.fingerprint("value", "salt").startswith("0a458b9da56df4f6")

@@ -19,7 +19,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def read(settings_of):
-    return lambda path, **app: source.of(settings_of(path, **app))
+    return lambda path, **app: source.of(settings_of(path, **app).app)
 
 
 def test_a_file(folder, write, read):
@@ -66,11 +66,11 @@ def test_a_file_in_a_project_is_no_package(folder, write, read):
 
 def test_it_is_read_once(folder, write, settings_of):
     write(folder, {"app.py": "1"})
-    settings = settings_of("app.py")
-    before = source.of(settings)
+    app = settings_of("app.py").app
+    before = source.of(app)
     write(folder, {"app.py": "2"})
-    assert source.of(settings) is before
-    assert source.of(settings_of("app.py")) != before
+    assert source.of(app) is before
+    assert source.of(settings_of("app.py").app) != before
 
 
 def test_nothing_there(folder, complaints):
