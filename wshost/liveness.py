@@ -38,9 +38,9 @@ class Pulse:
         """Whether the process has ever answered."""
         return self._answered
 
-    def later(self, now: float) -> None:
-        """Ask only after the usual interval, because it was not possible now."""
-        self._next = now + self._terms.interval
+    def later(self, now: float, wait: float | None = None) -> None:
+        """Ask only after a while, the usual interval, because it was not possible now."""
+        self._next = now + (self._terms.interval if wait is None else wait)
 
     def asked(self, now: float) -> None:
         """Note a question."""
@@ -67,6 +67,10 @@ class Pulse:
         self._unanswered.clear()
         self._silent_since = None
         self._absent_since = None
+
+    def postpone(self, seconds: float) -> None:
+        """Give what is unanswered so much more time."""
+        self._unanswered = [asked + seconds for asked in self._unanswered]
 
     def verdict(self, now: float) -> str | None:
         """Return why the process has to be killed, in words, or None."""

@@ -90,10 +90,10 @@ class Rounds:
         if self._routes is not None:
             self._routes.close()
 
-    def forgive(self) -> None:
-        """Draw no conclusions from questions that are open."""
+    def postpone(self, seconds: float) -> None:
+        """Give open questions more time: for so long, nobody could have answered."""
         for process in self.watched.values():
-            self.drop(process)
+            process.pulse.postpone(seconds)
 
     def drop(self, process: Watched) -> None:
         """Give up all questions to a process, and draw no conclusions from them."""
@@ -200,8 +200,9 @@ class Rounds:
         if routes.waiting(process.pid, port):
             process.pulse.asked(now)
         else:
+            # Soon: who is alive takes scouts at once, and who is not has them in its queue by then.
             process.pulse.forgive()
-            process.pulse.later(now)
+            process.pulse.later(now, LOOK)
 
     def _note(self, process: Watched, question: Question, now: float) -> None:
         """Take note of what became of a question."""

@@ -96,7 +96,7 @@ class Watchdog:
         late = self._rested - max(now, until)
         if self._rounds is not None and max(busy, late) > self._rounds.terms.interval:
             # This machine may have stood still, and the app with it.
-            self._rounds.forgive()
+            self._rounds.postpone(max(busy, late))
 
     def close(self) -> None:
         """Watch nothing any more."""

@@ -74,6 +74,14 @@ def test_what_is_forgiven_starts_anew(pulse):
     assert verdict_at(pulse, 3.0, 10) == pytest.approx(5.4)
 
 
+def test_what_is_postponed_has_so_much_more_time_and_no_more(pulse):
+    pulse.asked(0.6)
+    pulse.asked(1.8)
+    pulse.postpone(0.7)
+    assert pulse.verdict(3.6) is None
+    assert pulse.verdict(3.7) is not None
+
+
 def test_never_during_start():
     pulse = Pulse(TERMS, started=0)
     assert verdict_at(pulse, 0, 100) == 30.0
