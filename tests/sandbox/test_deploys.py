@@ -8,6 +8,7 @@ import time
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.sandbox.spread import assert_even
 from wsdeploy import sandbox
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
@@ -112,13 +113,7 @@ def test_a_deploy_refuses_nobody_and_closes_everybody_in_turn(site, file, listen
     assert outcome["failed"] == {}
     assert outcome["passed"] > HANDSHAKES
     assert outcome["codes"] == {"1012": HELD}
-    first = min(outcome["closed_at"])
-    parts = [int((at - first) / DRAIN * 5) for at in outcome["closed_at"]]
-    counts = [parts.count(part) for part in range(5)]
-    fair = HELD / 5
-    # A few come after the end of the last part, as the processes do not begin all at once.
-    assert sum(counts) >= HELD * 0.95, counts
-    assert all(0.8 * fair <= count <= 1.2 * fair for count in counts), counts
+    assert_even(outcome["closed_at"], DRAIN)
     assert colour(site) == "red"
     assert len(leftovers(site)) == 4
     site.converged()

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.sandbox.site import PROJECT
+from tests.sandbox.spread import assert_even
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
@@ -17,9 +18,9 @@ def site(make_site):
     return make_site(["history"], ["history"])
 
 
-def coloured(site, colour: str, drain: str = "2") -> str:
+def coloured(site, colour: str, drain: str = "2", more: str = "") -> str:
     """The app with another environment."""
-    options = f'processes=3, drain={drain}, env={{"COLOUR": "{colour}"}}'
+    options = f'processes=3, drain={drain}, env={{"COLOUR": "{colour}"}}{more}'
     return f'App("files/app.py", {options}, probe=Probe(send="hello", expect="hello"))'
 
 
@@ -45,7 +46,7 @@ def left(site) -> dict[str, list[str]]:
 def test_deploy(site):
     site.deploy(app=coloured(site, "red"))
     site.deploy(app=coloured(site, "green"))
-    site.deploy(app=coloured(site, "blue"))
+    site.deploy(app=coloured(site, "blue", drain="10"))
 
 
 def test_nothing_is_secret_to_root_alone(site):
@@ -63,12 +64,19 @@ def test_releases(site):
     assert "@" in live[-2]
 
 
-def test_rollback_refuses_nobody(site):
-    with site.under_load(rate=200, held=500) as outcome:
-        result = site.pyinfra("-y", "wsdeploy.rollback")
+def assert_unnoticed(site, command: str, held: int = 1000, drain: int = 10) -> None:
+    """Run a command under the same load as a deploy has in test_deploys.py: the same numbers."""
+    with site.under_load(rate=200, held=held) as outcome:
+        result = site.pyinfra("-y", command)
         assert result.code == 0, result.output
     assert outcome["failed"] == {}
-    assert outcome["codes"] == {"1012": 500}
+    assert outcome["codes"] == {"1012": held}
+    assert_even(outcome["closed_at"], drain)
+
+
+def test_rollback_refuses_nobody(site):
+    # Who serves now drains as it was told when it was deployed.
+    assert_unnoticed(site, "wsdeploy.rollback")
     assert colour(site) == "green"
     assert [row[-1] for row in listing(site)][1:] == ["live", "previous"]
     assert site.ssh("ls /run/ws | wc -l").strip() == "2", "the withdrawn generation is left over"
@@ -106,11 +114,7 @@ def test_deploy_brings_the_newest_back(site):
 
 def test_restart_refuses_nobody(site):
     before = site.live_generation()
-    with site.under_load(rate=200, held=500) as outcome:
-        result = site.pyinfra("-y", "wsdeploy.restart")
-        assert result.code == 0, result.output
-    assert outcome["failed"] == {}
-    assert outcome["codes"] == {"1012": 500}
+    assert_unnoticed(site, "wsdeploy.restart")
     assert site.live_generation() == f"{before}-1"
     # It is what the settings ask for.
     site.converged()
@@ -139,11 +143,20 @@ def test_rollback_to_fewer_processes(site):
     site.deploy(app=blue)
 
 
+def test_rollback_on_tcp_refuses_nobody(site):
+    """Where processes listen on ports, both generations have the same ones for a while."""
+    for name in ("tcp-old", "tcp-new"):
+        site.deploy(app=coloured(site, name, drain="10", more=', listen="tcp"'))
+    assert_unnoticed(site, "wsdeploy.rollback")
+    assert colour(site) == "tcp-old"
+    site.deploy(app=coloured(site, "blue"))
+
+
 def test_every_change_is_in_the_log(site):
     lines = [json.loads(line) for line in site.ssh("cat /var/log/ws/deploys.log").splitlines()]
     assert [line["action"] for line in lines] == [
         *["deploy"] * 3, *["rollback"] * 4, "deploy", *["restart"] * 2, "rollback", "deploy",
-        "deploy", "rollback",
+        *["deploy", "rollback"], *["deploy"] * 3, "rollback", "deploy",
     ]  # fmt: skip
     assert {line["outcome"] for line in lines} == {"done"}
     assert all("@" in line["by"] and line["seconds"] > 0 for line in lines)

@@ -125,9 +125,7 @@ def quoted(text):
 
 @pytest.mark.parametrize("listen", ["unix", "tcp", "shared"])
 def test_only_the_clients_of_the_one_that_fails_notice(site, app, listen):
-    # Behind a shared port the default has missed the limit once: see docs/liveness.md.
-    options = {"hang_timeout": 2} if listen == "shared" else {}
-    site.deploy(app=app(listen=listen, **options))
+    site.deploy(app=app(listen=listen))
     site.converged()
     for fault in ("SIGSTOP", None, "SIGKILL"):
         with site.under_load(rate=50, held=0) as outcome:
