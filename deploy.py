@@ -9,7 +9,7 @@ templates; what a host should have, in wsdeploy/plan.
 from pyinfra import host
 
 from wsdeploy.operations import barrier
-from wsdeploy.roles import app, base, proxy, retired, verify
+from wsdeploy.roles import app, base, certificate, proxy, retired, verify
 
 base()
 
@@ -28,3 +28,7 @@ barrier(name="Every proxy passes clients to the new processes")
 
 if "app" in host.groups:
     retired()
+
+# Last, as all the rest goes on without the authority's answer.
+if "proxy" in host.groups:
+    certificate()

@@ -7,9 +7,9 @@ What is commented out shows other values than the defaults, and why one would wa
 lists all settings. Mistakes are reported together, before any host is contacted.
 """
 
-from wsdeploy import App, SelfSigned, Settings
+from wsdeploy import Acme, App, Settings
 
-# from wsdeploy import CertFiles, HAProxy, Nginx, Probe  # for the lines below that use them
+# from wsdeploy import CertFiles, HAProxy, Nginx, Probe, SelfSigned  # for lines below that use them
 
 settings = Settings(
     domain="ws.example.com",  # EDIT: the name that clients connect to
@@ -26,8 +26,9 @@ settings = Settings(
     ),
     # proxy=HAProxy(),  # in front of several app hosts: it knows which of them are well
     # proxy=Nginx(access_log=False),  # where a line per connection is too much, or too private
-    tls=SelfSigned(),  # a start: clients need the certificate, and browsers warn
-    # tls=CertFiles("tls/fullchain.pem", "tls/privkey.pem"),  # instead: one that browsers trust
+    tls=Acme(email="ops@example.com"),  # EDIT: Let's Encrypt; DNS must lead here, to port 80
+    # tls=CertFiles("tls/fullchain.pem", "tls/privkey.pem"),  # instead: one from elsewhere
+    # tls=SelfSigned(),  # instead, for trials: clients need the certificate, and browsers warn
     # max_connections=50_000,  # clients per host; files, backlogs and workers follow from it
     # name="chat",  # instead of "ws": of the user, the folders and the processes on the hosts
 )

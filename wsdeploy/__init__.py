@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from wsdeploy.settings import (
+    Acme,
     App,
     CertFiles,
     FromCommand,
@@ -22,6 +23,7 @@ from wsdeploy.settings import (
 )
 
 __all__ = [
+    "Acme",
     "App",
     "CertFiles",
     "FromCommand",

@@ -12,7 +12,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
 from wsdeploy import lock, remote
-from wsdeploy.plan import app, firewall, proxies, system, tls, watchdog
+from wsdeploy.plan import acme, app, firewall, proxies, system, tls, watchdog
 from wsdeploy.plan.history import History
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
@@ -112,5 +112,6 @@ def request_for(settings: Settings, host: str) -> Request:
         request += app.request(settings) + firewall.request(settings, host)
         request += watchdog.request(settings)
     if host in settings.topology.proxy:
-        request += tls.request(settings) + proxies.request(settings, host)
+        request += tls.request(settings) + acme.request(settings)
+        request += proxies.request(settings, host)
     return request

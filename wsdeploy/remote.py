@@ -23,7 +23,7 @@ IMPORTS = {
     "rollout": ROLLOUT,
     "restore": (*ROLLOUT, "rollout"),
     "history": HISTORY,
-    "certificate": ("apply_files",),
+    "certificate": ("apply_files", "pair"),
     "retire": (*HISTORY, "history"),
     "lock": ("apply_files",),
 }

@@ -21,6 +21,8 @@ class Request:
     sysctl: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    """Small files whose content is not secret."""
     locks: tuple[str, ...] = ()
 
     def __add__(self, other: Request) -> Request:
@@ -75,6 +77,7 @@ class Survey:
     sysctl: Mapping[str, str | None] = field(default_factory=dict)
     paths: Mapping[str, Path] = field(default_factory=dict)
     certificates: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
+    texts: Mapping[str, str | None] = field(default_factory=dict)
     processes: tuple[Process, ...] | None = None
     locks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     """Of each service, who has the lock of the fleet on this host, or had it last (wshost.lock)."""

@@ -111,7 +111,7 @@ def run(commands: list[list[str]], stage: Path | None = None, recovering: bool =
     for command in commands:
         words = [word.replace("{stage}", str(stage)) if stage else word for word in command]
         # A script is known by the name that it is given, not by its text.
-        script = command[:2] == ["sh", "-c"] and len(command) > 3
+        script = command[:2] in (["sh", "-c"], ["python3", "-c"]) and len(command) > 3
         name = command[3] if script else " ".join(command).replace("{stage}", "")
         try:
             done = subprocess.run(

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from wshost import apply_files
+from wshost import apply_files, pair
 
 
 def main(request: dict[str, Any]) -> None:
-    """Make the pair that `request` describes, then run its `activate` commands."""
+    """Make the pair that `request` describes; exit 1 with the reason if it can't be used."""
     try:
         make(request, Path(request["certificate"]), Path(request["key"]))
-        apply_files.run(request["activate"])
     except (OSError, apply_files.StepError) as error:
         sys.exit(f"certificate: {error}")
 
 
 def make(request: dict[str, Any], certificate: Path, key: Path) -> None:
-    """Write key (0600) and certificate (0644). Keys: `name`, `alternative_names`, `days`."""
-    with tempfile.TemporaryDirectory(dir=key.parent) as folder:
-        new_key, new_certificate = Path(folder, "key"), Path(folder, "certificate")
+    """Write key (0600) and certificate (0644), and let the proxy use them.
+
+    Keys of the request: `name`, `alternative_names`, `days`, and the commands of `activate`.
+    """
+    with pair.workplace(key) as folder:
+        new_key, new_certificate = folder / "key", folder / "certificate"
         command = [
             "openssl", "req", "-x509", "-noenc",
             "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
@@ -38,8 +38,4 @@ def make(request: dict[str, Any], certificate: Path, key: Path) -> None:
             "-addext", "extendedKeyUsage=serverAuth",
         ]  # fmt: skip
         apply_files.run([command])
-        new_key.chmod(0o600)
-        new_certificate.chmod(0o644)
-        # The proxy reads both only when it is told to, after this.
-        os.replace(new_key, key)
-        os.replace(new_certificate, certificate)
+        pair.install((new_certificate, new_key), (certificate, key), request["activate"])

@@ -1,7 +1,8 @@
 """Report, in one go, all that a deployment wants to know of a host. Changes nothing.
 
-The request names packages, users, groups, units, sysctl keys, certificates, services whose lock to
-look at, and path patterns; the answer is one JSON object. What is not there is left out, or null.
+The request names packages, users, groups, units, sysctl keys, certificates, small texts, services
+whose lock to look at, and path patterns; the answer is one JSON object. What is not there is left
+out, or null.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def survey(request: dict[str, Any]) -> dict[str, Any]:
         "sysctl": {key: sysctl(key) for key in request["sysctl"]},
         "paths": paths(request["paths"]),
         "certificates": {path: certificate(path) for path in request["certificates"]},
+        "texts": {path: read(path) for path in request["texts"]},
         "processes": processes(),
         "locks": {name: lock.read(name) for name in request["locks"]},
     }
@@ -153,12 +155,22 @@ def certificate(path: str) -> dict[str, str] | None:
     """Return names and end of a certificate as OpenSSL prints them, or None if there is none."""
     listing = run(
         "openssl", "x509", "-in", path, "-noout", "-enddate", "-dateopt", "iso_8601",
-        "-ext", "subjectAltName",
+        "-ext", "subjectAltName", "-issuer", "-subject",
     )  # fmt: skip
     lines = [line.strip() for line in listing.splitlines()]
     ends = [line.partition("=")[2] for line in lines if line.startswith("notAfter=")]
     names = [line for line in lines if line.startswith(("DNS:", "IP Address:"))]
-    return {"not_after": ends[0], "names": names[0] if names else ""} if ends else None
+    issuer, subject = (
+        [line.partition("=")[2] for line in lines if line.startswith(f"{field}=")]
+        for field in ("issuer", "subject")
+    )
+    if not ends:
+        return None
+    return {
+        "not_after": ends[0],
+        "names": names[0] if names else "",
+        "issuer": "itself" if issuer == subject else "".join(issuer),
+    }
 
 
 def booted() -> None:

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect as asyncio_connect
 
 from tests.client import connect
 from tests.hosts import programs
-from wsdeploy.plan import places
+from wsdeploy.plan import acme, places
 
 
 def client(settings, dial, tls, **options):
@@ -145,6 +145,14 @@ def test_certificate_is_ecdsa_and_lasts(settings, dial, tls):
     left = datetime.datetime.fromtimestamp(ends, datetime.UTC) - datetime.datetime.now(datetime.UTC)
     assert left > datetime.timedelta(days=1)
     assert ("DNS", settings.domain) in certificate["subjectAltName"]
+
+
+def test_renewal_is_on_and_has_not_failed(proxy_host, settings):
+    if not acme.wanted(settings):
+        pytest.skip("the certificate is not from an authority")
+    assert proxy_host.service(acme.timer(settings)).is_running
+    state = f"systemctl show --property=Result --value {acme.service(settings)}"
+    assert proxy_host.check_output(state) == "success"
 
 
 def test_key_is_for_root_only(proxy_host, settings):

@@ -222,7 +222,11 @@ def _as_planned(settings, host):
         else:
             found = ", ".join(f"DNS:{each}" for each in tls.names(settings))
             answer["certificates"] = {
-                certificate: {"not_after": "2100-01-01 00:00:00Z", "names": found}
+                certificate: {
+                    "not_after": "2100-01-01 00:00:00Z",
+                    "names": found,
+                    "issuer": "itself",
+                }
             }
     for files in sets:
         paths |= {file.path: _entry(file) for file in (*files.files, files.marker)}

@@ -15,6 +15,7 @@ def pair(folder):
     request = {
         "name": "ws.a-company.com",
         "alternative_names": "DNS:ws.a-company.com",
+        "activate": [],
         "days": 30,
     }
     certificate.make(request, folder / "cert.pem", folder / "key.pem")

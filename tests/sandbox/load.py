@@ -1,7 +1,8 @@
 """Clients that come at a steady rate until they are told to stop, and clients that stay.
 
-Arguments: URL, file with certificates to trust, handshakes per second, clients that stay. Prints
-"ready" when those are there; ends on a line on standard input, or after ten minutes.
+Arguments: URL, file with certificates to trust, handshakes per second, clients that stay, seconds
+between the messages that each of those sends (0: none). Prints "ready" when those are there; ends
+on a line on standard input, or after ten minutes.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 
-async def main(url: str, authority: str, rate: float, held: int) -> None:
+async def main(url: str, authority: str, rate: float, held: int, every: float) -> None:
     context = ssl.create_default_context(cafile=authority)
     outcome = {
         "passed": 0,
@@ -23,6 +24,8 @@ async def main(url: str, authority: str, rate: float, held: int) -> None:
         "failed_at": [],
         "codes": collections.Counter(),
         "closed_at": [],
+        "echoes": 0,
+        "slowest": 0.0,
     }
 
     async def come_and_go() -> None:
@@ -38,6 +41,13 @@ async def main(url: str, authority: str, rate: float, held: int) -> None:
 
     async def stay(websocket) -> None:
         try:
+            while every:
+                await asyncio.sleep(every)
+                sent = time.monotonic()
+                await websocket.send("polo")
+                await websocket.recv()
+                outcome["echoes"] += 1
+                outcome["slowest"] = max(outcome["slowest"], time.monotonic() - sent)
             await websocket.recv()
         except ConnectionClosed as closed:
             outcome["codes"][closed.rcvd.code if closed.rcvd else 1006] += 1
@@ -60,4 +70,5 @@ async def main(url: str, authority: str, rate: float, held: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])))
+    rate, held, every = float(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+    asyncio.run(main(sys.argv[1], sys.argv[2], rate, held, every))

@@ -53,6 +53,8 @@ class Site:
     folder: Path
     settings: dict
     project: Path = PROJECT
+    trusted: Path | None = None
+    """Certificates to trust, where the proxies' own are from an authority."""
     bundle: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -131,6 +133,7 @@ class Site:
                 "--inventory", str(self.inventory), *options,
             ],
             cwd=PROJECT,
+            env=os.environ | ({"SSL_CERT_FILE": str(self.trusted)} if self.trusted else {}),
             capture_output=True,
             text=True,
             check=False,
@@ -163,6 +166,8 @@ class Site:
 
     def fetch_certificate(self) -> Path:
         """Write what clients verify with to a file, and return its path."""
+        if self.trusted:
+            return self.trusted
         self.bundle.write_text(self.ssh(f"cat {places.certificate('ws')}"))
         return self.bundle
 
@@ -181,17 +186,19 @@ class Site:
             assert websocket.recv(10) == "marco"
 
     @contextlib.contextmanager
-    def under_load(self, rate: int = 100, held: int = 100) -> Iterator[dict]:
+    def under_load(self, rate: int = 100, held: int = 100, echo_every: float = 0) -> Iterator[dict]:
         """Make `rate` handshakes a second while the body runs, with `held` clients from before.
 
+        echo_every: seconds between two messages of a held client; 0 for none.
         Yields a dict that is filled when the body has ended: `passed`, `failed` (reasons to how
         many), `failed_at` (when those handshakes were begun) `codes` (close codes of the held
-        clients to how many) and `closed_at`.
+        clients to how many), `closed_at`, `echoes` (how many) and `slowest` (seconds for one).
         """
         load = subprocess.Popen(
             [
                 sys.executable, str(Path(__file__).with_name("load.py")),
                 f"wss://{self.host.domain}/", str(self.fetch_certificate()), str(rate), str(held),
+                str(echo_every),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

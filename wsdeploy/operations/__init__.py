@@ -4,6 +4,7 @@ Each costs nothing over SSH on a host that is as planned, beyond the one survey 
 share, and one exchange on a host that is not.
 """
 
+from wsdeploy.operations.acme import account_key, issued, shared_account_key
 from wsdeploy.operations.app import generation, release, retire
 from wsdeploy.operations.certificate import self_signed
 from wsdeploy.operations.certificates import certificates
@@ -15,11 +16,13 @@ from wsdeploy.operations.lock import locked, unlock
 from wsdeploy.operations.packages import packages
 
 __all__ = [
+    "account_key",
     "barrier",
     "certificates",
     "configuration",
     "generation",
     "handshake",
+    "issued",
     "locked",
     "packages",
     "release",
@@ -28,6 +31,7 @@ __all__ = [
     "restore",
     "retire",
     "self_signed",
+    "shared_account_key",
     "turn",
     "unlock",
 ]

@@ -13,7 +13,7 @@ from wsdeploy import facts
 from wsdeploy.files import Command
 from wsdeploy.operations.send import change, explain
 from wsdeploy.plan import places, tls
-from wsdeploy.settings import SelfSigned, Settings
+from wsdeploy.settings import Settings
 
 
 @operation()
@@ -24,7 +24,6 @@ def self_signed(
 
     activate: commands that let a running proxy use a new certificate.
     """
-    assert isinstance(settings.tls, SelfSigned)
     reason = tls.outdated(settings, facts.survey(settings), datetime.datetime.now(datetime.UTC))
     if reason is None:
         host.noop("the certificate is good")
@@ -35,7 +34,7 @@ def self_signed(
         {
             "name": settings.domain,
             "alternative_names": tls.alternative_names(settings),
-            "days": settings.tls.days,
+            "days": tls.days(settings),
             "certificate": places.certificate(settings.name),
             "key": places.key(settings.name),
             "activate": activate,

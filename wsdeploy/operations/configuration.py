@@ -47,15 +47,17 @@ def configuration(
 
 
 @operation()
-def removal(settings: Settings, set_name: str, unit: str) -> Generator[StringCommand, None, None]:
+def removal(
+    settings: Settings, set_name: str, unit: str, absent: tuple[str, ...] = ()
+) -> Generator[StringCommand, None, None]:
     """Remove a set of files that an earlier deployment has put in place, and stop its unit.
 
-    set_name: the set's name. unit: the systemd unit that it was for.
+    set_name: the set's name. unit: the systemd unit that it was for. absent: what else has to go.
     Files that no deployment has put there are left alone.
     """
     # A unit that is gone already is as good as disabled.
     disable = "systemctl disable --quiet --now $1 || ! systemctl cat $1 >/dev/null 2>&1"
-    files = FileSet(set_name, (), prepare=(("sh", "-c", disable, "disable", unit),))
+    files = FileSet(set_name, (), absent=absent, prepare=(("sh", "-c", disable, "disable", unit),))
     if files.marker.path not in facts.survey(settings).paths:
         host.noop(f"{set_name} is not there")
         return

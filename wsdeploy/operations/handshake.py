@@ -13,7 +13,7 @@ from pyinfra.context import host, state
 from wsdeploy import remote
 from wsdeploy.operations.send import failure
 from wsdeploy.plan import places
-from wsdeploy.settings import SelfSigned, Settings
+from wsdeploy.settings import Settings
 
 TIMEOUT = 10
 """Seconds for each step of the handshake."""
@@ -43,14 +43,15 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
     """
     if not state.is_executing:
         return
-    probe, own = settings.app.probe, isinstance(settings.tls, SelfSigned)
+    probe = settings.app.probe
     request = {
         "target": {
             "host": settings.domain,
             "path": probe.path,
             "address": ["localhost", 443],
             "tls": True,
-            "authority": places.certificate(settings.name) if own else None,
+            # Whether others trust it too is for whoever issued it.
+            "authority": places.certificate(settings.name),
         },
         "timeout": TIMEOUT,
         "send": probe.send,

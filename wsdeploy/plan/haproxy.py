@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import OPEN_TIMEOUT, SPARE_FILES, derive
-from wsdeploy.plan import places, tls, upstreams
+from wsdeploy.plan import acme, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -144,6 +144,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         open_timeout=OPEN_TIMEOUT,
         health=quoted(settings.app.health or ""),
         certificates=certificates,
+        thumbprint=acme.thumbprint(settings, survey),
     )
     # Clients who connect by address send no name in the TLS handshake.
     shown = render(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import places, tls, upstreams
+from wsdeploy.plan import acme, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -67,6 +67,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         server_names=tls.names(settings),
         certificate=places.certificate(settings.name),
         key=places.key(settings.name),
+        thumbprint=acme.thumbprint(settings, survey),
     )
     return FileSet(
         name=set_name(settings),

@@ -60,6 +60,21 @@ def key(name: str) -> str:
     return f"{etc(name)}/tls/key.pem"
 
 
+def acme(name: str) -> str:
+    """Return the folder of what certificates are ordered with, for root alone."""
+    return f"{etc(name)}/acme"
+
+
+def thumbprint(name: str) -> str:
+    """Return the file with the thumbprint of the key of the account with the authority."""
+    return f"{acme(name)}/thumbprint"
+
+
+def acme_programs(name: str) -> str:
+    """Return the folder with the programs that renew certificates."""
+    return f"/usr/local/lib/{name}-acme"
+
+
 def drop_in(name: str, unit: str) -> str:
     """Return the file that adds to a unit of Debian's."""
     return f"/etc/systemd/system/{unit}.d/10-{name}.conf"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from wsdeploy.files import Command, FileSet
-from wsdeploy.plan import haproxy, nginx, tls
+from wsdeploy.plan import acme, haproxy, nginx, places, tls
+from wsdeploy.remote import PROGRAMS
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.survey import Request, Survey
 
@@ -18,7 +19,7 @@ class Proxy(Protocol):
     PACKAGES: tuple[str, ...]
     """The Debian packages it needs."""
     NEW_CERTIFICATE: tuple[Command, ...]
-    """Commands that let it use a new certificate, if it runs."""
+    """Commands that let it use a new certificate, if it runs (see new_certificate)."""
 
     def set_name(self, settings: Settings) -> str:
         """Return the name of its set of files."""
@@ -46,9 +47,23 @@ def other(settings: Settings) -> Proxy:
     return haproxy if isinstance(settings.proxy, Nginx) else nginx
 
 
+def new_certificate(settings: Settings) -> tuple[Command, ...]:
+    """Return commands that let the chosen proxy use a new certificate, and see that it does."""
+    proxy = chosen(settings)
+    text = (PROGRAMS / "served.py").read_text()
+    place = places.certificate(settings.name)
+    served = ("python3", "-c", text, "served", settings.domain, place, proxy.UNIT)
+    return (*proxy.NEW_CERTIFICATE, served)
+
+
 def pushed_certificate(settings: Settings, survey: Survey) -> FileSet:
     """Return the certificate from this machine's files, for the chosen proxy to use at once."""
-    return tls.pushed(settings, survey, chosen(settings).NEW_CERTIFICATE)
+    return tls.pushed(settings, survey, new_certificate(settings))
+
+
+def renewal(settings: Settings, survey: Survey) -> FileSet:
+    """Return what gets the chosen proxy its certificates from an authority."""
+    return acme.files(settings, survey, new_certificate(settings))
 
 
 def request(settings: Settings, proxy: str) -> Request:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import firewall, places, proxies
+from wsdeploy.plan import acme, firewall, places, proxies
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Path, Request, Survey
@@ -20,6 +20,8 @@ def packages(settings: Settings, host: str) -> tuple[str, ...]:
         needed += ("supervisor",)
     if host in settings.topology.proxy:
         needed += ("openssl", *proxies.chosen(settings).PACKAGES)
+        if acme.wanted(settings):
+            needed += acme.PACKAGES
     if firewall.wanted(settings, host):
         needed += firewall.PACKAGES
     return needed
@@ -88,7 +90,8 @@ def folders(settings: Settings) -> dict[str, Path]:
     def folder(mode: int, owner: str, group: str) -> Path:
         return Path("directory", mode, owner, group)
 
-    return {
+    made = {places.acme(name): folder(0o700, "root", "root")} if acme.wanted(settings) else {}
+    return made | {
         f"/srv/{name}": folder(0o755, "root", "root"),
         places.releases(name): folder(0o755, "root", "root"),
         places.etc(name): folder(0o750, "root", name),

@@ -10,7 +10,7 @@ from typing import Any
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.plan import places
-from wsdeploy.settings import CertFiles, SelfSigned, Settings
+from wsdeploy.settings import Acme, CertFiles, SelfSigned, Settings
 from wsdeploy.settings.names import is_address
 from wsdeploy.survey import Request, Survey
 
@@ -48,7 +48,7 @@ def version(package: str) -> tuple[int, ...]:
 
 def names(settings: Settings) -> tuple[str, ...]:
     """Return all names and addresses that the service answers to, the domain first."""
-    more = settings.tls.names if isinstance(settings.tls, SelfSigned) else ()
+    more = settings.tls.names if isinstance(settings.tls, SelfSigned | Acme) else ()
     return tuple(dict.fromkeys((settings.domain, *more)))
 
 
@@ -57,13 +57,28 @@ def alternative_names(settings: Settings) -> str:
     return ",".join(f"{'IP' if is_address(n) else 'DNS'}:{n}" for n in names(settings))
 
 
+PLACEHOLDER_DAYS = 365
+"""Days that a certificate is valid which stands in for one that is not issued yet."""
+
+
+def days(settings: Settings) -> int:
+    """Return for how many days a host makes a certificate for itself."""
+    return settings.tls.days if isinstance(settings.tls, SelfSigned) else PLACEHOLDER_DAYS
+
+
 def outdated(settings: Settings, survey: Survey, now: datetime.datetime) -> str | None:
-    """Return why a self-signed certificate must be made anew, or None if it is good."""
-    if not isinstance(settings.tls, SelfSigned):
-        return None
+    """Return why a host must make itself a certificate, or None if it has a good one.
+
+    A host that gets one from elsewhere makes one if it has none at all: the proxy does not start
+    without.
+    """
     found = survey.certificates.get(places.certificate(settings.name))
     if not found or places.key(settings.name) not in survey.paths:
         return "there is none"
+    if not isinstance(settings.tls, SelfSigned):
+        return None
+    if found["issuer"] != "itself":
+        return f"it is from {found['issuer']}"
     shown = {name.partition(":")[2] for name in found["names"].split(", ")}
     if shown != {_canonical(name) for name in names(settings)}:
         return f"it is for {', '.join(sorted(shown))}"

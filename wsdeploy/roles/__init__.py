@@ -3,7 +3,7 @@
 from wsdeploy.roles.app import app, retired
 from wsdeploy.roles.base import base
 from wsdeploy.roles.history import restart, rollback
-from wsdeploy.roles.proxy import proxy
+from wsdeploy.roles.proxy import certificate, proxy
 from wsdeploy.roles.verify import verify
 
-__all__ = ["app", "base", "proxy", "restart", "retired", "rollback", "verify"]
+__all__ = ["app", "base", "certificate", "proxy", "restart", "retired", "rollback", "verify"]

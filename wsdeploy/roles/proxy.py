@@ -7,9 +7,16 @@ from functools import partial
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.operations import configuration, removal, self_signed
-from wsdeploy.plan import proxies
-from wsdeploy.settings import SelfSigned
+from wsdeploy.operations import (
+    account_key,
+    configuration,
+    issued,
+    removal,
+    self_signed,
+    shared_account_key,
+)
+from wsdeploy.plan import acme, proxies
+from wsdeploy.settings import CertFiles
 
 
 @deploy("Proxy")
@@ -17,10 +24,16 @@ def proxy() -> None:
     """Let a host accept clients and pass them to the app's processes."""
     settings = host.data.settings
     chosen, other = proxies.chosen(settings), proxies.other(settings)
-    if isinstance(settings.tls, SelfSigned):
-        self_signed(name="Certificate", settings=settings, activate=chosen.NEW_CERTIFICATE)
-    else:
+    if isinstance(settings.tls, CertFiles):
         configuration(name="Certificate", settings=settings, plan=proxies.pushed_certificate)
+    else:
+        # Where it comes from an authority, one that only stands in for it: the proxy has to be
+        # there to answer the authority's question.
+        activate = proxies.new_certificate(settings)
+        self_signed(name="Certificate", settings=settings, activate=activate)
+    if acme.wanted(settings):
+        account_key(name="Account key", settings=settings)
+        shared_account_key(name="Account key of the other proxies", settings=settings)
     configuration(
         name=chosen.UNIT,
         settings=settings,
@@ -33,3 +46,20 @@ def proxy() -> None:
         set_name=other.set_name(settings),
         unit=other.UNIT,
     )
+
+
+@deploy("Proxy")
+def certificate() -> None:
+    """Let a proxy get its certificate from an authority, and renew it by itself."""
+    settings = host.data.settings
+    if acme.wanted(settings):
+        configuration(name="Renewal", settings=settings, plan=proxies.renewal, undone=acme.undone)
+        issued(name="Certificate of the authority", settings=settings)
+    else:
+        removal(
+            name="Renewal",
+            settings=settings,
+            set_name=acme.set_name(settings),
+            unit=acme.timer(settings),
+            absent=(acme.issued_path(settings),),
+        )

@@ -4,9 +4,10 @@ from wsdeploy.settings.app import App, Probe
 from wsdeploy.settings.fleet import Settings, SettingsError
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
-from wsdeploy.settings.tls import CertFiles, SelfSigned
+from wsdeploy.settings.tls import Acme, CertFiles, SelfSigned
 
 __all__ = [
+    "Acme",
     "App",
     "CertFiles",
     "FromCommand",

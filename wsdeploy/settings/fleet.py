@@ -18,7 +18,7 @@ from wsdeploy.settings.names import (
 )
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.section import Problem, Section, refused, similar
-from wsdeploy.settings.tls import CertFiles, SelfSigned
+from wsdeploy.settings.tls import Acme, CertFiles, SelfSigned
 from wsdeploy.topology import Topology
 
 ROLES = ("app", "proxy")
@@ -71,8 +71,8 @@ class Settings(Section):
     """Name that clients connect to, such as 'ws.your-company.com'. Other names are refused."""
     app: App
     """What runs: `App(...)`."""
-    tls: SelfSigned | CertFiles
-    """Where the certificate comes from: `SelfSigned()` or `CertFiles(...)`."""
+    tls: Acme | CertFiles | SelfSigned
+    """Where the certificate comes from: `Acme(...)`, `CertFiles(...)` or `SelfSigned()`."""
     proxy: Nginx | HAProxy = Nginx()
     """What stands in front: `Nginx()` or `HAProxy()`."""
     max_connections: int = 10_000

@@ -13,7 +13,7 @@ from wsdeploy.release import source
 from wsdeploy.settings import secret_values
 from wsdeploy.settings.app import App
 from wsdeploy.settings.section import Problem, refused
-from wsdeploy.settings.tls import CertFiles
+from wsdeploy.settings.tls import Acme, CertFiles
 
 
 def problems(domain: str, app: object, tls: object) -> Iterator[Problem]:
@@ -28,6 +28,18 @@ def problems(domain: str, app: object, tls: object) -> Iterator[Problem]:
         yield from secret_values.problems(app)
     if isinstance(tls, CertFiles):
         yield from _certificate(domain, tls)
+    if isinstance(tls, Acme) and tls.authority is not None:
+        yield from _authority(tls.authority)
+
+
+def _authority(path: str) -> Iterator[Problem]:
+    missing = [*_missing("tls.authority", path)]
+    yield from missing
+    if not missing:
+        try:
+            x509.load_pem_x509_certificates(Path(path).read_bytes())
+        except ValueError:
+            yield refused("tls.authority", path, "give a certificate in PEM")
 
 
 def _app(app: App) -> Iterator[Problem]:

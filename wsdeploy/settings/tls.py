@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Literal
 
 from wsdeploy.settings.names import is_address, is_domain
 from wsdeploy.settings.section import Problem, Section, refused
@@ -26,6 +28,43 @@ class SelfSigned(Section):
                 yield refused("names", name, "give full host names or addresses")
         if not 2 <= self.days <= 825:
             yield refused("days", self.days, "give a whole number of days from 2 to 825")
+
+
+class Acme(Section):
+    """A certificate from an authority that speaks ACME, such as Let's Encrypt.
+
+    Each proxy gets one of its own and renews it by itself, from a timer. The authority asks port 80
+    of `domain`, so that has to lead to the proxies by then, and any of them can answer.
+    """
+
+    email: str
+    """Address that the authority may write to."""
+    names: tuple[str, ...] = ()
+    """Further host names in the certificate, beside the domain. They must lead here, too."""
+    directory_url: str = "https://acme-v02.api.letsencrypt.org/directory"
+    """The authority. Try it with Let's Encrypt's staging directory first, whose limits are wide and
+    whose certificates no client trusts: https://acme-staging-v02.api.letsencrypt.org/directory"""
+    key_type: Literal["ec256", "ec384", "rsa2048", "rsa4096"] = "ec256"
+    """Type of the certificate's key. All but very old clients know ECDSA, which costs the proxy a
+    tenth of what RSA does."""
+    authority: str | None = None
+    """File on this machine with the certificate to trust when talking to `directory_url`, for a
+    private authority; None trusts those that Debian trusts."""
+    check: bool = True
+    """Whether a proxy first asks all names itself what the authority will ask. It saves failures,
+    which authorities count; a host that can't reach its own public address has to do without."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with these values."""
+        if not re.fullmatch(r"[^@\s,]+@[^@\s,]+\.[^@\s,.]+", self.email):
+            yield refused("email", self.email, "give an address, such as ops@your-company.com")
+        elif self.email.rpartition("@")[2] in ("example.com", "example.org", "example.net"):
+            yield refused("email", self.email, "that is a placeholder; give your own address")
+        for name in self.names:
+            if not is_domain(name):
+                yield refused("names", name, "give full host names; no addresses, no wildcards")
+        if not re.fullmatch(r"https://[^\s/]+(/\S*)?", self.directory_url):
+            yield refused("directory_url", self.directory_url, "give an https:// address")
 
 
 class CertFiles(Section):

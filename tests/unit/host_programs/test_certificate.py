@@ -34,6 +34,7 @@ def made(tmp_path):
             "name": settings.domain,
             "alternative_names": tls.alternative_names(settings),
             "days": settings.tls.days,
+            "activate": [],
         }
         pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
         certificate.make(request, pem, key)

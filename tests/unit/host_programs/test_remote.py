@@ -15,11 +15,13 @@ from wsdeploy import remote
 from wsdeploy.survey import Request, Survey
 
 PROGRAMS = [
+    "account",
     "apply_files",
     "certificate",
     "history",
     "install_release",
     "lock",
+    "order",
     "probe",
     "restore",
     "retire",

@@ -158,10 +158,12 @@ def test_owners_without_a_name_are_numbers(tmp_path):
 def test_certificates(tmp_path):
     pem = tmp_path / "cert.pem"
     request = {"name": "a.com", "alternative_names": "DNS:a.com,IP:::1", "days": 2}
+    request["activate"] = []
     certificate.make(request, pem, tmp_path / "key.pem")
     found = ask(certificates=(str(pem),)).certificates[str(pem)]
     assert found["names"] == "DNS:a.com, IP Address:0:0:0:0:0:0:0:1"
-    assert set(found) == {"names", "not_after"}
+    assert found["issuer"] == "itself"
+    assert set(found) == {"issuer", "names", "not_after"}
 
 
 def test_what_is_no_certificate(tmp_path):

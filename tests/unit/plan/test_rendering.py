@@ -7,14 +7,14 @@ from functools import partial
 import pytest
 from jinja2 import StrictUndefined, UndefinedError
 
-from wsdeploy import CertFiles, Nginx, SelfSigned
+from wsdeploy import Acme, CertFiles, HAProxy, Nginx, SelfSigned
 from wsdeploy.files import FileSet
-from wsdeploy.plan import app, firewall, nginx, proxies, system, watchdog
+from wsdeploy.plan import acme, app, firewall, nginx, proxies, system, watchdog
 from wsdeploy.render import TEMPLATES, environment, render
 from wsdeploy.survey import Survey
 
-# Each proxy, by the folder of its templates. "haproxy": HAProxy is to be added.
-PROXIES = {"nginx": Nginx}
+# Each proxy, by the folder of its templates.
+PROXIES = {"haproxy": HAProxy, "nginx": Nginx}
 
 SETTINGS = {
     "plain": {},
@@ -24,6 +24,7 @@ SETTINGS = {
     "fractions": {"app": {"drain": 0.5, "ping_interval": 1.5, "ping_timeout": 2.5}},
     "another name": {"name": "chat-2"},
     "names": {"tls": SelfSigned(names=["10.0.0.1", "2001:db8::1", "b.a-company.com"])},
+    "an authority": {"tls": Acme("ops@a-company.com", names=["b.a-company.com"])},
     "own certificate": {"tls": CertFiles("c.pem", "k.pem")},
     "variables": {"app": {"env": {"TOKEN": "s3cret"}}},
     "no watchdog": {"app": {"hang_timeout": None}},
@@ -52,6 +53,8 @@ def everything(settings, survey):
     if watchdog.wanted(settings):
         # Its programs are no templates.
         sets.append(FileSet("unit", watchdog.files(settings, survey).files[-1:]))
+    if acme.wanted(settings):
+        sets.append(FileSet("units", proxies.renewal(settings, survey).files[-2:]))
     if firewall.wanted(settings, app_host):
         sets.append(firewall.files(settings, survey))
     files = [file for each in sets for file in each.files]
@@ -88,10 +91,8 @@ def test_every_template_is_rendered(make, debian, monkeypatch):
     noting = Noting(loader=real.loader, undefined=StrictUndefined)
     monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", noting)
     for proxy in PROXIES.values():
-        everything(make(groups="tiers", proxy=proxy()), debian())
-    there = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
-    others = {"nginx", "haproxy"} - PROXIES.keys()
-    assert seen == {name for name in there if name.partition("/")[0] not in others}
+        everything(make(groups="tiers", proxy=proxy(), tls=Acme("ops@a-company.com")), debian())
+    assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
 
 
 def test_an_undefined_variable_is_an_error(tmp_path, monkeypatch):

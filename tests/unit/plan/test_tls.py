@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from wsdeploy import CertFiles, SelfSigned
+from wsdeploy import Acme, CertFiles, SelfSigned
 from wsdeploy.plan import places, tls
 from wsdeploy.survey import Path, Survey
 
@@ -13,8 +13,8 @@ DOMAIN = "ws.a-company.com"
 KEY = Path("file", 0o600, "root", "root")
 
 
-def host(names, ends="2027-05-01 00:00:00Z", key=True):
-    found = None if names is None else {"names": names, "not_after": ends}
+def host(names, ends="2027-05-01 00:00:00Z", key=True, issuer="itself"):
+    found = None if names is None else {"names": names, "not_after": ends, "issuer": issuer}
     return Survey(
         paths={places.key("ws"): KEY} if key else {},
         certificates={places.certificate("ws"): found},
@@ -47,6 +47,7 @@ OUTDATED = [
     (("::2",), host(f"{GOOD}, IP Address:0:0:0:0:0:0:0:1"), "it is for 0:0:0:0:0:0:0:1"),
     ((), host(GOOD, "2026-09-30 00:00:00Z"), "it ends on 2026-09-30"),
     ((), host(GOOD, "2026-05-31 00:00:00Z"), "it ends on 2026-05-31"),
+    ((), host(GOOD, issuer="CN = Some CA"), "it is from CN = Some CA"),
 ]
 
 
@@ -63,7 +64,10 @@ def test_outdated(make):
 
 
 def test_files_of_the_user_are_not_ours_to_renew(make):
-    assert tls.outdated(make(tls=CertFiles("c.pem", "k.pem")), Survey(), NOW) is None
+    old = host("DNS:other.a-company.com", "2026-05-31 00:00:00Z", issuer="CN = Some CA")
+    for theirs in (CertFiles("c.pem", "k.pem"), Acme("ops@a-company.com")):
+        assert tls.outdated(make(tls=theirs), old, NOW) is None
+        assert tls.outdated(make(tls=theirs), Survey(), NOW) == "there is none"
 
 
 @pytest.mark.parametrize(

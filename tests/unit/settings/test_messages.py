@@ -45,7 +45,7 @@ TOP = {
     "name": {SHORT_NAME: ["My App", "a" * 21, "", "1st", f"w{LONG_S}"]},
     "firewall": {"give True or False": ["no", None, 1]},
     "app": {"give App(...)": ["app.py", None]},
-    "tls": {"give SelfSigned(...) or CertFiles(...)": [None, "cert.pem"]},
+    "tls": {"give Acme(...) or CertFiles(...) or SelfSigned(...)": [None, "cert.pem"]},
     "proxy": {"give Nginx(...) or HAProxy(...)": ["nginx", Nginx]},
 }
 APP = {
@@ -234,7 +234,7 @@ def test_what_is_missing(lines):
     assert lines(Settings()) == [
         "domain: missing; give a string",
         "app: missing; give App(...)",
-        "tls: missing; give SelfSigned(...) or CertFiles(...)",
+        "tls: missing; give Acme(...) or CertFiles(...) or SelfSigned(...)",
     ]
 
 

@@ -1,0 +1,203 @@
+"""When a certificate is due, what an answer to a challenge is, and how a pair is put in place."""
+
+import datetime
+import http.server
+import json
+import stat
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from wshost import account, apply_files, certificate, challenge, pair, renewal, served
+
+NAME = "ws.a-company.com"
+ORDER = {"names": [NAME], "key_type": "ec256", "directory_url": "https://ca.test/dir"}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make a certificate and its key, valid for some days, as if an order had been for it."""
+
+    def make(folder="tls", days=90, order=ORDER):
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        request = {"name": NAME, "alternative_names": f"DNS:{NAME}", "days": days, "activate": []}
+        files = place / "cert.pem", place / "key.pem"
+        certificate.make(request, *files)
+        issued = place / "issued.json"
+        if order is not None:
+            issued.write_text(json.dumps(order))
+        return SimpleNamespace(certificate=files[0], key=files[1], issued=issued)
+
+    return make
+
+
+def due(made, days=0, order=ORDER):
+    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    return renewal.due(made.certificate, made.key, made.issued, order, now)
+
+
+@pytest.mark.parametrize(("days", "good_until"), [(90, 60), (45, 30), (6, 3)])
+def test_it_is_renewed_when_a_third_is_left_of_a_short_one_half(make, days, good_until):
+    made = make(days=days)
+    assert due(made, good_until - 0.1) is None
+    assert due(made, good_until + 0.1).startswith("the old one ends on ")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"names": [NAME, "b.a-company.com"]}, "the names are others"),
+        ({"key_type": "rsa2048"}, "the key is to be of another type"),
+        ({"directory_url": "https://other.test"}, "the authority is another"),
+    ],
+)
+def test_another_order_is_due_at_once(make, change, reason):
+    assert due(make(), order=ORDER | change) == reason
+
+
+def test_what_is_not_from_the_authority_is_due(make):
+    assert due(make(order=None)) == "there is none from the authority"
+    made = make()
+    made.key.unlink()
+    assert due(made) == "there is none from the authority"
+
+
+def test_halves_of_two_pairs_are_due(make):
+    one, other = make("one"), make("other")
+    one.key.write_bytes(other.key.read_bytes())
+    assert due(one) == "the old one and its key do not belong together"
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_pair_is_in_place_when_it_is_activated(make, tmp_path):
+    old, new = make("old"), make("new")
+    wanted = new.certificate.read_bytes(), new.key.read_bytes()
+    seen = tmp_path / "seen"
+    pair.install(
+        (new.certificate, new.key),
+        (old.certificate, old.key),
+        [["cp", str(old.certificate), str(seen)]],
+    )
+    assert (old.certificate.read_bytes(), old.key.read_bytes()) == wanted
+    assert seen.read_bytes() == wanted[0]
+    assert (mode(old.certificate), mode(old.key)) == (0o644, 0o600)
+
+
+def test_a_pair_that_is_not_used_goes_back(make, tmp_path):
+    old, new = make("old"), make("new")
+    before = old.certificate.read_bytes(), old.key.read_bytes()
+    script = f'cat {old.certificate} >>{tmp_path}/seen; test -n "${{RECOVERING:-}}"'
+    with pytest.raises(apply_files.StepError, match="The previous certificate is back"):
+        pair.install(
+            (new.certificate, new.key),
+            (old.certificate, old.key),
+            [["sh", "-c", script, "try"]],
+        )
+    assert (old.certificate.read_bytes(), old.key.read_bytes()) == before
+    assert (tmp_path / "seen").read_bytes().endswith(before[0]), "the proxy was told again"
+    assert mode(old.key) == 0o600
+    assert not list(old.key.parent.glob("new-*"))
+
+
+def test_the_account_key_is_made_once_and_has_the_thumbprint_of_rfc_7638(tmp_path):
+    account.make(tmp_path)
+    key = (tmp_path / "account.pem").read_bytes()
+    account.make(tmp_path)
+    assert (tmp_path / "account.pem").read_bytes() == key
+    assert mode(tmp_path / "account.pem") == 0o600
+    numbers = load_pem_private_key(key, None).public_key().public_numbers()
+    x, y = (account._base64(n.to_bytes(32, "big")) for n in (numbers.x, numbers.y))
+    text = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
+    digest = subprocess.run(
+        ["openssl", "dgst", "-sha256", "-binary"], input=text.encode(), capture_output=True,
+        check=True,
+    ).stdout  # fmt: skip
+    assert (tmp_path / "thumbprint").read_text() == account._base64(digest)
+
+
+def test_only_the_receiving_host_can_read_the_account_key(make, tmp_path, capsys):
+    one, other, third = (tmp_path / name for name in ("a", "b", "c"))
+    for folder in (one, other, third):
+        folder.mkdir()
+    account.main({"folder": str(one)})
+    made, stranger = make("own"), make("stranger")
+    account.main({"folder": str(one), "seal_for": made.certificate.read_text()})
+    sealed = capsys.readouterr().out
+    request = {"sealed": sealed, "certificate": str(made.certificate), "key": str(made.key)}
+    account.main(request | {"folder": str(other)})
+    for name in ("account.pem", "thumbprint"):
+        assert (other / name).read_bytes() == (one / name).read_bytes()
+    request |= {"certificate": str(stranger.certificate), "key": str(stranger.key)}
+    with pytest.raises(SystemExit, match="account: "):
+        account.main(request | {"folder": str(third)})
+    assert not list(third.iterdir())
+    account.main({"folder": str(third), "seal_for": made.certificate.read_text()})
+    assert capsys.readouterr().out == "", "it has none"
+
+
+@pytest.fixture
+def proxy():
+    """Port 80 of a proxy that answers challenges for an account."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            token = self.path.removeprefix(challenge.PATH)
+            self.send_response(200 if token != self.path else 404)
+            self.end_headers()
+            self.wfile.write(f"{token}.our-thumbprint".encode())
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_a_challenge_is_answered(proxy):
+    challenge.check("127.0.0.1", "our-thumbprint", proxy)
+
+
+@pytest.mark.parametrize(
+    ("name", "thumbprint", "said"),
+    [
+        ("127.0.0.1", "another", "leads to 127.0.0.1, where port "),
+        ("nowhere.invalid", "any", "nowhere.invalid has no address"),
+    ],
+)
+def test_a_challenge_that_would_fail(proxy, name, thumbprint, said):
+    with pytest.raises(challenge.ChallengeError, match=said):
+        challenge.check(name, thumbprint, proxy)
+
+
+def test_nobody_at_the_door():
+    with pytest.raises(challenge.ChallengeError, match="Connection refused"):
+        challenge.check("127.0.0.1", "any", 1)
+
+
+def test_the_first_certificate_of_a_chain(make):
+    made, other = make("one"), make("other")
+    text = made.certificate.read_text() + other.certificate.read_text()
+    made.certificate.write_text(f"# a comment\n{text}")
+    leaf = x509.load_der_x509_certificate(served.first(made.certificate))
+    assert leaf.public_key() == load_pem_private_key(made.key.read_bytes(), None).public_key()
+
+
+def test_it_needs_nothing_but_itself(make):
+    """As a command of a set of files; for a unit that does not run there is nothing to see."""
+    made = make()
+    text = apply_files.Path(served.__file__).read_text()
+    subprocess.run(
+        [sys.executable, "-c", text, "served", NAME, made.certificate, "no-such.service"],
+        check=True,
+    )

@@ -1,0 +1,45 @@
+"""A certificate and its private key: put in place together, used at once, or neither."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from wshost import apply_files
+
+
+@contextlib.contextmanager
+def workplace(key: Path) -> Iterator[Path]:
+    """Yield a folder for root alone, on the file system of a key, that is gone afterwards."""
+    with tempfile.TemporaryDirectory(dir=key.parent, prefix="new-") as folder:
+        yield Path(folder)
+
+
+def install(new: tuple[Path, Path], place: tuple[Path, Path], activate: list[list[str]]) -> None:
+    """Move a new certificate and key to where the proxy reads them, and let it use them.
+
+    new, place: certificate and key, on one file system. activate: commands that let the proxy use
+    what is in place, and fail if it does not.
+    Raises StepError if one does; the previous pair is in place again by then, and in use.
+    """
+    for path, mode in zip(new, (0o644, 0o600), strict=True):
+        path.chmod(mode)
+    with workplace(place[1]) as folder:
+        before = [(path, folder / path.name) for path in place if path.exists()]
+        for path, copy in before:
+            shutil.copy2(path, copy)
+        try:
+            # The proxy reads both only when it is told to, after this.
+            for source, path in zip(reversed(new), reversed(place), strict=True):
+                os.replace(source, path)
+            apply_files.run(activate)
+        except apply_files.StepError as error:
+            for path, copy in before:
+                os.replace(copy, path)
+            with contextlib.suppress(apply_files.StepError):
+                apply_files.run(activate, recovering=True)
+            raise apply_files.StepError(f"{error}\nThe previous certificate is back.") from error
