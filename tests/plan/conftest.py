@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from wsdeploy import CertFiles, Settings
-from wsdeploy.plan import app, firewall, places, proxies, system, tls, watchdog
+from wsdeploy.plan import acme, app, firewall, places, proxies, system, tls, watchdog
 from wsdeploy.release import contents
 from wsdeploy.survey import Survey
 
@@ -27,8 +27,8 @@ TAKEN = json.dumps({"taken": True, "before": None})
 EXCHANGE = re.compile(r"\[fake\] simulating (?:command|\w+_file) on (\S+): (.*)")
 PROGRAM = re.compile(r"wsdeploy-(\w+)")
 
-# What stands in front: deployments are tested with each of these. "HAProxy()" is to be added.
-PROXIES = ["Nginx()"]
+# What stands in front: deployments are tested with each of these.
+PROXIES = ["Nginx()", "HAProxy()"]
 
 INVENTORY = """\
 import json
@@ -174,6 +174,8 @@ def _as_planned(settings, host):
         "sysctl": {key: value for key, value, _ in kernel},
         "certificates": {},
     }
+    if acme.wanted(settings):
+        answer["texts"] = {places.thumbprint(name): "the-same-on-all"}
     survey = Survey.from_json(answer)
     paths = {path: dataclasses.asdict(it) for path, it in system.folders(settings).items()}
     sets, units = [system.files(settings, survey)], []
@@ -217,6 +219,10 @@ def _as_planned(settings, host):
             key: _path("file", 0o600, sha256="0"),
             f"{certificate}.key": _link("key.pem"),
         }
+        if acme.wanted(settings):
+            sets.append(proxies.renewal(settings, survey))
+            units.append(acme.timer(settings))
+            paths[acme.issued_path(settings)] = _entry(acme.issued(settings))
         if isinstance(settings.tls, CertFiles):
             sets.append(proxies.pushed_certificate(settings, survey))
         else:

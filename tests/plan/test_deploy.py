@@ -368,3 +368,26 @@ def test_a_change_costs_few_exchanges(deploy, alone, converged):
     done = deploy(fleet, surveys, *LOUD)
     # The change itself, and the survey that is made anew after it.
     assert done.exchanges["@fake/changed"] == done.exchanges["@fake/still"] + 2
+
+
+ACME = 'Acme("ops@a-company.com")'
+
+
+def test_a_converged_certificate_of_an_authority_costs_nothing_more(deploy, alone, converged):
+    fleet = alone("a", "b", tls=ACME)
+    done = deploy(fleet, converged(fleet), *LOUD)
+    assert done.code == 0, done.said
+    assert done.changed == {}
+    assert max(done.exchanges.values()) <= BUDGET
+
+
+def test_the_certificate_of_an_authority_comes_last(deploy, alone, bare, proxy):
+    """All proxies answer for the one account before any of them orders."""
+    fleet = alone("a", "b", tls=ACME, proxy=proxy)
+    done = deploy(fleet, bare(fleet), *LOUD)
+    order = [step for step in done.programs if step[1] != "survey"]
+    # Only the first makes a key; what it would pass on is nothing here, so the other one stops.
+    assert order.index(("@fake/a", "account")) > order.index(("@fake/b", "certificate"))
+    assert "@fake/a has no account key" in done.said
+    assert done.code == 1
+    assert "order" not in [program for _, program in order]
