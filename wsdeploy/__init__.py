@@ -10,6 +10,7 @@ from typing import Any
 from wsdeploy.settings import (
     App,
     CertFiles,
+    Firewall,
     FromCommand,
     FromEnv,
     FromFile,
@@ -24,6 +25,7 @@ from wsdeploy.settings import (
 __all__ = [
     "App",
     "CertFiles",
+    "Firewall",
     "FromCommand",
     "FromEnv",
     "FromFile",

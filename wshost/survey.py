@@ -1,7 +1,8 @@
 """Report, in one go, all that a deployment wants to know of a host. Changes nothing.
 
 The request names packages, users, groups, units, sysctl keys, certificates, services whose lock to
-look at, and path patterns; the answer is one JSON object. What is not there is left out, or null.
+look at, files with rules of the packet filter, and path patterns; the answer is one JSON object.
+What is not there is left out, or null.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import time
 from typing import Any
 
-from wshost import lock, supervisor
+from wshost import listeners, lock, supervisor
 
 CAP_SYS_RESOURCE = 24
 
@@ -45,6 +46,7 @@ def survey(request: dict[str, Any]) -> dict[str, Any]:
         "paths": paths(request["paths"]),
         "certificates": {path: certificate(path) for path in request["certificates"]},
         "processes": processes(),
+        **(reachable(request["firewalls"]) if request["firewalls"] else {}),
         "locks": {name: lock.read(name) for name in request["locks"]},
     }
 
@@ -159,6 +161,19 @@ def certificate(path: str) -> dict[str, str] | None:
     ends = [line.partition("=")[2] for line in lines if line.startswith("notAfter=")]
     names = [line for line in lines if line.startswith(("DNS:", "IP Address:"))]
     return {"not_after": ends[0], "names": names[0] if names else ""} if ends else None
+
+
+def reachable(rules: list[str]) -> dict[str, Any]:
+    """Return what the rules of a packet filter have to do with: who listens, and present rules."""
+    found = listeners.parse(
+        run("ss", "--no-header", "--listening", "--numeric", "--tcp", "--udp", "--extended")
+    )
+    environments = (read(f"/proc/{pid}/environ") for pid in listeners.ancestors(os.getpid()))
+    return {
+        "listeners": [listener for listener in found if not listeners.is_ssh(listener)],
+        "ssh_ports": listeners.ssh_ports(found, [text or "" for text in environments]),
+        "firewall_ports": sorted({p for r in rules for p in listeners.app_ports(read(r) or "")}),
+    }
 
 
 def booted() -> None:

@@ -1,6 +1,7 @@
 """Settings: what a user writes in an inventory file. Pure values, checked before any host."""
 
 from wsdeploy.settings.app import App, Probe
+from wsdeploy.settings.firewall import Firewall
 from wsdeploy.settings.fleet import Settings, SettingsError
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
@@ -9,6 +10,7 @@ from wsdeploy.settings.tls import CertFiles, SelfSigned
 __all__ = [
     "App",
     "CertFiles",
+    "Firewall",
     "FromCommand",
     "FromEnv",
     "FromFile",
