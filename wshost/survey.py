@@ -26,6 +26,9 @@ from wshost import listeners, lock, supervisor
 
 CAP_SYS_RESOURCE = 24
 
+# Where dpkg notes what a package has put on the host, and so when.
+DPKG = "/var/lib/dpkg/info"
+
 
 def main(request: dict[str, Any]) -> None:
     """Answer `request` on standard output."""
@@ -123,8 +126,25 @@ def units(names: list[str]) -> dict[str, dict[str, str]]:
     for block in listing.split("\n\n"):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if unit.get("LoadState") == "loaded":
-            found[unit.pop("Id")] = unit
+            name = unit.pop("Id")
+            if upgraded(name.removesuffix(".service"), int(unit.get("MainPID", 0))):
+                unit["Upgraded"] = "yes"
+            found[name] = unit
     return found
+
+
+def upgraded(package: str, pid: int) -> bool:
+    """Tell whether a package was installed again after the process that runs from it was started.
+
+    A program that replaces itself, as proxies do when they reload, keeps its start.
+    """
+    try:
+        installed = os.stat(f"{DPKG}/{package}.list").st_mtime
+        ticks = int((read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        return False
+    up = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return installed > time.time() - up
 
 
 def paths(patterns: list[str]) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ def firewall(settings: Settings, final: bool) -> Generator[StringCommand, None, 
     """Put the rules in force, once a new SSH connection has come in through them.
 
     final: whether the app's former ports are closed.
-    The host takes new rules back by itself after a minute, whatever becomes of this machine; only
+    The host takes new rules back by itself after half a minute, whatever becomes of this machine; only
     if a connection that was made after they were loaded answers, they are kept.
     """
     survey = facts.survey(settings)

@@ -47,6 +47,11 @@ def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
         notes=(
             *((limits.app_shortfall,) if limits.app_shortfall else ()),
             *confinement.note(settings, survey, UNIT, **_confinement(settings)),
+            *(
+                ("supervisor was upgraded and runs as it was before: docs/hosts.md",)
+                if survey.units.get(UNIT, {}).get("Upgraded")
+                else ()
+            ),
         ),
     )
 

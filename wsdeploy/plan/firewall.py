@@ -20,7 +20,7 @@ PACKAGES = ("nftables",)
 PUBLIC = (80, 443)
 SSH = 22
 
-TRIAL = 60
+TRIAL = 30
 """Seconds after which a host takes new rules back, unless they are confirmed."""
 
 # What of conntrack's table is for all else than connections to the app.

@@ -164,7 +164,7 @@ def test_connections_to_the_app_hosts_have_room_in_the_tables(make, tiers):
         return file.content
 
     apart = tiers(max_connections=500_000)
-    assert "nf_conntrack_max=762144" in unit(apart, "lb1")
+    assert "nf_conntrack_max=762144'" in unit(apart, "lb1")
     for settings, host in ((apart, "app1"), (make(), "one")):
         assert "conntrack" not in unit(settings, host)
 
