@@ -23,13 +23,17 @@ def firewall(settings: Settings, final: bool) -> Generator[StringCommand, None, 
     """Put the rules in force, once a new SSH connection has come in through them.
 
     final: whether the app's former ports are closed.
-    The host takes new rules back by itself after half a minute, whatever becomes of this machine; only
-    if a connection that was made after they were loaded answers, they are kept.
+    The host takes new rules back by itself after half a minute, whatever becomes of this machine;
+    only if a connection that was made after they were loaded answers, they are kept.
     """
     survey = facts.survey(settings)
+    if final and not plan.old_ports(settings, survey, host.name):
+        host.noop("no former port of the app is open")
+        return
     files = plan.files(settings, survey, host.name, final=final)
-    for note in files.notes if not final else ():
-        host.log_styled(note, fg="yellow", log_func=logger.warning)
+    if not final:
+        for note in files.notes:
+            host.log_styled(note, fg="yellow", log_func=logger.warning)
     differences = [*files.differences(survey), *plan.undone(settings, survey)]
     if not differences:
         host.noop(f"{files.name} is as planned")

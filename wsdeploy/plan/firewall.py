@@ -65,6 +65,11 @@ def app_ports(settings: Settings, host: str) -> list[int]:
     return upstreams.ports(settings) if host in settings.topology.app else []
 
 
+def old_ports(settings: Settings, survey: Survey, host: str) -> set[int]:
+    """Return the app's ports that are open by the present rules, but not by the settings."""
+    return set(survey.firewall_ports) - set(app_ports(settings, host))
+
+
 def public_ports(settings: Settings, host: str) -> list[int]:
     """Return the TCP ports for clients on a host."""
     return list(PUBLIC) if host in settings.topology.proxy else []
