@@ -23,7 +23,7 @@ def test_what_holds_connections_is_not_restarted(policy, unit):
     # As invoke-rc.d and deb-systemd-invoke ask.
     assert policy("--quiet", unit, "restart", "2") == 101
     assert policy(f"{unit}.service", "restart") == 101
-    assert policy(unit, "reload restart") == 101
+    assert policy(unit, "reload restart") == policy(unit, "try-restart") == 101
     for action in ("start", "stop", "reload", "upgrade", "status", "rotate", ""):
         assert policy(unit, action) == 104, action
 
