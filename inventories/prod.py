@@ -9,7 +9,7 @@ lists all settings. Mistakes are reported together, before any host is contacted
 
 from wsdeploy import App, SelfSigned, Settings
 
-# from wsdeploy import CertFiles, Firewall, HAProxy, Nginx, Probe  # for the lines below that use them
+# from wsdeploy import CertFiles, Firewall, HAProxy, Nginx, Probe  # for lines that use them
 
 settings = Settings(
     domain="ws.example.com",  # EDIT: the name that clients connect to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from paramiko import SSHException
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError
@@ -61,7 +62,7 @@ def _locked_out() -> str | None:
     try:
         connector.connect()
         answered, _ = connector.run_shell_command(StringCommand("true"))
-    except (ConnectError, OSError) as error:
+    except (ConnectError, SSHException, OSError, EOFError) as error:
         return str(error)
     finally:
         if connector.client is not None:

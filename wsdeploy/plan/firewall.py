@@ -23,6 +23,11 @@ SSH = 22
 TRIAL = 30
 """Seconds after which a host takes new rules back, unless they are confirmed."""
 
+KEEP = """systemctl stop "$1" 2>/dev/null || {
+    echo "their trial was over before this machine said that it comes in; deploy again"
+    exit 1
+}"""
+
 # What of conntrack's table is for all else than connections to the app.
 TRACKED_LEAST = 262_144
 
@@ -125,7 +130,7 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
         ),
         validate=(("nft", "--check", "--file", f"{{stage}}{rules(settings)}"),),
         # The rules that are tried out now are kept.
-        prepare=(("systemctl", "stop", f"{settings.name}-firewall-back.timer"),),
+        prepare=(("sh", "-c", KEEP, "keep-the-new-rules", f"{settings.name}-firewall-back.timer"),),
         activate=(
             ("systemctl", "daemon-reload"),
             ("systemctl", "enable", "--quiet", name),
