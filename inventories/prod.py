@@ -9,7 +9,7 @@ lists all settings. Mistakes are reported together, before any host is contacted
 
 from wsdeploy import Acme, App, Settings
 
-# from wsdeploy import CertFiles, HAProxy, Nginx, Probe, SelfSigned  # for lines below that use them
+# from wsdeploy import CertFiles, Firewall, HAProxy, Nginx, Probe, SelfSigned  # for lines below
 
 settings = Settings(
     domain="ws.example.com",  # EDIT: the name that clients connect to
@@ -20,6 +20,7 @@ settings = Settings(
         # env={"API_URL": "https://api.example.com"},  # what the app reads from its environment
         # probe=Probe(path="/echo", send="hello", expect="hello"),  # proves more than a handshake
         # compression="off",  # 14 KiB for a connection instead of 64, for larger messages
+        # writable=["/srv/uploads"],  # folders to write to, beside the app's own /var/lib/ws
         # max_size=16_384,  # for apps whose messages are small: refuse what is not
         # max_age=86_400,  # close each connection within a day, so that balance repairs itself
         # drain=120,  # spread reconnecting over more time, for an app that many clients use
@@ -30,6 +31,8 @@ settings = Settings(
     # tls=CertFiles("tls/fullchain.pem", "tls/privkey.pem"),  # instead: one from elsewhere
     # tls=SelfSigned(),  # instead, for trials: clients need the certificate, and browsers warn
     # max_connections=50_000,  # clients per host; files, backlogs and workers follow from it
+    # firewall=Firewall(allow=["tcp/9100 from 10.0.0.0/8"]),  # what else others may reach
+    # security_updates=True,  # let hosts install Debian's by themselves
     # name="chat",  # instead of "ws": of the user, the folders and the processes on the hosts
 )
 

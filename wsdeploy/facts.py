@@ -12,7 +12,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
 from wsdeploy import lock, remote
-from wsdeploy.plan import acme, app, firewall, proxies, system, tls, watchdog
+from wsdeploy.plan import acme, app, firewall, proxies, system, tls, upgrades, watchdog
 from wsdeploy.plan.history import History
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
@@ -108,8 +108,9 @@ def forget() -> None:
 def request_for(settings: Settings, host: str) -> Request:
     """Return what to ask a host about; `host` is its name in the inventory."""
     request = system.request(settings, host) + Request(locks=(settings.name,))
+    request += upgrades.request(settings) + firewall.request(settings, host)
     if host in settings.topology.app:
-        request += app.request(settings) + firewall.request(settings, host)
+        request += app.request(settings)
         request += watchdog.request(settings)
     if host in settings.topology.proxy:
         request += tls.request(settings) + acme.request(settings)

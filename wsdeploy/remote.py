@@ -19,7 +19,7 @@ ROLLOUT = (*HISTORY, "history", "peers", "probe", "gate", "trial")
 
 # Modules of wshost that a program imports, in an order in which each can be loaded.
 IMPORTS = {
-    "survey": ("supervisor", "apply_files", "lock"),
+    "survey": ("supervisor", "apply_files", "lock", "listeners"),
     "rollout": ROLLOUT,
     "restore": (*ROLLOUT, "rollout"),
     "history": HISTORY,

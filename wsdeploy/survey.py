@@ -24,6 +24,8 @@ class Request:
     texts: tuple[str, ...] = ()
     """Small files whose content is not secret."""
     locks: tuple[str, ...] = ()
+    firewalls: tuple[str, ...] = ()
+    """Files with our packet filter's rules; who asks for one gets to know who listens, too."""
 
     def __add__(self, other: Request) -> Request:
         """Return a request for all that either asks for."""
@@ -53,6 +55,17 @@ class Path:
 
 
 @dataclass(frozen=True)
+class Listener:
+    """A socket that others could reach: not one of loopback."""
+
+    protocol: str
+    """`tcp` or `udp`."""
+    port: int
+    unit: str
+    """The systemd unit that it belongs to, or nothing."""
+
+
+@dataclass(frozen=True)
 class Process:
     """A process under Supervisor."""
 
@@ -79,6 +92,11 @@ class Survey:
     certificates: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
     texts: Mapping[str, str | None] = field(default_factory=dict)
     processes: tuple[Process, ...] | None = None
+    listeners: tuple[Listener, ...] = ()
+    ssh_ports: tuple[int, ...] = ()
+    """Where SSH connections come in."""
+    firewall_ports: tuple[int, ...] = ()
+    """The app's ports that our packet filter's present rules know of."""
     locks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     """Of each service, who has the lock of the fleet on this host, or had it last (wshost.lock)."""
 
@@ -92,6 +110,9 @@ class Survey:
                 "users": tuple(answer.get("users", ())),
                 "groups": tuple(answer.get("groups", ())),
                 "paths": {path: Path(**entry) for path, entry in answer.get("paths", {}).items()},
+                "listeners": tuple(Listener(**it) for it in answer.get("listeners", ())),
+                "ssh_ports": tuple(answer.get("ssh_ports", ())),
+                "firewall_ports": tuple(answer.get("firewall_ports", ())),
                 "processes": None if processes is None else tuple(Process(**p) for p in processes),
             }
         )

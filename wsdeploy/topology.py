@@ -33,6 +33,9 @@ class Topology:
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Where a host is reached from the other tier: `private_address` of its host data."""
 
+    ssh_ports: Mapping[str, int] = field(default_factory=dict)
+    """Where pyinfra connects to by SSH: `ssh_port` of its host data."""
+
     @property
     def alone(self) -> bool:
         """Whether each host is proxy and app for itself, and never needs another."""

@@ -12,7 +12,11 @@ fi
 # asks this file; 101 means no. One that was there before belongs to somebody else, and stays.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ] || grep -q wsdeploy "$policy"; then
-    trap 'rm -f "$policy"' EXIT
+    # wsdeploy's own for good (templates/upgrades) comes back.
+    if [ -e "$policy" ] && ! grep -q 'is installing packages' "$policy"; then
+        mv -f "$policy" "$policy.wsdeploy"
+    fi
+    trap 'if [ -e "$policy.wsdeploy" ]; then mv -f "$policy.wsdeploy" "$policy"; else rm -f "$policy"; fi' EXIT
     printf '#!/bin/sh\n# wsdeploy is installing packages\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 fi

@@ -18,7 +18,9 @@ fi
 
 # nginx answers a reload with success even if it then can't use the new configuration (a port that
 # is taken, say), and goes on with the old one. New workers are the proof that it could.
-master=$(systemctl show --property MainPID --value nginx)
+# Not what systemd has as MainPID: after an upgrade of the program, that is the old master for as long
+# as its clients stay.
+master=$(cat /run/nginx.pid)
 before=$(pgrep --parent "$master" | sort)
 lines=$(wc -l </var/log/nginx/error.log 2>/dev/null || echo 0)
 systemctl reload nginx

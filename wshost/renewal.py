@@ -18,7 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from wshost import account, apply_files, challenge, pair
 
@@ -106,8 +110,7 @@ def due(
         own = load_pem_private_key(key.read_bytes(), password=None)
     except (OSError, ValueError):
         return "there is none from the authority"
-    # Debian 12's library can't compare the keys themselves.
-    if own.public_key().public_numbers() != leaf.public_key().public_numbers():
+    if _text(own.public_key()) != _text(leaf.public_key()):
         return "the old one and its key do not belong together"
     for field, words in (
         ("names", "the names are others"),
@@ -121,6 +124,12 @@ def due(
     if ends(leaf) - now < lifetime / share:
         return f"the old one ends on {ends(leaf):%Y-%m-%d %H:%M} UTC"
     return None
+
+
+def _text(key: Any) -> bytes:
+    # Debian 12's library can't compare the keys themselves.
+    text: bytes = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return text
 
 
 def begins(certificate: x509.Certificate) -> datetime.datetime:

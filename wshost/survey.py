@@ -1,8 +1,8 @@
 """Report, in one go, all that a deployment wants to know of a host. Changes nothing.
 
 The request names packages, users, groups, units, sysctl keys, certificates, small texts, services
-whose lock to look at, and path patterns; the answer is one JSON object. What is not there is left
-out, or null.
+whose lock to look at, files with rules of the packet filter, and path patterns; the answer is one
+JSON object. What is not there is left out, or null.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ import sys
 import time
 from typing import Any
 
-from wshost import lock, supervisor
+from wshost import listeners, lock, supervisor
 
 CAP_SYS_RESOURCE = 24
+
+# Where dpkg notes what a package has put on the host, and so when.
+DPKG = "/var/lib/dpkg/info"
 
 
 def main(request: dict[str, Any]) -> None:
@@ -47,6 +50,7 @@ def survey(request: dict[str, Any]) -> dict[str, Any]:
         "certificates": {path: certificate(path) for path in request["certificates"]},
         "texts": {path: read(path) for path in request["texts"]},
         "processes": processes(),
+        **(reachable(request["firewalls"]) if request["firewalls"] else {}),
         "locks": {name: lock.read(name) for name in request["locks"]},
     }
 
@@ -123,8 +127,25 @@ def units(names: list[str]) -> dict[str, dict[str, str]]:
     for block in listing.split("\n\n"):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if unit.get("LoadState") == "loaded":
-            found[unit.pop("Id")] = unit
+            name = unit.pop("Id")
+            if upgraded(name.removesuffix(".service"), int(unit.get("MainPID", 0))):
+                unit["Upgraded"] = "yes"
+            found[name] = unit
     return found
+
+
+def upgraded(package: str, pid: int) -> bool:
+    """Tell whether a package was installed again after the process that runs from it was started.
+
+    A program that replaces itself, as proxies do when they reload, keeps its start.
+    """
+    try:
+        installed = os.stat(f"{DPKG}/{package}.list").st_mtime
+        ticks = int((read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        return False
+    up = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return installed > time.time() - up
 
 
 def paths(patterns: list[str]) -> dict[str, dict[str, Any]]:
@@ -170,6 +191,19 @@ def certificate(path: str) -> dict[str, str] | None:
         "not_after": ends[0],
         "names": names[0] if names else "",
         "issuer": "itself" if issuer == subject else "".join(issuer),
+    }
+
+
+def reachable(rules: list[str]) -> dict[str, Any]:
+    """Return what the rules of a packet filter have to do with: who listens, and present rules."""
+    found = listeners.parse(
+        run("ss", "--no-header", "--listening", "--numeric", "--tcp", "--udp", "--extended")
+    )
+    environments = (read(f"/proc/{pid}/environ") for pid in listeners.ancestors(os.getpid()))
+    return {
+        "listeners": [listener for listener in found if not listeners.is_ssh(listener)],
+        "ssh_ports": listeners.ssh_ports(found, [text or "" for text in environments]),
+        "firewall_ports": sorted({p for r in rules for p in listeners.app_ports(read(r) or "")}),
     }
 
 

@@ -24,7 +24,7 @@ def test_every_port_listens_where_the_proxies_come(app_host, settings):
         if int(port) in found:
             found[int(port)].add(where.strip("[]"))
     for port, addresses in found.items():
-        filtered = firewall.wanted(settings, name) and addresses & EVERYWHERE
+        filtered = firewall.wanted(settings) and addresses & EVERYWHERE
         # "localhost" is ::1, too.
         alone = addresses - {"::1"} == {settings.topology.listen_address(name)}
         assert alone or filtered, f"{port}: {addresses}"
@@ -36,18 +36,9 @@ def test_ports_accept_a_burst(app_host, settings):
             assert int(line.split()[2]) >= 4096
 
 
-def test_firewall_is_in_force_and_comes_back_at_boot(app_host, settings):
-    if not firewall.wanted(settings, app_host.inventory.name):
-        pytest.skip("no other host can reach the ports anyway, or the firewall is off")
-    service = app_host.service(firewall.unit(settings))
-    assert service.is_running
-    assert service.is_enabled
-    assert app_host.run("nft list table inet %s", settings.name).rc == 0
-
-
 def test_ports_are_closed_to_this_machine(app_host, settings):
     """It is not a proxy. SSH from it works, or this test could not run."""
-    if not firewall.wanted(settings, app_host.inventory.name):
+    if not firewall.wanted(settings):
         pytest.skip("no other host can reach the ports anyway, or the firewall is off")
     for port in upstreams.ports(settings):
         with pytest.raises(OSError, match=r"refused|timed out|unreachable"):

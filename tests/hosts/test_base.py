@@ -2,7 +2,8 @@
 
 import pytest
 
-from wsdeploy.plan import firewall, places, system, upstreams
+from tests.hosts import programs
+from wsdeploy.plan import app, firewall, places, system, upgrades, upstreams, watchdog
 from wsdeploy.survey import Survey
 
 
@@ -16,8 +17,35 @@ def test_packages_are_installed(any_host, settings):
 
 
 def test_services_may_start_again(any_host):
-    """The file that keeps services down while packages are installed is gone."""
-    assert not any_host.file(system.POLICY).exists
+    """What keeps services down while packages are installed is gone."""
+    for unit in ("ssh.service", "nginx", "supervisor.service"):
+        asked = f"test ! -e {upgrades.POLICY} || {upgrades.POLICY} --quiet {unit} start"
+        assert any_host.run(asked).rc in (0, 104), unit
+
+
+def test_package_upgrades_restart_nothing_that_holds_connections(any_host):
+    if "wsdeploy" not in any_host.run("cat %s", upgrades.POLICY).stdout:
+        pytest.skip("somebody else's policy-rc.d is there")
+    for service in ("supervisor", "nginx", "haproxy"):
+        for unit in (service, f"{service}.service"):
+            assert any_host.run(f"{upgrades.POLICY} {unit} restart").rc == 101
+        assert any_host.run(f"{upgrades.POLICY} {service} reload").rc == 104
+    needrestart = any_host.file(upgrades.NEEDRESTART).content_string
+    assert "supervisor|nginx|haproxy" in needrestart
+
+
+def test_units_are_confined(any_host, settings):
+    """By systemd's own measure: 0 is the tightest, 9.6 is where Debian's units start."""
+    units = []
+    if "app" in any_host.inventory.roles:
+        units.append(app.UNIT)
+        units += [watchdog.unit(settings)] if watchdog.wanted(settings) else []
+    if "proxy" in any_host.inventory.roles:
+        units.append(f"{programs.chosen(settings).service}.service")
+    for unit in units:
+        last = any_host.run("systemd-analyze security --no-pager %s", unit).stdout.splitlines()[-1]
+        exposure = float(last.partition(f"{unit}: ")[2].split()[0])
+        assert exposure <= 3.0, last
 
 
 def test_app_user_can_not_log_in(any_host, settings):
@@ -64,7 +92,7 @@ def test_nothing_else_is_public(any_host, settings):
     allowed = {22, any_host.inventory.data.get("ssh_port", 22)}
     if "proxy" in any_host.inventory.roles:
         allowed |= {80, 443}
-    if firewall.wanted(settings, any_host.inventory.name) or (
+    if firewall.wanted(settings) or (
         "app" in any_host.inventory.roles and not settings.topology.alone
     ):
         allowed |= set(upstreams.ports(settings))
@@ -75,6 +103,16 @@ def test_nothing_else_is_public(any_host, settings):
         if not address.strip("[]").startswith(("127.", "::1")):
             public.add(int(port))
     assert public <= allowed
+
+
+def test_the_firewall_is_in_force_and_comes_back_at_boot(any_host, settings):
+    if not firewall.wanted(settings):
+        pytest.skip("the firewall is off")
+    service = any_host.service(firewall.unit(settings))
+    assert service.is_running
+    assert service.is_enabled
+    table = any_host.check_output("nft list table inet %s", settings.name)
+    assert "hook input priority filter; policy drop;" in table
 
 
 def test_secrets_are_not_for_everyone(any_host, settings):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from wsdeploy import CertFiles, Settings
-from wsdeploy.plan import acme, app, firewall, places, proxies, system, tls, watchdog
+from wsdeploy.plan import acme, app, firewall, places, proxies, system, tls, upgrades, watchdog
 from wsdeploy.release import contents
 from wsdeploy.survey import Survey
 
@@ -207,12 +207,17 @@ def _as_planned(settings, host):
             }
             for number in range(settings.app.processes)
         ]
-    if firewall.wanted(settings, host):
-        sets.append(firewall.files(settings, survey))
+        started = app.started(settings)
+        paths[started.path] = _entry(started)
+    sets += [upgrades.files(settings, survey), upgrades.policy(settings, survey)]
+    if firewall.wanted(settings):
+        sets.append(firewall.files(settings, survey, host))
         units.append(firewall.unit(settings))
     if host in topology.proxy:
         sets.append(chosen.files(settings, survey, host))
         units.append(chosen.UNIT)
+        started = chosen.started(settings, survey)
+        paths[started.path] = _entry(started)
         certificate, key = places.certificate(name), places.key(name)
         paths |= {
             certificate: _path("file", 0o644, sha256="0"),

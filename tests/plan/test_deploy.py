@@ -1,10 +1,12 @@
 """What a deployment does to hosts in every state, in which order, and in how many exchanges."""
 
+import hashlib
 import re
 
 import pytest
 
-from wsdeploy.plan import places
+from wsdeploy.plan import firewall, places, upgrades
+from wsdeploy.survey import Survey
 
 DRY = ("--dry", "--json", "--debug")
 QUIET = ("-y", "--json")
@@ -72,6 +74,9 @@ def test_a_dry_run_shows_every_change_and_makes_none(deploy, alone, bare, conver
     assert done.code == 0, done.said
     assert done.to_change("bare") == {
         "Base | Packages",
+        "Base | Package upgrades",
+        "Base | Package upgrades restart nothing",
+        "Base | Firewall",
         "Base | User, folders, kernel settings",
         "App | Supervisor",
         "App | Watchdog",
@@ -86,6 +91,10 @@ def test_a_dry_run_shows_every_change_and_makes_none(deploy, alone, bare, conver
 
 ALL_OF_IT = [
     "install_packages",
+    "apply_files",
+    "apply_files",
+    "apply_files",
+    "try_firewall",
     "apply_files",
     "apply_files",
     "apply_files",
@@ -123,11 +132,14 @@ def test_a_proxy_of_its_own_waits_for_the_app_hosts(deploy, tiers, bare, proxy):
     assert order.count("rollout") == 2
     assert order.count("certificate") == 1
     assert last(order, "rollout") < order.index("certificate")
-    # Packages, files of the base, of Supervisor, firewall and watchdog, and the app.
+    # Packages, their upgrades (two sets), the base, the firewall, Supervisor, watchdog, the app.
     for name in ("app1", "app2"):
         assert [p for p in done.programs_of(name) if p != "survey"] == [
             "install_packages",
             "apply_files",
+            "apply_files",
+            "apply_files",
+            "try_firewall",
             "apply_files",
             "apply_files",
             "apply_files",
@@ -137,11 +149,15 @@ def test_a_proxy_of_its_own_waits_for_the_app_hosts(deploy, tiers, bare, proxy):
     assert [p for p in done.programs_of("lb1") if p != "survey"] == [
         "install_packages",
         "apply_files",
+        "apply_files",
+        "apply_files",
+        "try_firewall",
+        "apply_files",
         "certificate",
         "apply_files",
         "probe",
     ]
-    assert done.changed["App | Firewall"] == ["@fake/app1", "@fake/app2"]
+    assert done.changed["Base | Firewall"] == list(fleet.names)
 
 
 OTHER = "f" * 12
@@ -182,7 +198,7 @@ def test_an_unhealthy_release_stays_on_the_first_host(deploy, tiers, bare, optio
     assert "Traceback" not in done.said
     if not options:
         assert not {"certificate", "probe", "retire"} & {program for _, program in done.programs}
-        assert done.programs_of("lb1").count("apply_files") == 1, "of the base"
+        assert done.programs_of("lb1").count("apply_files") == 4, "of the base"
 
 
 def test_no_proxy_is_touched_if_a_release_does_not_arrive(deploy, alone, bare):
@@ -255,10 +271,12 @@ def marker(name):
 
 
 BASE, CERTIFICATE = "Base | User, folders, kernel settings", "Proxy | Certificate"
-WATCHDOG, FIREWALL = "App | Watchdog", "App | Firewall"
+WATCHDOG, FIREWALL = "App | Watchdog", "Base | Firewall"
 SUPERVISOR, PROCESSES = "App | Supervisor", "App | Processes"
 OLD_PROCESSES = "App | Old processes"
 DROP_IN = "/etc/systemd/system/supervisor.service.d/10-ws.conf"
+POLICY = "Base | Package upgrades restart nothing"
+INSTALLING = hashlib.sha256(upgrades.INSTALLING.encode()).hexdigest()
 SYSCTL = "/etc/sysctl.d/60-ws.conf"
 FAULTS = {
     "nothing": (lambda answer: None, set()),
@@ -293,10 +311,26 @@ FAULTS = {
         {CERTIFICATE},
     ),
     "package": (lambda a: a["packages"].pop("supervisor"), {"Base | Packages"}),
-    "packages-being-installed": (there("/usr/sbin/policy-rc.d"), {"Base | Packages"}),
+    "packages-being-installed": (
+        entry("/usr/sbin/policy-rc.d", sha256=INSTALLING),
+        {"Base | Packages", POLICY},
+    ),
+    "policy-of-an-earlier-version": (
+        lambda a: [
+            entry(path, sha256="0")(a) for path in ("/usr/sbin/policy-rc.d", marker("ws-policy"))
+        ],
+        {POLICY},
+    ),
+    # Somebody else's, which stays.
+    "policy-of-others": (entry("/usr/sbin/policy-rc.d", sha256="0"), set()),
+    "needrestart": (gone("/etc/needrestart/conf.d/wsdeploy.conf"), {"Base | Package upgrades"}),
+    "firewall": (entry("/etc/ws/firewall.nft", sha256="0"), {FIREWALL}),
+    "firewall-down": (no_longer("ws-firewall.service"), {FIREWALL}),
+    "sandbox": (gone("/etc/systemd/system/supervisor.service.d/20-ws-sandbox.conf"), {SUPERVISOR}),
+    # It applies when Supervisor is started next; nobody does that for it.
+    "older-sandbox": (entry("/run/wsdeploy/ws-supervisor.service", sha256="0"), set()),
     # What an earlier deployment has left.
     "generation": (there(f"/etc/ws/{OTHER}.env"), {OLD_PROCESSES}),
-    "firewall": (there(marker("ws-firewall")), {FIREWALL}),
 }
 
 
@@ -315,12 +349,38 @@ def test_one_fault_is_one_change(deploy, alone, converged, proxy):
     expect(deploy, fleet, surveys, {name: changed for name, (_, changed) in faults.items()})
 
 
-def test_the_firewall_is_kept_up(deploy, tiers, converged):
-    fleet = tiers()
+def test_a_firewall_that_is_not_wanted_goes(deploy, alone, converged):
+    fleet = alone("none", "left", more="firewall=False")
     surveys = converged(fleet)
-    no_longer("ws-firewall.service")(surveys["@fake/app1"])
-    entry("/etc/ws/firewall.nft", sha256="0" * 64)(surveys["@fake/app2"])
-    expect(deploy, fleet, surveys, {"app1": {FIREWALL}, "app2": {FIREWALL}, "lb1": set()})
+    there(marker("ws-firewall"))(surveys["@fake/left"])
+    expect(deploy, fleet, surveys, {"none": set(), "left": {FIREWALL}})
+
+
+def test_old_ports_are_closed_when_the_proxies_know_the_new_ones(deploy, tiers, converged):
+    fleet = tiers(processes=2)
+    surveys = converged(fleet)
+    # As the deployment of a moment ago has left them.
+    answer = surveys["@fake/app1"]
+    answer["firewall_ports"] = [7000, 8000, 8001]
+    survey = Survey.from_json(answer)
+    left = firewall.files(fleet.settings, survey, "@fake/app1", final=False)
+    for file in (*left.files, left.marker):
+        digest = hashlib.sha256(file.content.encode()).hexdigest()
+        entry(file.path, sha256=digest)(answer)
+    expect(deploy, fleet, surveys, {"app1": {"App | Old ports"}, "app2": set(), "lb1": set()})
+
+
+def test_what_the_firewall_closes_is_said_at_every_run(deploy, alone, converged):
+    fleet = alone()
+    surveys = converged(fleet)
+    surveys["@fake/one"]["listeners"] = [
+        {"protocol": "tcp", "port": 9100, "unit": "node-exporter.service"},
+        {"protocol": "tcp", "port": 443, "unit": "nginx.service"},
+        {"protocol": "udp", "port": 68, "unit": ""},
+    ]
+    done = deploy(fleet, surveys, *QUIET)
+    assert done.totals["success"] == 0
+    assert done.said.count("closed to other hosts by the firewall: tcp/9100 (node-exporter.s") == 1
 
 
 def test_without_a_watchdog_one_that_is_left_goes(deploy, alone, converged):
@@ -340,11 +400,7 @@ def test_a_change_touches_what_it_concerns(deploy, alone, converged, folder):
         "hang-timeout": ({"app": "hang_timeout=9"}, {PROCESSES}),
         "no-watchdog": ({"app": "hang_timeout=None"}, {WATCHDOG, PROCESSES}),
         "fewer": ({"processes": 3}, {PROCESSES, OLD_PROCESSES} | proxy),
-        # The firewall stays until nothing listens on the ports any more.
-        "ports": (
-            {"app": "listen='tcp'"},
-            {PROCESSES, OLD_PROCESSES, "App | Firewall"} | proxy,
-        ),
+        "ports": ({"app": "listen='tcp'"}, {PROCESSES, OLD_PROCESSES, FIREWALL} | proxy),
         "no-log": ({"proxy": "Nginx(access_log=False)"}, proxy),
         "version": ({}, {"App | Release", PROCESSES, OLD_PROCESSES}),
     }

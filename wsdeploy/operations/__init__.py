@@ -9,6 +9,7 @@ from wsdeploy.operations.app import generation, release, retire
 from wsdeploy.operations.certificate import self_signed
 from wsdeploy.operations.certificates import certificates
 from wsdeploy.operations.configuration import configuration, removal
+from wsdeploy.operations.firewall import firewall
 from wsdeploy.operations.flow import barrier, turn
 from wsdeploy.operations.handshake import handshake
 from wsdeploy.operations.history import releases, restore
@@ -20,6 +21,7 @@ __all__ = [
     "barrier",
     "certificates",
     "configuration",
+    "firewall",
     "generation",
     "handshake",
     "issued",

@@ -36,6 +36,9 @@ def configuration(
     files = plan(settings, survey)
     for note in files.notes:
         host.log_styled(note, fg="yellow", log_func=logger.warning)
+    if not files.files:
+        host.noop(f"{files.name} is left alone")
+        return
     differences = [*files.differences(survey), *(undone(settings, survey) if undone else ())]
     if not differences:
         host.noop(f"{files.name} is as planned")

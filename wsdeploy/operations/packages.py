@@ -10,7 +10,7 @@ from pyinfra.context import host
 
 from wsdeploy import facts
 from wsdeploy.operations.send import change_without_python
-from wsdeploy.plan import system
+from wsdeploy.plan import system, upgrades
 from wsdeploy.remote import AS_ROOT, PROGRAMS
 from wsdeploy.settings import Settings
 
@@ -25,7 +25,7 @@ def packages(settings: Settings) -> Generator[StringCommand, None, None]:
     survey = facts.survey(settings)
     missing = [p for p in system.packages(settings, host.name) if p not in survey.packages]
     busy = survey.system.get("cloud_init") == "running"
-    if not (missing or busy or system.POLICY in survey.paths):
+    if not (missing or busy or upgrades.installing(survey)):
         host.noop("packages are installed")
         return
     script = (PROGRAMS / "install_packages.sh").read_text()

@@ -12,7 +12,7 @@ from typing import Any
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
-from wsdeploy.plan import places, proxies, upstreams, watchdog
+from wsdeploy.plan import confinement, places, proxies, upstreams, watchdog
 from wsdeploy.render import render
 from wsdeploy.settings import Settings, secret_values
 from wsdeploy.survey import Request, Survey
@@ -34,15 +34,40 @@ def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
     )
     return FileSet(
         name=f"{settings.name}-supervisor",
-        files=(File(places.drop_in(settings.name, UNIT), unit),),
+        files=(
+            File(places.drop_in(settings.name, UNIT), unit),
+            confinement.file(settings, UNIT, **_confinement(settings)),
+        ),
         activate=(
             ("systemctl", "daemon-reload"),
             # start, not restart: what runs keeps running, and stops by the new rules.
             ("systemctl", "enable", "--quiet", "--now", UNIT),
         ),
         verify=(("systemctl", "is-active", UNIT),),
-        notes=(limits.app_shortfall,) if limits.app_shortfall else (),
+        notes=(
+            *((limits.app_shortfall,) if limits.app_shortfall else ()),
+            *confinement.note(settings, survey, UNIT, **_confinement(settings)),
+            *(
+                ("supervisor was upgraded and runs as it was before: docs/hosts.md",)
+                if survey.units.get(UNIT, {}).get("Upgraded")
+                else ()
+            ),
+        ),
     )
+
+
+def _confinement(settings: Settings) -> dict[str, Any]:
+    name = settings.name
+    return {
+        "data": places.data(name),
+        "logs": places.logs(name, "").rstrip("/"),
+        "writable": settings.app.writable,
+    }
+
+
+def started(settings: Settings) -> File:
+    """Return the note that Supervisor leaves when it starts with its present sandbox."""
+    return confinement.started(settings, UNIT, **_confinement(settings))
 
 
 def supervisor_undone(settings: Settings, survey: Survey) -> list[str]:
@@ -54,7 +79,7 @@ def environment(settings: Settings, survey: Survey) -> dict[str, str]:
     """Return the environment of the app's processes, but for where each listens."""
     app, limits = settings.app, derive(settings, survey)
     return {
-        "HOME": f"/srv/{settings.name}",
+        "HOME": places.data(settings.name),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "WS_BACKLOG": str(limits.backlog),
@@ -276,6 +301,7 @@ def request(settings: Settings) -> Request:
         packages=("supervisor",),
         units=(UNIT,),
         paths=(
+            places.started(name, UNIT),
             f"{places.releases(name)}/*",
             f"/run/{name}/*",
             f"/srv/{name}/*",

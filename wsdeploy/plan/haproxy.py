@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import OPEN_TIMEOUT, SPARE_FILES, derive
-from wsdeploy.plan import acme, places, tls, upstreams
+from wsdeploy.plan import acme, confinement, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -128,12 +128,13 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
     """Return HAProxy's configuration for a host; `proxy` is its name in the inventory."""
     names = tls.names(settings)
     fits = room(settings, survey)
+    limits = derive(settings, survey)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
     certificates = f"{settings.name}.certificates"
     configuration = render(
         "haproxy/haproxy.cfg",
         settings=settings,
-        limits=derive(settings, survey),
+        limits=limits,
         tls=tls.policy(survey),
         servers=servers(settings, proxy),
         # As in a Host header.
@@ -159,6 +160,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
             File(CONFIGURATION, configuration),
             File(f"{FOLDER}/{certificates}", shown),
             File(places.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
+            confinement.file(settings, UNIT, open_files=limits.open_files),
         ),
         validate=(
             # Without it, a new worker would fail when it has the ports already: HAProxy then stops.
@@ -177,8 +179,16 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
             ),
         ),
         verify=(("systemctl", "is-active", UNIT),),
-        notes=(short,) if short else (),
+        notes=(
+            *((short,) if short else ()),
+            *confinement.note(settings, survey, UNIT, open_files=limits.open_files),
+        ),
     )  # fmt: skip
+
+
+def started(settings: Settings, survey: Survey) -> File:
+    """Return the note that the unit leaves when it starts with its present sandbox."""
+    return confinement.started(settings, UNIT, open_files=derive(settings, survey).open_files)
 
 
 def undone(settings: Settings, survey: Survey) -> list[str]:
@@ -191,5 +201,7 @@ def undone(settings: Settings, survey: Survey) -> list[str]:
 def request(settings: Settings, proxy: str) -> Request:
     """Return what to ask a host about, to plan this part."""
     return files(settings, Survey(bare=True), proxy).request() + Request(
-        packages=PACKAGES, units=(UNIT,), paths=(f"{places.certificate(settings.name)}.key",)
+        packages=PACKAGES,
+        units=(UNIT,),
+        paths=(f"{places.certificate(settings.name)}.key", places.started(settings.name, UNIT)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import acme, places, tls, upstreams
+from wsdeploy.plan import acme, confinement, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -73,9 +73,8 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         name=set_name(settings),
         files=(
             File(places.NGINX_CONF, configuration),
-            File(
-                f"/etc/systemd/system/{UNIT}.d/10-{settings.name}.conf", render("nginx/unit.conf")
-            ),
+            File(places.drop_in(settings.name, UNIT), render("nginx/unit.conf")),
+            confinement.file(settings, UNIT, open_files=limits.open_files),
         ),
         validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{places.NGINX_CONF}"),),
         activate=(
@@ -85,8 +84,16 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
             ("sh", "-c", (PROGRAMS / "reload_nginx.sh").read_text(), "reload-nginx", "haproxy"),
         ),
         verify=(("systemctl", "is-active", UNIT),),
-        notes=(limits.proxy_shortfall,) if limits.proxy_shortfall else (),
+        notes=(
+            *((limits.proxy_shortfall,) if limits.proxy_shortfall else ()),
+            *confinement.note(settings, survey, UNIT, open_files=limits.open_files),
+        ),
     )
+
+
+def started(settings: Settings, survey: Survey) -> File:
+    """Return the note that the unit leaves when it starts with its present sandbox."""
+    return confinement.started(settings, UNIT, open_files=derive(settings, survey).open_files)
 
 
 def undone(settings: Settings, survey: Survey) -> list[str]:
@@ -97,5 +104,5 @@ def undone(settings: Settings, survey: Survey) -> list[str]:
 def request(settings: Settings, proxy: str) -> Request:
     """Return what to ask a host about, to plan this part."""
     return files(settings, Survey(bare=True), proxy).request() + Request(
-        packages=PACKAGES, units=(UNIT,)
+        packages=PACKAGES, units=(UNIT,), paths=(places.started(settings.name, UNIT),)
     )

@@ -80,6 +80,21 @@ def drop_in(name: str, unit: str) -> str:
     return f"/etc/systemd/system/{unit}.d/10-{name}.conf"
 
 
+def sandbox(name: str, unit: str) -> str:
+    """Return the file with the sandbox of a unit of Debian's."""
+    return f"/etc/systemd/system/{unit}.d/20-{name}-sandbox.conf"
+
+
+def started(name: str, unit: str) -> str:
+    """Return the file in which a unit notes the sandbox that it was started with."""
+    return f"/run/wsdeploy/{name}-{unit}"
+
+
+def data(name: str) -> str:
+    """Return the folder that the app may write to."""
+    return f"/var/lib/{name}"
+
+
 def watchdog(name: str) -> str:
     """Return the folder with the watchdog's own programs."""
     return f"/usr/local/lib/{name}-watchdog"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from wsdeploy.files import Command, FileSet
+from wsdeploy.files import Command, File, FileSet
 from wsdeploy.plan import acme, haproxy, nginx, places, tls
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.settings import Nginx, Settings
@@ -29,6 +29,9 @@ class Proxy(Protocol):
 
     def files(self, settings: Settings, survey: Survey, proxy: str) -> FileSet:
         """Return its configuration for a host."""
+
+    def started(self, settings: Settings, survey: Survey) -> File:
+        """Return the note that the unit leaves when it starts with its present sandbox."""
 
     def undone(self, settings: Settings, survey: Survey) -> list[str]:
         """Return what keeps it from running."""

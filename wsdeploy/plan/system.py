@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import acme, firewall, places, proxies
+from wsdeploy.plan import acme, firewall, places, proxies, upgrades, upstreams
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Path, Request, Survey
 
-POLICY = "/usr/sbin/policy-rc.d"
-"""Keeps packages from starting services while they are installed; present only meanwhile."""
+# Beyond so many connections to one listener of the app, source ports may run out: the kernel has
+# 28,232 by default, and half of the listeners can be down.
+PORTS_ENOUGH = 14_000
+
+# Where outgoing connections may get their source ports from, by default or as set below.
+SOURCE_PORTS = 10_240
 
 
 def packages(settings: Settings, host: str) -> tuple[str, ...]:
@@ -22,15 +26,15 @@ def packages(settings: Settings, host: str) -> tuple[str, ...]:
         needed += ("openssl", *proxies.chosen(settings).PACKAGES)
         if acme.wanted(settings):
             needed += acme.PACKAGES
-    if firewall.wanted(settings, host):
+    if firewall.wanted(settings):
         needed += firewall.PACKAGES
-    return needed
+    return needed + upgrades.packages(settings)
 
 
 def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
     """Return kernel settings as (key, value, reason)."""
     backlog = str(derive(settings, survey).backlog)
-    return [
+    found = [
         ("net.core.somaxconn", backlog, "Caps every listener's queue, unix sockets included."),
         ("net.ipv4.tcp_max_syn_backlog", backlog, "Handshakes under way when everyone reconnects."),
         (
@@ -38,7 +42,44 @@ def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
             "1",
             "A queued connection moves on when its listener closes and another has its port.",
         ),
+        (
+            "net.ipv4.tcp_slow_start_after_idle",
+            "0",
+            "A message after a silence goes out as fast as the connection was before it.",
+        ),
+        (
+            "net.ipv4.tcp_notsent_lowat",
+            "131072",
+            "A client who reads slowly holds this much unsent data in the kernel, not 4 MB.",
+        ),
     ]
+    ports = upstreams.ports(settings)
+    if ports and ports[-1] >= SOURCE_PORTS:
+        found.append(
+            (
+                "net.ipv4.ip_local_reserved_ports",
+                f"{ports[0]}-{ports[-1]}" if len(ports) > 1 else str(ports[0]),
+                "No outgoing connection takes one of the app's ports while a process restarts.",
+            )
+        )
+    if not settings.topology.alone:
+        found.append(
+            (
+                "net.ipv4.tcp_tw_reuse",
+                "1",
+                "Source ports of ended connections to the app can be used again after a second.",
+            )
+        )
+        listeners = len(ports) * len(settings.topology.app) or 1
+        if settings.max_connections > PORTS_ENOUGH * listeners:
+            found.append(
+                (
+                    "net.ipv4.ip_local_port_range",
+                    f"{SOURCE_PORTS}\t65535",
+                    "Source ports for so many connections to each listener of the app.",
+                )
+            )
+    return found
 
 
 def _settable(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
@@ -62,6 +103,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         "name": name,
         "folders": folders(settings),
         "sysctl": _settable(settings, survey),
+        "writable": settings.app.writable,
     }
     return FileSet(
         name=f"{name}-system",
@@ -98,6 +140,7 @@ def folders(settings: Settings) -> dict[str, Path]:
         f"{places.etc(name)}/tls": folder(0o700, "root", "root"),
         f"/run/{name}": folder(0o755, "root", "root"),
         f"/var/log/{name}": folder(0o750, "root", "adm"),
+        places.data(name): folder(0o750, name, name),
     }
 
 
@@ -108,6 +151,7 @@ def undone(settings: Settings, survey: Survey) -> list[str]:
     if f"{name}-proxy" not in survey.groups:
         found.append(f"group {name}-proxy")
     found += [path for path, it in folders(settings).items() if survey.paths.get(path) != it]
+    found += [path for path in settings.app.writable if path not in survey.paths]
     kernel = _settable(settings, survey)
     return found + [key for key, value, _ in kernel if survey.sysctl.get(key) != value]
 
@@ -119,5 +163,5 @@ def request(settings: Settings, host: str) -> Request:
         users=(settings.name,),
         groups=(f"{settings.name}-proxy",),
         sysctl=tuple(key for key, _, _ in sysctl(settings, Survey(bare=True))),
-        paths=(POLICY, *folders(settings)),
+        paths=(*folders(settings), *settings.app.writable),
     )

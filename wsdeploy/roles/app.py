@@ -5,9 +5,18 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.operations import configuration, generation, release, removal, retire, turn
+from wsdeploy.operations import (
+    configuration,
+    firewall,
+    generation,
+    release,
+    removal,
+    retire,
+    turn,
+)
 from wsdeploy.plan import app as plan
-from wsdeploy.plan import firewall, watchdog
+from wsdeploy.plan import firewall as packet_filter
+from wsdeploy.plan import watchdog
 
 
 @deploy("App")
@@ -20,10 +29,6 @@ def app() -> None:
         plan=plan.supervisor_files,
         undone=plan.supervisor_undone,
     )
-    if firewall.wanted(settings, host.name):
-        configuration(
-            name="Firewall", settings=settings, plan=firewall.files, undone=firewall.undone
-        )
     if watchdog.wanted(settings):
         configuration(
             name="Watchdog", settings=settings, plan=watchdog.files, undone=watchdog.undone
@@ -46,11 +51,6 @@ def retired() -> None:
     """Let what the app host's processes have replaced drain and go."""
     settings = host.data.settings
     retire(name="Old processes", settings=settings)
-    if not firewall.wanted(settings, host.name):
-        # Old processes may have had ports until now.
-        removal(
-            name="Firewall",
-            settings=settings,
-            set_name=firewall.set_name(settings),
-            unit=firewall.unit(settings),
-        )
+    if packet_filter.wanted(settings):
+        # Old processes may have had other ports until now.
+        firewall(name="Old ports", settings=settings, final=True)

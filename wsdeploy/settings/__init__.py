@@ -1,6 +1,7 @@
 """Settings: what a user writes in an inventory file. Pure values, checked before any host."""
 
 from wsdeploy.settings.app import App, Probe
+from wsdeploy.settings.firewall import Firewall
 from wsdeploy.settings.fleet import Settings, SettingsError
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
@@ -10,6 +11,7 @@ __all__ = [
     "Acme",
     "App",
     "CertFiles",
+    "Firewall",
     "FromCommand",
     "FromEnv",
     "FromFile",

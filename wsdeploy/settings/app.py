@@ -18,6 +18,10 @@ OWN_VARIABLES = re.compile(
 )
 # What a request line may have (RFC 3986) and no proxy's configuration takes for its own syntax.
 PATH = re.compile(r"/[A-Za-z0-9._~/%?&=+:@!,-]*")
+# What systemd's and tmpfiles' files take as it stands.
+FOLDER = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
+FOLDER_WORDS = "an absolute path of letters, digits and ._@+-, without a / at its end"
+HIDDEN_FOLDER = re.compile(r"/(home|root|run/user|tmp|var/tmp|dev|proc|sys)(/|$)")
 PATH_WORDS = "a path: / and then letters, digits and ._~/%?&=+:@!,-"
 
 
@@ -65,6 +69,10 @@ class App(Section):
     """Environment variables whose values must not be in the inventory: `FromEnv("NAME")`,
     `FromFile("path")` or `FromCommand(["pass", "show", "api-key"])`, read on this machine at every
     deploy. They are shown nowhere."""
+    writable: tuple[str, ...] = ()
+    """Folders that the app may write to, beside /var/lib/NAME and /tmp: absolute paths outside of
+    /home, /root, /run/user, /tmp, /dev, /proc and /sys. Missing ones are made for the app's user;
+    those that are there keep their owner. It applies when Supervisor is started next."""
     listen: Literal["unix", "tcp", "shared"] | None = None
     """How processes listen: each on a `unix` socket, each on a `tcp` port of its own, or all on
     one `shared` port, among which the kernel balances. None is unix where app and proxy are on
@@ -134,6 +142,11 @@ class App(Section):
             yield refused("health", self.health, f"give {PATH_WORDS}, or None")
         if self.listen == "shared" and not self.reuse_port:
             yield refused("reuse_port", False, "processes on a shared port need it; give True")
+        for folder in self.writable:
+            if not FOLDER.fullmatch(folder) or ".." in folder.split("/"):
+                yield refused("writable", folder, f"give {FOLDER_WORDS}")
+            elif HIDDEN_FOLDER.match(folder):
+                yield refused("writable", folder, "the app's sandbox has its own there; move it")
         yield from self._command_problems()
         yield from self._variable_problems()
 

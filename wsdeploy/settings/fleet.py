@@ -9,6 +9,7 @@ from typing import Any
 
 from wsdeploy.settings import local_files
 from wsdeploy.settings.app import App
+from wsdeploy.settings.firewall import Firewall
 from wsdeploy.settings.names import (
     is_address,
     is_domain,
@@ -23,12 +24,15 @@ from wsdeploy.topology import Topology
 
 ROLES = ("app", "proxy")
 
-# Users of Debian's base system and of the programs that run beside the app, and folders of /etc.
+# Users of Debian's base system and of the programs that run beside the app, and folders of /etc and
+# /var/lib.
 # fmt: off
 TAKEN_NAMES = frozenset((
     "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy",
     "www-data", "backup", "list", "irc", "gnats", "nobody", "messagebus", "sshd", "nginx",
-    "haproxy", "supervisor", "ssl", "ssh", "apt", "default", "security",
+    "haproxy", "supervisor", "ssl", "ssh", "apt", "default", "security", "cloud", "dbus", "dpkg",
+    "git", "grub", "logrotate", "misc", "needrestart", "nftables", "pam", "polkit-1", "private",
+    "python", "sudo", "systemd", "ucf", "unattended-upgrades", "wsdeploy", "wtmpdb",
 ))
 # fmt: on
 
@@ -78,14 +82,17 @@ class Settings(Section):
     max_connections: int = 10_000
     """Clients that one proxy host should hold at once, 1 to 1,000,000. Open files, backlogs and
     worker connections follow from it; a host that allows less gets what it allows, and says so."""
-    firewall: bool = True
-    """Whether app hosts let only the proxies reach the app's TCP ports, by an nftables table of
-    their own. Where app and proxy are on one host, only that host reaches them."""
+    firewall: Firewall | bool = True
+    """What others may reach on the hosts, by an nftables table of the service's own: `True`, which
+    is `Firewall()`, or `Firewall(...)` with more; see docs/hosts.md. `False` leaves that to you."""
     name: str = "ws"
     """Name of the service on its hosts: of its user, its folders and its processes."""
     hosts_at_once: int = 1
     """App hosts that get a new release at the same time, 1 to 100. The first one always gets it
     alone, and if it fails there, the others keep what they have."""
+    security_updates: bool = False
+    """Whether hosts install Debian's security updates by themselves (unattended-upgrades). False
+    leaves a host as it is. Neither restarts what holds connections; see docs/hosts.md."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -199,6 +206,7 @@ class Settings(Section):
         """Which hosts of the inventory file do what."""
         members: dict[str, tuple[str, ...]] = {}
         addresses: dict[str, str] = {}
+        ssh_ports: dict[str, int] = {}
         for role, (hosts, shared) in self._inventory_groups().items():
             found = [entry for entry in list.__iter__(hosts) if _is_entry(entry)]
             entries = [(h, {}) if isinstance(h, str) else h for h in found]
@@ -207,7 +215,9 @@ class Settings(Section):
                 data = {**shared, **own}
                 if "private_address" in data:
                     addresses[name] = data["private_address"]
-        return Topology(members.get("app", ()), members.get("proxy", ()), addresses)
+                if "ssh_port" in data:
+                    ssh_ports[name] = data["ssh_port"]
+        return Topology(members.get("app", ()), members.get("proxy", ()), addresses, ssh_ports)
 
     def listen(self) -> str:
         """Return how the app's processes listen: the setting, or what fits the topology."""

@@ -27,6 +27,7 @@ PROGRAMS = [
     "retire",
     "rollout",
     "survey",
+    "try_firewall",
 ]
 SUDO = """#!/bin/sh
 test "$1" = -n || exit 1

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -180,3 +181,28 @@ def test_a_missing_program_is_no_answer():
 def test_it_agrees_with_the_system():
     uname = subprocess.run(["uname", "-m"], capture_output=True, text=True, check=True)
     assert ask().system["architecture"] == uname.stdout.strip()
+
+
+def test_a_package_that_is_newer_than_its_process(monkeypatch, tmp_path):
+    monkeypatch.setattr(survey, "DPKG", str(tmp_path))
+    listed = tmp_path / "supervisor.list"
+    listed.touch()
+    now = time.time()
+    for age, newer in ((-5, True), (1_000_000, False)):
+        os.utime(listed, (now - age, now - age))
+        assert survey.upgraded("supervisor", os.getpid()) is newer
+    assert not survey.upgraded("haproxy", os.getpid()), "not installed"
+    assert not survey.upgraded("supervisor", 0), "not running"
+
+
+def test_who_could_reach_what(monkeypatch, tmp_path):
+    rules = tmp_path / "firewall.nft"
+    rules.write_text("# app ports: 8000\n")
+    line = "tcp LISTEN 0 5 0.0.0.0:{} 0.0.0.0:* cgroup:/system.slice/{}.service <->\n"
+    listing = line.format(2022, "ssh") + line.format(9100, "exporter")
+    monkeypatch.setattr(survey, "run", lambda *_: listing)
+    monkeypatch.setattr(survey.listeners, "ancestors", lambda _: [])
+    found = Survey.from_json(survey.reachable([str(rules), str(tmp_path / "missing")]))
+    assert [(each.port, each.unit) for each in found.listeners] == [(9100, "exporter.service")]
+    assert found.ssh_ports == (2022,)
+    assert found.firewall_ports == (8000,)

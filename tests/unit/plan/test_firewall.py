@@ -1,14 +1,18 @@
-"""The packet filter: the app's ports are for the proxies, and no other port is its business."""
+"""The packet filter: who reaches what, and that SSH is never among what is shut."""
 
 import re
 
+import pytest
+
+from wsdeploy import Firewall
 from wsdeploy.plan import firewall
-from wsdeploy.survey import Survey
+from wsdeploy.survey import Listener, Survey
 
 
-def rules(settings):
+def rules(settings, host, survey=None, **more):
     """The statements of the rules, without comments and indentation."""
-    (file,) = (f for f in firewall.files(settings, Survey()).files if f.path.endswith(".nft"))
+    found = firewall.files(settings, survey or Survey(), host, **more).files
+    (file,) = (f for f in found if f.path.endswith(".nft"))
     assert file.mode == 0o600
     lines = [line.strip() for line in file.content.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
@@ -21,87 +25,174 @@ def at(name, address):
     return (name, {"private_address": address})
 
 
-def test_the_whole_table(tiers):
-    assert rules(tiers({"processes": 3, "port": 9000})) == [
-        "table inet ws {}",
-        "delete table inet ws",
-        "table inet ws {",
-        "chain input {",
-        "type filter hook input priority filter; policy accept;",
-        "tcp dport != { 9000, 9001, 9002 } accept",
-        "iif lo accept",
-        "ip saddr { 10.0.0.9 } accept",
-        "ip6 saddr { fd00::9 } accept",
-        "tcp dport { 9000, 9001, 9002 } counter reject with tcp reset",
-        "}",
-        "}",
+def test_only_what_is_wanted_comes_in(tiers):
+    settings = tiers({"processes": 3, "port": 9000})
+    app, proxy = (rules(settings, host) for host in ("app1", "lb1"))
+    for found in (app, proxy):
+        assert "type filter hook input priority filter; policy drop;" in found
+        assert "iif lo accept" in found
+        assert "tcp dport { 22 } jump ssh" in found
+    assert [line for line in proxy if line.startswith("tcp dport") and "ssh" not in line] == [
+        "tcp dport { 80, 443 } accept"
     ]
+    assert not any("9000" in line for line in proxy)
+    assert [line for line in app if "dport { 9000, 9001, 9002 }" in line and "raw" not in line] == [
+        "fib daddr type local tcp dport { 9000, 9001, 9002 } notrack",
+        "oif lo tcp dport { 9000, 9001, 9002 } notrack",
+        "ip saddr { 10.0.0.9 } tcp dport { 9000, 9001, 9002 } accept",
+        "ip6 saddr { fd00::9 } tcp dport { 9000, 9001, 9002 } accept",
+        "ip saddr { 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16 } "
+        "tcp dport { 9000, 9001, 9002 } reject with tcp reset",
+        "ip6 saddr fc00::/7 tcp dport { 9000, 9001, 9002 } reject with tcp reset",
+    ]
+    assert not any("443" in line for line in app)
 
 
 def test_only_the_proxies_addresses(tiers):
     for proxies, accepted in (
-        (["10.0.0.9", "10.0.0.8"], "ip saddr { 10.0.0.8, 10.0.0.9 } accept"),
-        (["FD00:0::9"], "ip6 saddr { fd00::9 } accept"),
+        (["10.0.0.9", "10.0.0.8"], "ip saddr { 10.0.0.8, 10.0.0.9 }"),
+        (["FD00:0::9"], "ip6 saddr { fd00::9 }"),
     ):
         group = [at(f"lb{number}", address) for number, address in enumerate(proxies)]
-        found = rules(tiers({"listen": "shared"}, groups={"proxy": group}))
-        assert [line for line in found if "saddr" in line] == [accepted]
-        assert "tcp dport { 8000 } counter reject with tcp reset" in found
-
-
-def test_nothing_about_ssh(tiers):
-    for listen in ("tcp", "shared"):
-        for line in rules(tiers({"listen": listen, "processes": 99})):
-            assert "22" not in re.findall(r"\d+", line.partition("saddr")[0])
-            assert "drop" not in line
-
-
-def test_a_name_with_a_hyphen(tiers):
-    assert "table inet chat-2 {" in rules(tiers(name="chat-2"))
-
-
-def test_wanted(tiers):
-    for groups, more, hosts in (
-        # Where the app listens for other hosts.
-        ({}, {}, {"app1", "app2"}),
-        ({"app": [at("app1", "10.0.0.1"), at("lb1", "10.0.0.9")]}, {}, {"app1", "lb1"}),
-        ({"app": [at("lb1", "10.0.0.9")]}, {}, {"lb1"}),
-        # Where it may listen for others, too: many apps take all interfaces.
-        (ALONE, {"app": {"listen": "tcp"}}, {"a", "b"}),
-        (ALONE, {"app": {"listen": "shared"}}, {"a", "b"}),
-        # Where it listens on sockets.
-        (ALONE, {}, set()),
-        ({}, {"firewall": False}, set()),
-        (ALONE, {"app": {"listen": "tcp"}, "firewall": False}, set()),
-    ):
-        settings = tiers(groups=groups, **more)
-        everyone = {*settings.topology.app, *settings.topology.proxy}
-        assert {host for host in everyone if firewall.wanted(settings, host)} == hosts
+        found = rules(tiers({"listen": "shared"}, groups={"proxy": group}), "app1")
+        assert [line for line in found if "8000 } accept" in line] == [
+            f"{accepted} tcp dport {{ 8000 }} accept"
+        ]
 
 
 def test_a_host_that_is_its_own_proxy_is_the_only_one_to_reach_its_ports(make):
-    for groups in (ALONE, {role: [at("one", "10.0.0.1")] for role in ALONE}):
-        found = rules(make({"listen": "shared"}, groups=groups))
-        assert [line for line in found if line.endswith("accept")] == [
-            "tcp dport != { 8000 } accept",
-            "iif lo accept",
-        ]
-        assert "tcp dport { 8000 } counter reject with tcp reset" in found
+    for groups in (ALONE, {role: [at("a", "10.0.0.1")] for role in ALONE}):
+        found = rules(make({"listen": "shared"}, groups=groups), "a")
+        assert not any("8000" in line and "accept" in line for line in found)
+        assert "tcp dport { 80, 443 } accept" in found
 
 
-def test_what_is_asked(tiers, make):
+@pytest.mark.parametrize(
+    ("survey", "host", "ports"),
+    [
+        # Where connections come in, whatever the inventory says: a router may lie in between.
+        (Survey(ssh_ports=(22,)), {"ssh_port": 2222}, "22"),
+        (Survey(ssh_ports=(2022, 22)), {}, "22, 2022"),
+        # A host that is bare can't tell.
+        (Survey(bare=True), {}, "22"),
+        (Survey(bare=True), {"ssh_port": 2222}, "2222"),
+    ],
+)
+def test_ssh_is_open_where_it_listens(make, survey, host, ports):
+    settings = make(groups={role: [("one", host)] for role in ("app", "proxy")})
+    assert f"tcp dport {{ {ports} }} jump ssh" in rules(settings, "one", survey)
+
+
+def test_ssh_comes_from_the_given_networks(make):
+    anywhere = rules(make(), "one")
+    assert not any("ssh_rate" in line for line in anywhere)
+    settings = make(firewall=Firewall(ssh_from=["192.0.2.0/24", "2001:db8::/32", "192.0.2.7"]))
+    found = rules(settings, "one")
+    chain = found[found.index("chain ssh {") :]
+    assert chain[1:5] == [
+        "ip saddr { 192.0.2.0/24 } jump ssh_rate",
+        "ip6 saddr { 2001:db8::/32 } jump ssh_rate",
+        "drop",
+        "}",
+    ]
+    assert "accept" in chain[-4:]
+
+
+def test_no_rule_cuts_who_is_connected(make, tiers):
+    """TCP that begins no connection is let in before any rule that drops or refuses."""
+    for found in (rules(make(), "one"), rules(tiers(), "app1")):
+        begins = found.index("tcp flags & (syn | ack) != syn accept")
+        earlier = found[found.index("chain input {") : begins]
+        assert not any(re.search(r"drop$|reject", line) for line in earlier)
+
+
+def test_what_else_is_allowed(make):
+    allow = {
+        "tcp/9100": "tcp dport 9100 accept",
+        "udp/51820": "udp dport 51820 accept",
+        "tcp/9000-9010 from 10.0.0.0/8": "ip saddr 10.0.0.0/8 tcp dport 9000-9010 accept",
+        "udp/53 from fd00::/8": "ip6 saddr fd00::/8 udp dport 53 accept",
+        "vrrp from 10.0.0.9": "ip saddr 10.0.0.9/32 meta l4proto 112 accept",
+        "esp": "meta l4proto 50 accept",
+        "all from 10.0.0.0/8": "ip saddr 10.0.0.0/8 accept",
+    }
+    found = rules(make(firewall=Firewall(allow=list(allow))), "one")
+    assert set(allow.values()) <= set(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "22", "tcp", "tcp/", "tcp/0", "tcp/65536", "tcp/9-8", "icmp/1", "tcp/80 from", "all",
+     "tcp/80 from nowhere", "tcp/80 from 10.0.0.1/8", "tcp/80  from 10.0.0.0/8", "vrrp/1",
+     "tcp/80; accept", "tcp/٣"],
+)  # fmt: skip
+def test_what_is_no_rule(text):
+    assert [problem.setting for problem in Firewall(allow=[text]).all_problems()] == ["allow"]
+
+
+def test_ports_that_proxies_still_use_stay_open_for_a_while(tiers):
+    settings, survey = tiers({"processes": 2}), Survey(firewall_ports=(7000, 8000))
+    during, after = (rules(settings, "app1", survey, final=final) for final in (False, True))
+    assert "ip saddr { 10.0.0.9 } tcp dport { 7000, 8000, 8001 } accept" in during
+    assert "ip saddr { 10.0.0.9 } tcp dport { 8000, 8001 } accept" in after
+    # A host that runs no processes any more has no ports to keep.
+    assert not any("7000" in line for line in rules(settings, "lb1", survey, final=False))
+
+
+def test_who_is_shut_out_is_named(make):
+    settings = make(firewall=Firewall(allow=["udp/51820 from 10.0.0.0/8", "tcp/9000-9010"]))
+    listeners = [
+        Listener("tcp", 443, "nginx.service"),
+        Listener("udp", 68, "systemd-networkd.service"),
+        Listener("udp", 51820, ""),
+        Listener("tcp", 9005, ""),
+        Listener("tcp", 51820, ""),
+        Listener("udp", 443, "other.service"),
+    ]
+    (note,) = firewall.closed(settings, Survey(listeners=tuple(listeners)), "one")
+    assert note == (
+        "closed to other hosts by the firewall: tcp/51820, udp/443 (other.service); "
+        "Firewall(allow=...) would open them"
+    )
+    assert firewall.closed(settings, Survey(listeners=tuple(listeners[:4])), "one") == ()
+
+
+def test_connections_to_the_app_hosts_have_room_in_the_tables(make, tiers):
+    def unit(settings, host):
+        found = firewall.files(settings, Survey(), host).files
+        (file,) = (f for f in found if f.path.endswith(".service"))
+        return file.content
+
+    apart = tiers(max_connections=500_000)
+    assert "nf_conntrack_max=762144'" in unit(apart, "lb1")
+    for settings, host in ((apart, "app1"), (make(), "one")):
+        assert "conntrack" not in unit(settings, host)
+
+
+def test_a_name_with_a_hyphen(tiers):
+    assert "table inet chat-2 {" in rules(tiers(name="chat-2"), "app1")
+
+
+def test_wanted(make):
+    for value, wanted in ((True, True), (Firewall(), True), (False, False)):
+        assert firewall.wanted(make(firewall=value)) is wanted
+
+
+def test_what_is_asked(make):
     marker = "/var/lib/wsdeploy/sets/ws-firewall.json"
-    asked = firewall.request(tiers(), "app1")
+    asked = firewall.request(make(), "one")
     assert {"/etc/ws/firewall.nft", "/etc/systemd/system/ws-firewall.service", marker} <= set(
         asked.paths
     )
     assert asked.units == ("ws-firewall.service",)
+    assert asked.firewalls == ("/etc/ws/firewall.nft",)
     # Where there is none, only whether an earlier deployment has left one.
-    assert firewall.request(make(), "one").paths == (marker,)
+    off = firewall.request(make(firewall=False), "one")
+    assert (off.paths, off.firewalls) == ((marker,), ())
 
 
-def test_undone(tiers):
+def test_undone(make):
     unit = "ws-firewall.service"
     running = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
-    assert firewall.undone(tiers(), Survey(units={unit: running})) == []
-    assert firewall.undone(tiers(), Survey()) == [f"{unit} is not running"]
+    assert firewall.undone(make(), Survey(units={unit: running})) == []
+    assert firewall.undone(make(), Survey()) == [f"{unit} is not running"]

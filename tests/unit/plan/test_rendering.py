@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 from jinja2 import StrictUndefined, UndefinedError
 
-from wsdeploy import Acme, CertFiles, HAProxy, Nginx, SelfSigned
+from wsdeploy import Acme, CertFiles, Firewall, HAProxy, Nginx, SelfSigned
 from wsdeploy.files import FileSet
-from wsdeploy.plan import acme, app, firewall, nginx, proxies, system, watchdog
+from wsdeploy.plan import acme, app, firewall, nginx, proxies, system, upgrades, watchdog
 from wsdeploy.render import TEMPLATES, environment, render
 from wsdeploy.survey import Survey
 
@@ -30,6 +30,9 @@ SETTINGS = {
     "no watchdog": {"app": {"hang_timeout": None}},
     "ports": {"app": {"listen": "tcp"}},
     "no health check": {"app": {"health": None, "listen": "shared"}},
+    "folders": {"app": {"writable": ["/srv/uploads", "/mnt/data/x"]}},
+    "firewall": {"firewall": Firewall(ssh_from=["10.0.0.0/8"], allow=["udp/51820", "vrrp"])},
+    "security updates": {"security_updates": True},
     "tiers": {"groups": "tiers"},
     "tiers with one port": {"groups": "tiers", "app": {"listen": "shared"}},
 }
@@ -55,8 +58,10 @@ def everything(settings, survey):
         sets.append(FileSet("unit", watchdog.files(settings, survey).files[-1:]))
     if acme.wanted(settings):
         sets.append(FileSet("units", proxies.renewal(settings, survey).files[-2:]))
-    if firewall.wanted(settings, app_host):
-        sets.append(firewall.files(settings, survey))
+    sets += [upgrades.files(settings, survey), upgrades.policy(settings, survey)]
+    if firewall.wanted(settings):
+        hosts = dict.fromkeys((app_host, proxy))
+        sets += [firewall.files(settings, survey, host) for host in hosts]
     files = [file for each in sets for file in each.files]
     generation = app.generation(settings, survey, app_host, "0" * 12, "app/app.py")
     return {file.path: file.content for file in (*files, *generation.files, generation.boot)}
@@ -91,7 +96,8 @@ def test_every_template_is_rendered(make, debian, monkeypatch):
     noting = Noting(loader=real.loader, undefined=StrictUndefined)
     monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", noting)
     for proxy in PROXIES.values():
-        everything(make(groups="tiers", proxy=proxy(), tls=Acme("ops@a-company.com")), debian())
+        more = {"tls": Acme("ops@a-company.com"), "security_updates": True}
+        everything(make(groups="tiers", proxy=proxy(), **more), debian())
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
 
 
@@ -174,6 +180,7 @@ def test_effects_that_are_undone(make, debian):
     settings = make()
     wanted = {key: value for key, value, _ in system.sysctl(settings, debian())}
     folders = system.folders(settings)
+    assert "/var/lib/ws" in folders
     good = {"users": ("ws",), "groups": ("ws-proxy",), "sysctl": wanted, "paths": folders}
     assert system.undone(settings, debian(**good)) == []
     lacking = {path: folder for path, folder in folders.items() if path != "/srv/ws"}
@@ -205,10 +212,11 @@ def test_folders_that_are_made_are_those_that_are_looked_at(make, debian):
 def test_packages_by_role(make):
     both = set(system.packages(make(), "one"))
     assert {"python3", "supervisor", "nginx", "openssl"} <= both
-    assert "nftables" not in both
+    assert "nftables" in both
     settings = make(groups="tiers")
     assert set(system.packages(settings, "app1")) == {"python3", "supervisor", "nftables"}
     assert {"nginx", "openssl"} <= set(system.packages(settings, "lb1"))
-    assert not {"supervisor", "nftables"} & set(system.packages(settings, "lb1"))
+    assert "supervisor" not in system.packages(settings, "lb1")
+    assert "unattended-upgrades" in system.packages(make(security_updates=True), "one")
     unfiltered = make(groups="tiers", firewall=False)
     assert "nftables" not in system.packages(unfiltered, "app1")

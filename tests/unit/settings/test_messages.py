@@ -4,6 +4,7 @@ import pytest
 
 from wsdeploy import (
     App,
+    Firewall,
     FromEnv,
     HAProxy,
     Nginx,
@@ -43,7 +44,8 @@ TOP = {
         f"{WHOLE_NUMBER}, 1 to 1,000,000": [0, 1_000_001],
     },
     "name": {SHORT_NAME: ["My App", "a" * 21, "", "1st", f"w{LONG_S}"]},
-    "firewall": {"give True or False": ["no", None, 1]},
+    "firewall": {"give Firewall(...) or True or False": ["no", None, 1]},
+    "security_updates": {"give True or False": ["no", None, 1]},
     "app": {"give App(...)": ["app.py", None]},
     "tls": {"give Acme(...) or CertFiles(...) or SelfSigned(...)": [None, "cert.pem"]},
     "proxy": {"give Nginx(...) or HAProxy(...)": ["nginx", Nginx]},
@@ -158,6 +160,7 @@ def test_values_of_variables_are_not_shown(make, lines):
     ]
 
 
+ALLOW = "write 'tcp/9100', 'udp/51820' or 'tcp/9100 from 10.0.0.0/8'"
 MORE = [
     ({"domian": "ws.a.com"}, "domian: no such setting (did you mean domain?)"),
     (
@@ -167,7 +170,7 @@ MORE = [
     (
         {"colour": "red"},
         "colour: no such setting; known are "
-        "domain, app, tls, proxy, max_connections, firewall, name, hosts_at_once",
+        "domain, app, tls, proxy, max_connections, firewall, name, hosts_at_once, security_updates",
     ),
     (
         {"app": App("app.py", proceses=4)},
@@ -199,6 +202,40 @@ MORE = [
         "app.secrets.A.name: 'A B' given; a variable's name is letters, digits and _",
     ),
     ({"app": App()}, "app.path: missing; give a string"),
+    (
+        {"app": App("app.py", writable=["uploads"])},
+        "app.writable: 'uploads' given; "
+        "give an absolute path of letters, digits and ._@+-, without a / at its end",
+    ),
+    (
+        {"app": App("app.py", writable=["/srv/a/../b"])},
+        "app.writable: '/srv/a/../b' given; "
+        "give an absolute path of letters, digits and ._@+-, without a / at its end",
+    ),
+    (
+        {"app": App("app.py", writable=["/tmp/uploads"])},
+        "app.writable: '/tmp/uploads' given; the app's sandbox has its own there; move it",
+    ),
+    (
+        {"firewall": Firewall(ssh_from=["10.0.0.1/8"])},
+        "firewall.ssh_from: '10.0.0.1/8' given; give a network or an address: '192.0.2.0/24'",
+    ),
+    (
+        {"firewall": Firewall(allow=["9100"])},
+        f"firewall.allow: '9100' given; {ALLOW}",
+    ),
+    (
+        {"firewall": Firewall(allow=["tcp/70000"])},
+        f"firewall.allow: 'tcp/70000' given; {ALLOW}",
+    ),
+    (
+        {"firewall": Firewall(allow=["all"])},
+        f"firewall.allow: 'all' given; {ALLOW}",
+    ),
+    (
+        {"firewall": Firewall(allow="tcp/80")},
+        "firewall.allow: 'tcp/80' given; give a list, each a string",
+    ),
     (
         {"proxy": Nginx(shutdown_timeout=1)},
         "proxy.shutdown_timeout: 1 given; give seconds, 10 to 86,400",
@@ -240,9 +277,9 @@ def test_what_is_missing(lines):
 
 def test_too_many_values(lines):
     settings = Settings(
-        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8, 9
+        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8, False, 9
     )
-    assert lines(settings) == ["Settings: 9 values given; it takes 8"]
+    assert lines(settings) == ["Settings: 10 values given; it takes 9"]
 
 
 def test_all_problems_at_once_in_the_order_of_the_settings(lines):

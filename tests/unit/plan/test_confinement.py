@@ -1,0 +1,68 @@
+"""Sandboxes of Debian's units: what they were started with, and what is said of it."""
+
+import hashlib
+
+import pytest
+
+from wsdeploy import HAProxy, Nginx
+from wsdeploy.plan import app, proxies
+from wsdeploy.survey import Path, Survey
+
+RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
+
+
+def noted(settings, survey):
+    return [note for note in app.supervisor_files(settings, survey).notes if "sandbox" in note]
+
+
+def has(file):
+    return {file.path: Path("file", file.mode, file.owner, file.group, _digest(file))}
+
+
+def _digest(file):
+    return hashlib.sha256(file.content.encode()).hexdigest()
+
+
+def test_the_units_note_is_what_is_looked_for(make):
+    settings = make()
+    note = app.started(settings)
+    (sandbox,) = (f for f in app.supervisor_files(settings, Survey()).files if "20-" in f.path)
+    assert f"echo {note.content.strip()} >{note.path}'" in sandbox.content
+    assert note.path in app.request(settings).paths
+
+
+def test_only_a_unit_that_runs_without_its_present_sandbox_is_named(make):
+    settings = make()
+    good = has(app.started(settings))
+    running = {app.UNIT: RUNNING}
+    assert noted(settings, Survey(units=running, paths=good)) == []
+    assert noted(settings, Survey()) == [], "it will have it when it starts"
+    assert len(noted(settings, Survey(units=running))) == 1
+    other = make({"writable": ["/srv/uploads"]})
+    assert len(noted(other, Survey(units=running, paths=good))) == 1
+    # What needs no new start does not count.
+    assert noted(make({"shutdown_drain": 5}), Survey(units=running, paths=good)) == []
+
+
+@pytest.mark.parametrize("proxy", [Nginx(), HAProxy()])
+def test_proxies_have_theirs(make, debian, proxy):
+    settings, chosen = make(proxy=proxy), proxies.chosen(make(proxy=proxy))
+    survey = debian(open_files=20_000, units={chosen.UNIT: RUNNING})
+    files = chosen.files(settings, survey, "one")
+    (sandbox,) = (file for file in files.files if "20-ws-sandbox" in file.path)
+    assert "LimitNOFILE=1024:20000" in sandbox.content
+    assert any("sandbox" in note for note in files.notes)
+    started = debian(
+        open_files=20_000,
+        units={chosen.UNIT: RUNNING},
+        paths=has(chosen.started(settings, survey)),
+    )
+    assert not any("sandbox" in note for note in chosen.files(settings, started, "one").notes)
+    assert chosen.started(settings, survey).path in chosen.request(settings, "one").paths
+
+
+def test_folders_of_the_app(make):
+    files = app.supervisor_files(make({"writable": ["/srv/a", "/mnt/b"]}), Survey()).files
+    (text,) = (file.content for file in files if "20-" in file.path)
+    assert "ReadWritePaths=/run /var/log/supervisor /var/log/ws /var/lib/ws /srv/a /mnt/b\n" in text
+    assert "RequiresMountsFor=/srv/a /mnt/b\n" in text

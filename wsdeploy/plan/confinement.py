@@ -1,0 +1,53 @@
+"""What systemd lets the units of Debian's packages do: a drop-in for each, with its sandbox.
+
+A sandbox is made when a unit starts, and none of these is restarted by a deployment: it would cut
+those who are connected. So the unit leaves a note of the sandbox that it was started with, and a
+deployment says if that is not the present one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from wsdeploy.files import File
+from wsdeploy.plan import places
+from wsdeploy.render import render
+from wsdeploy.settings import Settings
+from wsdeploy.survey import Survey
+
+
+def file(settings: Settings, unit: str, **context: Any) -> File:
+    """Return the drop-in with a unit's sandbox, from the template of its component."""
+    version = _version(settings, unit, **context)
+    return File(places.sandbox(settings.name, unit), _text(settings, unit, version, **context))
+
+
+def started(settings: Settings, unit: str, **context: Any) -> File:
+    """Return the file that a unit leaves which was started with its present sandbox."""
+    version = _version(settings, unit, **context)
+    return File(places.started(settings.name, unit), f"{version}\n")
+
+
+def note(settings: Settings, survey: Survey, unit: str, **context: Any) -> tuple[str, ...]:
+    """Return what to say if a unit runs in another sandbox than its present one, or in none."""
+    if survey.units.get(unit, {}).get("ActiveState") != "active":
+        return ()
+    left, wanted = places.started(settings.name, unit), started(settings, unit, **context)
+    if wanted.same_as(survey.paths.get(left)):
+        return ()
+    name = unit.removesuffix(".service")
+    return (f"{name} gets its present sandbox when it is started next: docs/hosts.md",)
+
+
+def _version(settings: Settings, unit: str, **context: Any) -> str:
+    return hashlib.sha256(_text(settings, unit, "", **context).encode()).hexdigest()[:12]
+
+
+def _text(settings: Settings, unit: str, version: str, **context: Any) -> str:
+    return render(
+        f"{unit.removesuffix('.service')}/sandbox.conf",
+        started=places.started(settings.name, unit),
+        version=version,
+        **context,
+    )
