@@ -22,6 +22,8 @@ class Request:
     paths: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    """Files whose contents to return. Never such as hold a secret."""
 
     def __add__(self, other: Request) -> Request:
         """Return a request for all that either asks for."""
@@ -78,6 +80,8 @@ class Survey:
     processes: tuple[Process, ...] | None = None
     locks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     """Of each service, who has the lock of the fleet on this host, or had it last (wshost.lock)."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Contents of those files that are there."""
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> Survey:

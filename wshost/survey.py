@@ -1,7 +1,8 @@
 """Report, in one go, all that a deployment wants to know of a host. Changes nothing.
 
 The request names packages, users, groups, units, sysctl keys, certificates, services whose lock to
-look at, and path patterns; the answer is one JSON object. What is not there is left out, or null.
+look at, files whose text to return, and path patterns; the answer is one JSON object. What is not
+there is left out, or null.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def survey(request: dict[str, Any]) -> dict[str, Any]:
         "certificates": {path: certificate(path) for path in request["certificates"]},
         "processes": processes(),
         "locks": {name: lock.read(name) for name in request["locks"]},
+        "texts": {path: text for path in request["texts"] if (text := read(path)) is not None},
     }
 
 
@@ -150,15 +152,21 @@ def paths(patterns: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def certificate(path: str) -> dict[str, str] | None:
-    """Return names and end of a certificate as OpenSSL prints them, or None if there is none."""
+    """Return a certificate, its names and its end as OpenSSL prints them, or None if there is none.
+
+    A key that is in the same file stays there.
+    """
     listing = run(
-        "openssl", "x509", "-in", path, "-noout", "-enddate", "-dateopt", "iso_8601",
+        "openssl", "x509", "-in", path, "-enddate", "-dateopt", "iso_8601",
         "-ext", "subjectAltName",
     )  # fmt: skip
     lines = [line.strip() for line in listing.splitlines()]
     ends = [line.partition("=")[2] for line in lines if line.startswith("notAfter=")]
     names = [line for line in lines if line.startswith(("DNS:", "IP Address:"))]
-    return {"not_after": ends[0], "names": names[0] if names else ""} if ends else None
+    if not ends:
+        return None
+    pem = listing[listing.index("-----BEGIN CERTIFICATE-----") :]
+    return {"not_after": ends[0], "names": names[0] if names else "", "pem": pem}
 
 
 def booted() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from wsdeploy import CertFiles, Settings
-from wsdeploy.plan import app, firewall, places, proxies, system, tls, watchdog
+from wsdeploy.plan import app, firewall, internal, places, proxies, system, tls, watchdog
 from wsdeploy.release import contents
 from wsdeploy.survey import Survey
 
@@ -151,10 +151,19 @@ def _running():
     return {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
 
 
+def _certificate(host, spare):
+    """What stands for a certificate between the tiers."""
+    return f"-----BEGIN CERTIFICATE-----\n{host} {spare}\n-----END CERTIFICATE-----\n"
+
+
 def _as_planned(settings, host):
     """What this host of a fleet answers that has all that it should have."""
     name, topology = settings.name, settings.topology
     chosen = proxies.chosen(settings)
+    everyone = {
+        each: tuple(_certificate(each, spare).strip() for spare in (False, True))
+        for each in (*topology.app, *topology.proxy)
+    }
     versions = {"nginx": "1.22.1-9+deb12u10", "openssl": "3.0.22-1~deb12u2"}
     kernel = system.sysctl(settings, Survey(bare=True))
     answer = {
@@ -205,11 +214,24 @@ def _as_planned(settings, host):
             }
             for number in range(settings.app.processes)
         ]
+    if settings.internal_tls:
+        answer["certificates"] |= {
+            places.identity(name, spare): {
+                "not_after": "2100-01-01 00:00:00Z",
+                "names": "",
+                "pem": _certificate(host, spare),
+            }
+            for spare in (False, True)
+        }
+        survey = Survey.from_json(answer)
+    if internal.wanted(settings, host):
+        sets.append(internal.files(settings, survey, host, everyone))
+        units.append(internal.unit(settings))
     if firewall.wanted(settings, host):
         sets.append(firewall.files(settings, survey))
         units.append(firewall.unit(settings))
     if host in topology.proxy:
-        sets.append(chosen.files(settings, survey, host))
+        sets.append(chosen.files(settings, survey, host, everyone))
         units.append(chosen.UNIT)
         certificate, key = places.certificate(name), places.key(name)
         paths |= {
@@ -221,11 +243,13 @@ def _as_planned(settings, host):
             sets.append(proxies.pushed_certificate(settings, survey))
         else:
             found = ", ".join(f"DNS:{each}" for each in tls.names(settings))
-            answer["certificates"] = {
+            answer["certificates"] |= {
                 certificate: {"not_after": "2100-01-01 00:00:00Z", "names": found}
             }
     for files in sets:
         paths |= {file.path: _entry(file) for file in (*files.files, files.marker)}
+    lists = [file for files in sets for file in files.files if "BEGIN CERT" in file.content]
+    answer["texts"] = {file.path: file.content.strip() for file in lists}
     return answer | {"paths": paths, "units": {unit: _running() for unit in units}}
 
 

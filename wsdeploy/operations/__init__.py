@@ -5,7 +5,7 @@ share, and one exchange on a host that is not.
 """
 
 from wsdeploy.operations.app import generation, release, retire
-from wsdeploy.operations.certificate import self_signed
+from wsdeploy.operations.certificate import identity, self_signed
 from wsdeploy.operations.certificates import certificates
 from wsdeploy.operations.configuration import configuration, removal
 from wsdeploy.operations.flow import barrier, turn
@@ -20,6 +20,7 @@ __all__ = [
     "configuration",
     "generation",
     "handshake",
+    "identity",
     "locked",
     "packages",
     "release",

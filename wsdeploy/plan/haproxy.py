@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import OPEN_TIMEOUT, SPARE_FILES, derive
-from wsdeploy.plan import places, tls, upstreams
+from wsdeploy.plan import identity, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -124,8 +125,19 @@ def shortfall(settings: Settings, survey: Survey) -> str | None:
     )
 
 
-def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
-    """Return HAProxy's configuration for a host; `proxy` is its name in the inventory."""
+def files(
+    settings: Settings,
+    survey: Survey,
+    proxy: str,
+    identities: identity.Identities = MappingProxyType({}),
+) -> FileSet:
+    """Return HAProxy's configuration for a host; `proxy` is its name in the inventory.
+
+    identities: the certificates of the hosts of this run, for internal_tls.
+    """
+    internal = (
+        identity.client(settings, survey, identities, FOLDER) if settings.internal_tls else None
+    )
     names = tls.names(settings)
     fits = room(settings, survey)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
@@ -144,6 +156,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         open_timeout=OPEN_TIMEOUT,
         health=quoted(settings.app.health or ""),
         certificates=certificates,
+        internal=internal,
     )
     # Clients who connect by address send no name in the TLS handshake.
     shown = render(
@@ -157,6 +170,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         files=(
             File(CONFIGURATION, configuration),
             File(f"{FOLDER}/{certificates}", shown),
+            *((internal.file,) if internal else ()),
             File(places.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
         ),
         validate=(
@@ -176,7 +190,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
             ),
         ),
         verify=(("systemctl", "is-active", UNIT),),
-        notes=(short,) if short else (),
+        notes=((short,) if short else ()) + (internal.notes if internal else ()),
     )  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import places, tls, upstreams
+from wsdeploy.plan import identity, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -26,7 +28,7 @@ def leaves_out(settings: Settings) -> bool:
     is refused at once, and if there is only one server, there is nobody else to ask.
     """
     hosts = len(settings.topology.app)
-    return not settings.topology.alone and hosts * len(upstreams.ports(settings)) > 1
+    return not settings.topology.alone and hosts * len(upstreams.reached(settings)) > 1
 
 
 def back_after(settings: Settings) -> float:
@@ -54,9 +56,22 @@ def _address(upstream: Upstream) -> str:
     return f"{host}:{upstream.port}"
 
 
-def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
-    """Return nginx's configuration for a host; `proxy` is its name in the inventory."""
+def files(
+    settings: Settings,
+    survey: Survey,
+    proxy: str,
+    identities: identity.Identities = MappingProxyType({}),
+) -> FileSet:
+    """Return nginx's configuration for a host; `proxy` is its name in the inventory.
+
+    identities: the certificates of the hosts of this run, for internal_tls.
+    """
     limits = derive(settings, survey)
+    folder = places.NGINX_CONF.rpartition("/")[0]
+    internal = (
+        identity.client(settings, survey, identities, folder) if settings.internal_tls else None
+    )
+    notes = (limits.proxy_shortfall,) if limits.proxy_shortfall else ()
     configuration = render(
         "nginx/nginx.conf",
         settings=settings,
@@ -67,11 +82,13 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         server_names=tls.names(settings),
         certificate=places.certificate(settings.name),
         key=places.key(settings.name),
+        internal=internal,
     )
     return FileSet(
         name=set_name(settings),
         files=(
             File(places.NGINX_CONF, configuration),
+            *((internal.file,) if internal else ()),
             File(
                 f"/etc/systemd/system/{UNIT}.d/10-{settings.name}.conf", render("nginx/unit.conf")
             ),
@@ -84,7 +101,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
             ("sh", "-c", (PROGRAMS / "reload_nginx.sh").read_text(), "reload-nginx", "haproxy"),
         ),
         verify=(("systemctl", "is-active", UNIT),),
-        notes=(limits.proxy_shortfall,) if limits.proxy_shortfall else (),
+        notes=notes + (internal.notes if internal else ()),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import firewall, places, proxies
+from wsdeploy.plan import firewall, internal, places, proxies
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Path, Request, Survey
@@ -22,7 +22,9 @@ def packages(settings: Settings, host: str) -> tuple[str, ...]:
         needed += ("openssl", *proxies.chosen(settings).PACKAGES)
     if firewall.wanted(settings, host):
         needed += firewall.PACKAGES
-    return needed
+    if internal.wanted(settings, host):
+        needed += internal.program(settings).packages
+    return tuple(dict.fromkeys(needed))
 
 
 def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.operations import configuration, packages
+from wsdeploy.operations import configuration, identity, packages
 from wsdeploy.plan import system
 
 
@@ -20,3 +20,5 @@ def base() -> None:
         plan=system.files,
         undone=system.undone,
     )
+    if settings.internal_tls:
+        identity(name="Identity between the tiers", settings=settings)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
+from wsdeploy import facts
+from wsdeploy.files import FileSet
 from wsdeploy.operations import configuration, removal, self_signed
 from wsdeploy.plan import proxies
-from wsdeploy.settings import SelfSigned
+from wsdeploy.settings import SelfSigned, Settings
+from wsdeploy.survey import Survey
 
 
 @deploy("Proxy")
@@ -24,7 +25,7 @@ def proxy() -> None:
     configuration(
         name=chosen.UNIT,
         settings=settings,
-        plan=partial(chosen.files, proxy=host.name),
+        plan=_files,
         undone=chosen.undone,
     )
     removal(
@@ -33,3 +34,8 @@ def proxy() -> None:
         set_name=other.set_name(settings),
         unit=other.UNIT,
     )
+
+
+def _files(settings: Settings, survey: Survey) -> FileSet:
+    known = facts.identities(settings) if settings.internal_tls else {}
+    return proxies.chosen(settings).files(settings, survey, host.name, known)

@@ -18,6 +18,7 @@ PROGRAMS = [
     "apply_files",
     "certificate",
     "history",
+    "identity",
     "install_release",
     "lock",
     "probe",

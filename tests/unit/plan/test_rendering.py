@@ -7,14 +7,14 @@ from functools import partial
 import pytest
 from jinja2 import StrictUndefined, UndefinedError
 
-from wsdeploy import CertFiles, Nginx, SelfSigned
+from wsdeploy import CertFiles, HAProxy, Nginx, SelfSigned
 from wsdeploy.files import FileSet
-from wsdeploy.plan import app, firewall, nginx, proxies, system, watchdog
+from wsdeploy.plan import app, firewall, internal, nginx, proxies, system, watchdog
 from wsdeploy.render import TEMPLATES, environment, render
 from wsdeploy.survey import Survey
 
-# Each proxy, by the folder of its templates. "haproxy": HAProxy is to be added.
-PROXIES = {"nginx": Nginx}
+# Each proxy, by the folder of its templates.
+PROXIES = {"nginx": Nginx, "haproxy": HAProxy}
 
 SETTINGS = {
     "plain": {},
@@ -31,6 +31,7 @@ SETTINGS = {
     "no health check": {"app": {"health": None, "listen": "shared"}},
     "tiers": {"groups": "tiers"},
     "tiers with one port": {"groups": "tiers", "app": {"listen": "shared"}},
+    "tiers with TLS": {"groups": "tiers", "internal_tls": True},
 }
 PROXY_SETTINGS = ({"shutdown_timeout": 10.5}, {"access_log": False})
 HOSTS = {
@@ -54,6 +55,8 @@ def everything(settings, survey):
         sets.append(FileSet("unit", watchdog.files(settings, survey).files[-1:]))
     if firewall.wanted(settings, app_host):
         sets.append(firewall.files(settings, survey))
+    if internal.wanted(settings, app_host):
+        sets.append(internal.files(settings, survey, app_host))
     files = [file for each in sets for file in each.files]
     generation = app.generation(settings, survey, app_host, "0" * 12, "app/app.py")
     return {file.path: file.content for file in (*files, *generation.files, generation.boot)}
@@ -89,9 +92,9 @@ def test_every_template_is_rendered(make, debian, monkeypatch):
     monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", noting)
     for proxy in PROXIES.values():
         everything(make(groups="tiers", proxy=proxy()), debian())
+        everything(make(groups="tiers", proxy=proxy(), internal_tls=True), debian())
     there = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
-    others = {"nginx", "haproxy"} - PROXIES.keys()
-    assert seen == {name for name in there if name.partition("/")[0] not in others}
+    assert seen == there
 
 
 def test_an_undefined_variable_is_an_error(tmp_path, monkeypatch):

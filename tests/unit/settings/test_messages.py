@@ -44,6 +44,7 @@ TOP = {
     },
     "name": {SHORT_NAME: ["My App", "a" * 21, "", "1st", f"w{LONG_S}"]},
     "firewall": {"give True or False": ["no", None, 1]},
+    "internal_tls": {"give True or False": ["yes", None, 1]},
     "app": {"give App(...)": ["app.py", None]},
     "tls": {"give SelfSigned(...) or CertFiles(...)": [None, "cert.pem"]},
     "proxy": {"give Nginx(...) or HAProxy(...)": ["nginx", Nginx]},
@@ -167,7 +168,7 @@ MORE = [
     (
         {"colour": "red"},
         "colour: no such setting; known are "
-        "domain, app, tls, proxy, max_connections, firewall, name, hosts_at_once",
+        "domain, app, tls, proxy, max_connections, firewall, name, hosts_at_once, internal_tls",
     ),
     (
         {"app": App("app.py", proceses=4)},
@@ -240,9 +241,9 @@ def test_what_is_missing(lines):
 
 def test_too_many_values(lines):
     settings = Settings(
-        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8, 9
+        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8, True, 9
     )
-    assert lines(settings) == ["Settings: 9 values given; it takes 8"]
+    assert lines(settings) == ["Settings: 10 values given; it takes 9"]
 
 
 def test_all_problems_at_once_in_the_order_of_the_settings(lines):
