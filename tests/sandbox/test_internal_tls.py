@@ -185,6 +185,13 @@ def test_new_keys_refuse_nobody(site):
     site.converged()
 
 
+def test_a_new_certificate_for_clients_is_none_for_app_hosts(site):
+    before = serial(site, OWN, site.host)
+    site.deploy(tls='SelfSigned(names=["10.9.8.7"])')
+    assert serial(site, OWN, site.host) == before
+    site.echoes()
+
+
 def test_a_limited_run_still_trusts_all_hosts(site):
     for host in (site.host, site.apps[0]):
         result = site.pyinfra("deploy.py", "-y", "--json", "--limit", host.name)

@@ -134,7 +134,8 @@ def certificates_in(trust: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for part in f"\n{trust}".split(f"\n{OWNER}")[1:]:
         owner, _, text = part.partition("\n")
-        found[owner] = found.get(owner, ()) + tuple(BLOCK.findall(text))
+        # A host that is in both tiers is in two lists.
+        found[owner] = tuple(dict.fromkeys((*found.get(owner, ()), *BLOCK.findall(text))))
     return found
 
 

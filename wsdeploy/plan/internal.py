@@ -95,6 +95,8 @@ class Room:
     """All clients of all proxies: this could be the only app host that is left."""
     connections: int
     """As many of those as the host's open files allow one process."""
+    open_files: int
+    """What a process needs for that."""
 
 
 def room(settings: Settings, survey: Survey) -> Room:
@@ -102,8 +104,9 @@ def room(settings: Settings, survey: Survey) -> Room:
     clients = settings.max_connections * max(1, len(settings.topology.proxy))
     # A poller and a pipe for each thread of HAProxy; nginx has less.
     own = SPARE_FILES + settings.app.processes + 8 * survey.limits.get("processors", 1)
-    fits = (derive(settings, survey).open_files - own) // 2
-    return Room(clients, min(clients, fits))
+    ceiling = derive(settings, survey).open_files
+    connections = min(clients, (ceiling - own) // 2)
+    return Room(clients, connections, min(2 * connections + own + SPARE_FILES, ceiling))
 
 
 def files(
@@ -132,7 +135,8 @@ def files(
         "tls": tls.policy(survey),
         "backlog": limits.backlog,
         "connections": fits.connections,
-        "open_files": min(2 * fits.connections + 2 * SPARE_FILES, limits.open_files),
+        "open_files": fits.open_files,
+        "proxies_wait": limits.idle_timeout,
         "idle_timeout": limits.idle_timeout + OUTLASTS,
         "sockets": places.sockets(settings.name, "current"),
         "jail": places.sockets(settings.name, "").rstrip("/"),
