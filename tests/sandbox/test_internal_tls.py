@@ -223,6 +223,6 @@ def test_switching_it_off_refuses_nobody(site):
     assert outcome["codes"] == {"1012": 100}
     site.converged()
     for host in site.apps:
-        left = site.ssh("ls /etc/systemd/system /etc/ws/internal 2>/dev/null || true", host)
-        assert "internal" not in left
+        left = "/etc/systemd/system/ws-internal* /etc/ws/internal/*"
+        assert site.ssh(f"ls -d {left} 2>/dev/null || true", host) == ""
         assert ":81" not in site.ssh("ss --no-header --listening --numeric --tcp", host)
