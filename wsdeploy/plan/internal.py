@@ -165,6 +165,8 @@ def files(
         validate=(
             # HAProxy would fail without it only after it has the ports.
             ("ls", "-d", str(context["jail"])),
+            # nginx looks whether it could write its PID there; the unit has the folder when it runs.
+            ("mkdir", "-p", f"/run/{settings.name}-internal"),
             (*chosen.check, f"{{stage}}{configuration(settings)}"),
         ),
         activate=(
