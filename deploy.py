@@ -13,6 +13,9 @@ from wsdeploy.roles import app, base, certificate, proxy, retired, verify
 
 base()
 
+# By now each has the certificates that the others will ask for, if TLS is between the tiers.
+barrier(name="Every host is prepared")
+
 if "app" in host.groups:
     app()
 

@@ -12,7 +12,18 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
 from wsdeploy import lock, remote
-from wsdeploy.plan import acme, app, firewall, proxies, system, tls, upgrades, watchdog
+from wsdeploy.plan import (
+    acme,
+    app,
+    firewall,
+    identity,
+    internal,
+    proxies,
+    system,
+    tls,
+    upgrades,
+    watchdog,
+)
 from wsdeploy.plan.history import History
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
@@ -36,11 +47,18 @@ class HostSurvey(FactBase[Survey]):
 # pyinfra asks again for every operation; a host only changes when we change it, or between the
 # planning of a run and its execution.
 _known: WeakKeyDictionary[Host, tuple[bool, Survey]] = WeakKeyDictionary()
+# While a run is planned, a host is surveyed for others too; they wait for each other.
+_being_asked: WeakKeyDictionary[Host, threading.Lock] = WeakKeyDictionary()
 
 
 def survey(settings: Settings) -> Survey:
     """Return the survey of the current host, asking only if what is known may have changed."""
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
+    with _being_asked.setdefault(host, threading.Lock()):
+        return _survey(host, settings)
+
+
+def _survey(host: Host, settings: Settings) -> Survey:
     executing = state.is_executing
     asked_while, found = _known.get(host, (None, Survey()))
     if asked_while is not executing:
@@ -100,6 +118,30 @@ def histories(settings: Settings) -> dict[str, History]:
         return _histories[state.is_executing]
 
 
+# What operations on one host have to know of the others.
+_identities: dict[bool, dict[str, tuple[str, ...]]] = {True: {}, False: {}}
+
+
+def identities(settings: Settings) -> identity.Identities:
+    """Return the certificates of the hosts of this run, for TLS between the tiers.
+
+    While a run is executed they are those that were noted (note_identity), because a survey of a
+    host that is being changed would soon be wrong.
+    """
+    known = _identities[state.is_executing]
+    if not state.is_executing:
+        for each in state.activated_hosts:
+            with ctx_host.use(each):
+                known[each.name] = identity.own(settings, survey(settings))
+    return known
+
+
+def note_identity(settings: Settings) -> None:
+    """Note the certificates of the current host, which don't change any more in this run."""
+    host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
+    _identities[state.is_executing][host.name] = identity.own(settings, survey(settings))
+
+
 def forget() -> None:
     """Ask the current host again next time, because it is about to change."""
     _known.pop(ctx_host.get(), None)  # type: ignore[no-untyped-call]
@@ -111,8 +153,10 @@ def request_for(settings: Settings, host: str) -> Request:
     request += upgrades.request(settings) + firewall.request(settings, host)
     if host in settings.topology.app:
         request += app.request(settings)
-        request += watchdog.request(settings)
+        request += watchdog.request(settings) + internal.request(settings, host)
     if host in settings.topology.proxy:
         request += tls.request(settings) + acme.request(settings)
         request += proxies.request(settings, host)
+    if settings.internal_tls:
+        request += identity.request(settings)
     return request

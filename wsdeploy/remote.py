@@ -24,6 +24,7 @@ IMPORTS = {
     "restore": (*ROLLOUT, "rollout"),
     "history": HISTORY,
     "certificate": ("apply_files", "pair"),
+    "identity": ("apply_files",),
     "retire": (*HISTORY, "history"),
     "lock": ("apply_files",),
 }

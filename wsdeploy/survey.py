@@ -90,7 +90,6 @@ class Survey:
     sysctl: Mapping[str, str | None] = field(default_factory=dict)
     paths: Mapping[str, Path] = field(default_factory=dict)
     certificates: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
-    texts: Mapping[str, str | None] = field(default_factory=dict)
     processes: tuple[Process, ...] | None = None
     listeners: tuple[Listener, ...] = ()
     ssh_ports: tuple[int, ...] = ()
@@ -99,6 +98,8 @@ class Survey:
     """The app's ports that our packet filter's present rules know of."""
     locks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     """Of each service, who has the lock of the fleet on this host, or had it last (wshost.lock)."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Contents of those files that are there."""
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> Survey:

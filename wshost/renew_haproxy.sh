@@ -8,6 +8,8 @@ ask() {
 }
 
 for certificate in $(printf 'show ssl cert\n' | ask | grep '^/'); do
+    # The one that is shown to app hosts has its key in the same file, and is exchanged by a reload.
+    [ -e "$certificate.key" ] || continue
     # A blank line would end it, so those between the certificates of a chain have to go.
     answer=$(
         {

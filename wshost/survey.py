@@ -1,8 +1,8 @@
 """Report, in one go, all that a deployment wants to know of a host. Changes nothing.
 
-The request names packages, users, groups, units, sysctl keys, certificates, small texts, services
-whose lock to look at, files with rules of the packet filter, and path patterns; the answer is one
-JSON object. What is not there is left out, or null.
+The request names packages, users, groups, units, sysctl keys, certificates, files whose text to
+return, services whose lock to look at, files with rules of the packet filter, and path patterns;
+the answer is one JSON object. What is not there is left out, or null.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def survey(request: dict[str, Any]) -> dict[str, Any]:
         "sysctl": {key: sysctl(key) for key in request["sysctl"]},
         "paths": paths(request["paths"]),
         "certificates": {path: certificate(path) for path in request["certificates"]},
-        "texts": {path: read(path) for path in request["texts"]},
         "processes": processes(),
         **(reachable(request["firewalls"]) if request["firewalls"] else {}),
         "locks": {name: lock.read(name) for name in request["locks"]},
+        "texts": {path: text for path in request["texts"] if (text := read(path)) is not None},
     }
 
 
@@ -173,9 +173,12 @@ def paths(patterns: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def certificate(path: str) -> dict[str, str] | None:
-    """Return names and end of a certificate as OpenSSL prints them, or None if there is none."""
+    """Return a certificate, its names and its end as OpenSSL prints them, or None if there is none.
+
+    A key that is in the same file stays there.
+    """
     listing = run(
-        "openssl", "x509", "-in", path, "-noout", "-enddate", "-dateopt", "iso_8601",
+        "openssl", "x509", "-in", path, "-enddate", "-dateopt", "iso_8601",
         "-ext", "subjectAltName", "-issuer", "-subject",
     )  # fmt: skip
     lines = [line.strip() for line in listing.splitlines()]
@@ -188,6 +191,7 @@ def certificate(path: str) -> dict[str, str] | None:
     if not ends:
         return None
     return {
+        "pem": listing[listing.index("-----BEGIN CERTIFICATE-----") :],
         "not_after": ends[0],
         "names": names[0] if names else "",
         "issuer": "itself" if issuer == subject else "".join(issuer),

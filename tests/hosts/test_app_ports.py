@@ -1,4 +1,4 @@
-"""App hosts whose app listens on TCP: on the right addresses, and for the proxies only."""
+"""App hosts that are reached by TCP: on the right addresses, and by the proxies only."""
 
 import socket
 
@@ -11,14 +11,14 @@ EVERYWHERE = {"0.0.0.0", "::", "*"}
 
 @pytest.fixture(autouse=True)
 def tcp(settings):
-    if settings.listen() == "unix":
+    if not upstreams.reached(settings):
         pytest.skip("the app listens on unix sockets")
 
 
 def test_every_port_listens_where_the_proxies_come(app_host, settings):
     """And nowhere else; or on all interfaces behind the firewall, as apps without wsapp may."""
     name = app_host.inventory.name
-    found = {port: set() for port in upstreams.ports(settings)}
+    found = {port: set() for port in upstreams.reached(settings)}
     for line in app_host.check_output("ss --no-header --listening --numeric --tcp").splitlines():
         where, _, port = line.split()[3].rpartition(":")
         if int(port) in found:
@@ -32,7 +32,7 @@ def test_every_port_listens_where_the_proxies_come(app_host, settings):
 
 def test_ports_accept_a_burst(app_host, settings):
     for line in app_host.check_output("ss --no-header --listening --numeric --tcp").splitlines():
-        if int(line.split()[3].rpartition(":")[2]) in upstreams.ports(settings):
+        if int(line.split()[3].rpartition(":")[2]) in upstreams.reached(settings):
             assert int(line.split()[2]) >= 4096
 
 

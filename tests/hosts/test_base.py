@@ -95,7 +95,7 @@ def test_nothing_else_is_public(any_host, settings):
     if firewall.wanted(settings) or (
         "app" in any_host.inventory.roles and not settings.topology.alone
     ):
-        allowed |= set(upstreams.ports(settings))
+        allowed |= set(upstreams.reached(settings))
     listening = any_host.check_output("ss --no-header --listening --numeric --tcp --udp")
     public = set()
     for line in listening.splitlines():

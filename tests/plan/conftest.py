@@ -16,7 +16,18 @@ from pathlib import Path
 import pytest
 
 from wsdeploy import CertFiles, Settings
-from wsdeploy.plan import acme, app, firewall, places, proxies, system, tls, upgrades, watchdog
+from wsdeploy.plan import (
+    acme,
+    app,
+    firewall,
+    internal,
+    places,
+    proxies,
+    system,
+    tls,
+    upgrades,
+    watchdog,
+)
 from wsdeploy.release import contents
 from wsdeploy.survey import Survey
 
@@ -151,13 +162,43 @@ def _running():
     return {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
 
 
-def _as_planned(settings, host):
-    """What this host of a fleet answers that has all that it should have."""
-    name, topology = settings.name, settings.topology
-    chosen = proxies.chosen(settings)
+def _certificate(host, spare):
+    """What stands for a certificate between the tiers."""
+    return f"-----BEGIN CERTIFICATE-----\n{host} {spare}\n-----END CERTIFICATE-----\n"
+
+
+def _serving(settings, survey, host):
+    """The paths and the processes of the generation that an app host should have."""
+    name = settings.name
+    release = contents.release(settings, survey)
+    wanted = app.generation(settings, survey, host, release.id, release.main)
+    paths = {file.path: _entry(file) for file in (*wanted.files, wanted.boot)}
+    paths |= {
+        f"{places.releases(name)}/{release.id}": _path("directory", 0o755),
+        places.sockets(name, wanted.identity): _path("directory", 0o2750, name, f"{name}-proxy"),
+        places.sockets(name, "current"): _link(wanted.identity),
+        f"/srv/{name}/current": _link(f"releases/{release.id}"),
+        places.record(name, wanted.identity): _path("file", 0o600, sha256="0"),
+    }
+    processes = [
+        {
+            "group": f"{name}-{wanted.identity}",
+            "name": f"{name}_{number:02d}",
+            "statename": "RUNNING",
+            "pid": 1000 + number,
+            "start": 1,
+        }
+        for number in range(settings.app.processes)
+    ]
+    return paths, processes
+
+
+def _prepared(settings, host):
+    """What a host answers that has its packages and its user."""
+    name = settings.name
     versions = {"nginx": "1.22.1-9+deb12u10", "openssl": "3.0.22-1~deb12u2"}
     kernel = system.sysctl(settings, Survey(bare=True))
-    answer = {
+    return {
         "system": {
             "id": "debian",
             "version": "12",
@@ -173,7 +214,19 @@ def _as_planned(settings, host):
         "units": {},
         "sysctl": {key: value for key, value, _ in kernel},
         "certificates": {},
+        "texts": {},
     }
+
+
+def _as_planned(settings, host):
+    """What this host of a fleet answers that has all that it should have."""
+    name, topology = settings.name, settings.topology
+    chosen = proxies.chosen(settings)
+    everyone = {
+        each: tuple(_certificate(each, spare).strip() for spare in (False, True))
+        for each in (*topology.app, *topology.proxy)
+    }
+    answer = _prepared(settings, host)
     if acme.wanted(settings):
         answer["texts"] = {places.thumbprint(name): "the-same-on-all"}
     survey = Survey.from_json(answer)
@@ -185,36 +238,29 @@ def _as_planned(settings, host):
         if watchdog.wanted(settings):
             sets.append(watchdog.files(settings, survey))
             units.append(watchdog.unit(settings))
-        release = contents.release(settings, survey)
-        wanted = app.generation(settings, survey, host, release.id, release.main)
-        paths |= {file.path: _entry(file) for file in (*wanted.files, wanted.boot)}
-        paths |= {
-            f"{places.releases(name)}/{release.id}": _path("directory", 0o755),
-            places.sockets(name, wanted.identity): _path(
-                "directory", 0o2750, name, f"{name}-proxy"
-            ),
-            places.sockets(name, "current"): _link(wanted.identity),
-            f"/srv/{name}/current": _link(f"releases/{release.id}"),
-            places.record(name, wanted.identity): _path("file", 0o600, sha256="0"),
-        }
-        answer["processes"] = [
-            {
-                "group": f"{name}-{wanted.identity}",
-                "name": f"{name}_{number:02d}",
-                "statename": "RUNNING",
-                "pid": 1000 + number,
-                "start": 1,
-            }
-            for number in range(settings.app.processes)
-        ]
+        serving, answer["processes"] = _serving(settings, survey, host)
+        paths |= serving
         started = app.started(settings)
         paths[started.path] = _entry(started)
     sets += [upgrades.files(settings, survey), upgrades.policy(settings, survey)]
     if firewall.wanted(settings):
         sets.append(firewall.files(settings, survey, host))
         units.append(firewall.unit(settings))
+    if settings.internal_tls:
+        answer["certificates"] |= {
+            places.identity(name, spare): {
+                "not_after": "2100-01-01 00:00:00Z",
+                "names": "",
+                "pem": _certificate(host, spare),
+            }
+            for spare in (False, True)
+        }
+        survey = Survey.from_json(answer)
+    if internal.wanted(settings, host):
+        sets.append(internal.files(settings, survey, host, everyone))
+        units.append(internal.unit(settings))
     if host in topology.proxy:
-        sets.append(chosen.files(settings, survey, host))
+        sets.append(chosen.files(settings, survey, host, everyone))
         units.append(chosen.UNIT)
         started = chosen.started(settings, survey)
         paths[started.path] = _entry(started)
@@ -232,7 +278,7 @@ def _as_planned(settings, host):
             sets.append(proxies.pushed_certificate(settings, survey))
         else:
             found = ", ".join(f"DNS:{each}" for each in tls.names(settings))
-            answer["certificates"] = {
+            answer["certificates"] |= {
                 certificate: {
                     "not_after": "2100-01-01 00:00:00Z",
                     "names": found,
@@ -241,6 +287,8 @@ def _as_planned(settings, host):
             }
     for files in sets:
         paths |= {file.path: _entry(file) for file in (*files.files, files.marker)}
+    lists = [file for files in sets for file in files.files if "BEGIN CERT" in file.content]
+    answer["texts"] |= {file.path: file.content.strip() for file in lists}
     return answer | {"paths": paths, "units": {unit: _running() for unit in units}}
 
 

@@ -13,10 +13,11 @@ import pytest
 
 from tests.sandbox.site import PROJECT
 from wsdeploy import inventory, remote, sandbox
-from wsdeploy.plan import haproxy, nginx, places, proxies
+from wsdeploy.plan import haproxy, internal, nginx, places, proxies
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.sandbox import ssh
 from wsdeploy.survey import Request, Survey
+from wshost import identity
 
 INVENTORY = """\
 from wsdeploy import *
@@ -71,6 +72,13 @@ CASES = {
         "app_options": 'listen="shared"', "apps": APPS4, "proxies": PROXY
     },
     "tiers with IPv6": {"app_options": "processes=99", "apps": APPS6, "proxies": PROXY},
+    "tiers with TLS": {
+        "apps": APPS4, "proxies": PROXY, "options": f"{SELF_SIGNED}, internal_tls=True"
+    },
+    "tiers with TLS and IPv6": {
+        "app_options": "processes=99", "apps": APPS6, "proxies": PROXY,
+        "options": f"{SELF_SIGNED}, internal_tls=True, max_connections=1_000_000",
+    },
 }  # fmt: skip
 PROXIES = ("Nginx", "HAProxy")
 
@@ -102,6 +110,7 @@ mkdir -p "/run/$1" "/etc/$1/tls" "/var/log/$1"
 [ -e "/etc/$1/tls/key.pem" ] || openssl req -x509 -noenc -newkey ec \
     -pkeyopt ec_paramgen_curve:P-256 -keyout "/etc/$1/tls/key.pem" -out "/etc/$1/tls/cert.pem" \
     -subj /CN=ws.a-company.com -addext subjectAltName=DNS:ws.a-company.com 2>/dev/null
+cat "/etc/$1/tls/key.pem" "/etc/$1/tls/cert.pem" >"/etc/$1/tls/internal.pem"
 """
 
 # HAProxy looks at its limit of open files only when it starts, for which there is no dry run.
@@ -113,7 +122,9 @@ class Machine:
 
     def __init__(self, host: sandbox.SandboxHost) -> None:
         self.host = host
-        packages = ("python3", "openssl", *nginx.PACKAGES, *haproxy.PACKAGES)
+        packages = (
+            "python3", "openssl", *nginx.PACKAGES, *haproxy.PACKAGES, *internal.NGINX.packages
+        )  # fmt: skip
         self.run(f"sh -s -- {' '.join(packages)}", (PROGRAMS / "install_packages.sh").read_text())
         payload = remote.payload("survey", Request(packages=packages).to_json())
         answer = self.run(remote.command("survey"), "\n".join(payload) + "\n")
@@ -156,7 +167,7 @@ def machine(request):
 def load(tmp_path):
     """Return a function that reads the settings of a case from an inventory file."""
 
-    def settings(proxy, case):
+    def fleet(proxy, case):
         blank = {
             "domain": "ws.a-company.com", "app": str(PROJECT / "files" / "app.py"),
             "app_options": "", "proxy_options": "", "options": SELF_SIGNED,
@@ -164,33 +175,48 @@ def load(tmp_path):
         }  # fmt: skip
         file = tmp_path / "inventory.py"
         file.write_text(INVENTORY.format(**blank | CASES[case] | {"proxy": proxy}))
-        fleet = inventory.load(file)
-        return fleet.settings, fleet.with_role("proxy")[0].name
+        return inventory.load(file)
 
-    return settings
+    return fleet
 
 
 @pytest.fixture
-def plan(machine, load):
-    """Return a function that plans a case for the machine, and readies the machine for it."""
+def plan(machine, load, certificate):
+    """Return a function that plans a case for the machine, and readies the machine for it.
+
+    role: what to plan, a proxy or the TLS listener of an app host.
+    """
     ready = set()
 
-    def files(proxy, case):
-        settings, host = load(proxy, case)
+    def files(proxy, case, role="proxy"):
+        fleet = load(proxy, case)
+        settings, host = fleet.settings, fleet.with_role(role)[0].name
         if settings.name not in ready:
             ready.add(settings.name)
             machine.run(f"sh -eus -- {settings.name}", GROUND)
-        return proxies.chosen(settings).files(settings, machine.survey, host)
+        planned = internal if role == "app" else proxies.chosen(settings)
+        everyone = {each.name: (certificate,) for each in fleet.hosts}
+        return planned.files(settings, machine.survey, host, everyone)
 
     return files
 
 
+@pytest.fixture
+def certificate(tmp_path):
+    """Return a certificate between the tiers."""
+    pair = tmp_path / "internal.pem"
+    identity.make(pair, "ws.internal", 9)
+    text = pair.read_text()
+    return text[text.index("-----BEGIN CERTIFICATE") :].strip()
+
+
 def test_no_errors_and_no_warnings(machine, plan):
-    matrix = list(itertools.product(PROXIES, CASES))
-    answers = machine.check([plan(proxy, case) for proxy, case in matrix])
+    matrix = [(*each, "proxy") for each in itertools.product(PROXIES, CASES)]
+    matrix += [(*each, "app") for each in itertools.product(PROXIES, CASES) if "TLS" in each[1]]
+    answers = machine.check([plan(*each) for each in matrix])
     bad = [
-        f"{proxy}, {case}: {output}"
-        for (proxy, case), answer in zip(matrix, answers, strict=True)
+        f"{proxy}, {case}, {role}: {output}"
+        for (proxy, case, role), answer in zip(matrix, answers, strict=True)
         for code, output in answer
         if code or re.search(r"(?i)warn|alert|emerg|error", output)
     ]

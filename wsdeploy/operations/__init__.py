@@ -6,7 +6,7 @@ share, and one exchange on a host that is not.
 
 from wsdeploy.operations.acme import account_key, issued, shared_account_key
 from wsdeploy.operations.app import generation, release, retire
-from wsdeploy.operations.certificate import self_signed
+from wsdeploy.operations.certificate import identity, self_signed
 from wsdeploy.operations.certificates import certificates
 from wsdeploy.operations.configuration import configuration, removal
 from wsdeploy.operations.firewall import firewall
@@ -24,6 +24,7 @@ __all__ = [
     "firewall",
     "generation",
     "handshake",
+    "identity",
     "issued",
     "locked",
     "packages",

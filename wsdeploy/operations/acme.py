@@ -59,7 +59,7 @@ def shared_account_key(settings: Settings) -> Generator[StringCommand, None, Non
     if not state.is_executing:
         yield change("account", request)
         return
-    recipient = own.texts.get(places.certificate(settings.name))
+    recipient = (own.certificates.get(places.certificate(settings.name)) or {}).get("pem")
     seal_for = remote.payload("account", request | {"seal_for": recipient})
     sealed = first.get_fact(SealedAccount, _stdin=seal_for)
     if not sealed:

@@ -1,4 +1,4 @@
-"""Certificates that a host makes for itself."""
+"""Keys and certificates that a host makes for itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pyinfra.context import host
 from wsdeploy import facts
 from wsdeploy.files import Command
 from wsdeploy.operations.send import change, explain
-from wsdeploy.plan import places, tls
+from wsdeploy.plan import identity as pairs
+from wsdeploy.plan import internal, places, tls
 from wsdeploy.settings import Settings
 
 
@@ -40,3 +41,20 @@ def self_signed(
             "activate": activate,
         },
     )
+
+
+@operation()
+def identity(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Make the two key pairs by which the other tier knows this host, or what is missing of them.
+
+    Others trust both. If the one that is used ends soon, or is not there, the spare one is used.
+    """
+    survey = facts.survey(settings)
+    todo = pairs.work(settings, survey, datetime.datetime.now(datetime.UTC))
+    if todo:
+        explain([f"identity: {', '.join(todo)}"])
+        activate = internal.new_identity(settings, survey, host.name)
+        yield change("identity", pairs.request_for_work(settings, todo, activate))
+    else:
+        host.noop("both pairs are good")
+    facts.note_identity(settings)

@@ -143,6 +143,6 @@ def request(settings: Settings) -> Request:
     asked += Request(
         packages=PACKAGES,
         paths=(issued_path(settings),),
-        texts=(places.thumbprint(settings.name), places.certificate(settings.name)),
+        texts=(places.thumbprint(settings.name),),
     )
     return asked + files(settings, Survey(bare=True)).request()

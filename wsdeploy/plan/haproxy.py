@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import OPEN_TIMEOUT, SPARE_FILES, derive
-from wsdeploy.plan import acme, confinement, places, tls, upstreams
+from wsdeploy.plan import acme, confinement, identity, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -124,8 +125,19 @@ def shortfall(settings: Settings, survey: Survey) -> str | None:
     )
 
 
-def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
-    """Return HAProxy's configuration for a host; `proxy` is its name in the inventory."""
+def files(
+    settings: Settings,
+    survey: Survey,
+    proxy: str,
+    identities: identity.Identities = MappingProxyType({}),
+) -> FileSet:
+    """Return HAProxy's configuration for a host; `proxy` is its name in the inventory.
+
+    identities: the certificates of the hosts of this run, for internal_tls.
+    """
+    internal = (
+        identity.client(settings, survey, identities, FOLDER) if settings.internal_tls else None
+    )
     names = tls.names(settings)
     fits = room(settings, survey)
     limits = derive(settings, survey)
@@ -146,6 +158,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         health=quoted(settings.app.health or ""),
         certificates=certificates,
         thumbprint=acme.thumbprint(settings, survey),
+        internal=internal,
     )
     # Clients who connect by address send no name in the TLS handshake.
     shown = render(
@@ -159,6 +172,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         files=(
             File(CONFIGURATION, configuration),
             File(f"{FOLDER}/{certificates}", shown),
+            *((internal.file,) if internal else ()),
             File(places.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
             confinement.file(settings, UNIT, open_files=limits.open_files),
         ),
@@ -182,6 +196,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         notes=(
             *((short,) if short else ()),
             *confinement.note(settings, survey, UNIT, open_files=limits.open_files),
+            *(internal.notes if internal else ()),
         ),
     )  # fmt: skip
 

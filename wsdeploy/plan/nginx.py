@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import acme, confinement, places, tls, upstreams
+from wsdeploy.plan import acme, confinement, identity, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -26,7 +28,7 @@ def leaves_out(settings: Settings) -> bool:
     is refused at once, and if there is only one server, there is nobody else to ask.
     """
     hosts = len(settings.topology.app)
-    return not settings.topology.alone and hosts * len(upstreams.ports(settings)) > 1
+    return not settings.topology.alone and hosts * len(upstreams.reached(settings)) > 1
 
 
 def back_after(settings: Settings) -> float:
@@ -54,9 +56,21 @@ def _address(upstream: Upstream) -> str:
     return f"{host}:{upstream.port}"
 
 
-def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
-    """Return nginx's configuration for a host; `proxy` is its name in the inventory."""
+def files(
+    settings: Settings,
+    survey: Survey,
+    proxy: str,
+    identities: identity.Identities = MappingProxyType({}),
+) -> FileSet:
+    """Return nginx's configuration for a host; `proxy` is its name in the inventory.
+
+    identities: the certificates of the hosts of this run, for internal_tls.
+    """
     limits = derive(settings, survey)
+    folder = places.NGINX_CONF.rpartition("/")[0]
+    internal = (
+        identity.client(settings, survey, identities, folder) if settings.internal_tls else None
+    )
     configuration = render(
         "nginx/nginx.conf",
         settings=settings,
@@ -68,6 +82,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         certificate=places.certificate(settings.name),
         key=places.key(settings.name),
         thumbprint=acme.thumbprint(settings, survey),
+        internal=internal,
     )
     return FileSet(
         name=set_name(settings),
@@ -75,6 +90,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
             File(places.NGINX_CONF, configuration),
             File(places.drop_in(settings.name, UNIT), render("nginx/unit.conf")),
             confinement.file(settings, UNIT, open_files=limits.open_files),
+            *((internal.file,) if internal else ()),
         ),
         validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{places.NGINX_CONF}"),),
         activate=(
@@ -87,6 +103,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         notes=(
             *((limits.proxy_shortfall,) if limits.proxy_shortfall else ()),
             *confinement.note(settings, survey, UNIT, open_files=limits.open_files),
+            *(internal.notes if internal else ()),
         ),
     )
 

@@ -75,6 +75,14 @@ def acme_programs(name: str) -> str:
     return f"/usr/local/lib/{name}-acme"
 
 
+def identity(name: str, spare: bool = False) -> str:
+    """Return the file with a host's own key and certificate for TLS between the tiers.
+
+    Key and certificate are one file, so that they are exchanged in one step.
+    """
+    return f"{etc(name)}/tls/internal{'-spare' if spare else ''}.pem"
+
+
 def drop_in(name: str, unit: str) -> str:
     """Return the file that adds to a unit of Debian's."""
     return f"/etc/systemd/system/{unit}.d/10-{name}.conf"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from wsdeploy.files import Command, File, FileSet
-from wsdeploy.plan import acme, haproxy, nginx, places, tls
+from wsdeploy.plan import acme, haproxy, identity, nginx, places, tls
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.survey import Request, Survey
@@ -27,7 +27,9 @@ class Proxy(Protocol):
     def back_after(self, settings: Settings) -> float:
         """Return the seconds after which a server that was down, and is back, gets clients."""
 
-    def files(self, settings: Settings, survey: Survey, proxy: str) -> FileSet:
+    def files(
+        self, settings: Settings, survey: Survey, proxy: str, identities: identity.Identities = ...
+    ) -> FileSet:
         """Return its configuration for a host."""
 
     def started(self, settings: Settings, survey: Survey) -> File:
@@ -72,4 +74,8 @@ def renewal(settings: Settings, survey: Survey) -> FileSet:
 def request(settings: Settings, proxy: str) -> Request:
     """Return what to ask a host about, to plan this part."""
     rest = Request(paths=(FileSet(other(settings).set_name(settings), ()).marker.path,))
+    if settings.internal_tls:
+        # Also from before the proxy was changed.
+        folders = (haproxy.FOLDER, places.NGINX_CONF.rpartition("/")[0])
+        rest += Request(texts=tuple(identity.app_hosts(settings, folder) for folder in folders))
     return chosen(settings).request(settings, proxy) + rest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import acme, firewall, places, proxies, upgrades, upstreams
+from wsdeploy.plan import acme, firewall, internal, places, proxies, upgrades, upstreams
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Path, Request, Survey
@@ -28,7 +28,9 @@ def packages(settings: Settings, host: str) -> tuple[str, ...]:
             needed += acme.PACKAGES
     if firewall.wanted(settings):
         needed += firewall.PACKAGES
-    return needed + upgrades.packages(settings)
+    if internal.wanted(settings, host):
+        needed += internal.program(settings).packages
+    return tuple(dict.fromkeys((*needed, *upgrades.packages(settings))))
 
 
 def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
+from wsdeploy import facts
+from wsdeploy.files import FileSet
 from wsdeploy.operations import (
     configuration,
     firewall,
@@ -16,7 +18,9 @@ from wsdeploy.operations import (
 )
 from wsdeploy.plan import app as plan
 from wsdeploy.plan import firewall as packet_filter
-from wsdeploy.plan import watchdog
+from wsdeploy.plan import internal, watchdog
+from wsdeploy.settings import Settings
+from wsdeploy.survey import Survey
 
 
 @deploy("App")
@@ -40,6 +44,10 @@ def app() -> None:
             set_name=watchdog.set_name(settings),
             unit=watchdog.unit(settings),
         )
+    if internal.wanted(settings, host.name):
+        configuration(
+            name="TLS from the proxies", settings=settings, plan=_internal, undone=_internal_undone
+        )
     release(name="Release", settings=settings)
     # The first host alone, then the others: a release that is unhealthy on one goes no further.
     for _ in turn(settings):
@@ -54,3 +62,19 @@ def retired() -> None:
     if packet_filter.wanted(settings):
         # Old processes may have had other ports until now.
         firewall(name="Old ports", settings=settings, final=True)
+    if not internal.wanted(settings, host.name):
+        # Old processes may have had their clients through it until now.
+        removal(
+            name="TLS from the proxies",
+            settings=settings,
+            set_name=internal.set_name(settings),
+            unit=internal.unit(settings),
+        )
+
+
+def _internal(settings: Settings, survey: Survey) -> FileSet:
+    return internal.files(settings, survey, host.name, facts.identities(settings))
+
+
+def _internal_undone(settings: Settings, survey: Survey) -> list[str]:
+    return internal.undone(settings, survey, host.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.operations import configuration, firewall, packages, removal
+from wsdeploy.operations import configuration, firewall, identity, packages, removal
 from wsdeploy.plan import firewall as packet_filter
 from wsdeploy.plan import system, upgrades
 
@@ -33,3 +33,5 @@ def base() -> None:
             set_name=packet_filter.set_name(settings),
             unit=packet_filter.unit(settings),
         )
+    if settings.internal_tls:
+        identity(name="Identity between the tiers", settings=settings)

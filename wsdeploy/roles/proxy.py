@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
+from wsdeploy import facts
+from wsdeploy.files import FileSet
 from wsdeploy.operations import (
     account_key,
     configuration,
@@ -16,7 +16,8 @@ from wsdeploy.operations import (
     shared_account_key,
 )
 from wsdeploy.plan import acme, proxies
-from wsdeploy.settings import CertFiles
+from wsdeploy.settings import CertFiles, Settings
+from wsdeploy.survey import Survey
 
 
 @deploy("Proxy")
@@ -37,7 +38,7 @@ def proxy() -> None:
     configuration(
         name=chosen.UNIT,
         settings=settings,
-        plan=partial(chosen.files, proxy=host.name),
+        plan=_files,
         undone=chosen.undone,
     )
     removal(
@@ -63,3 +64,8 @@ def certificate() -> None:
             unit=acme.timer(settings),
             absent=(acme.issued_path(settings),),
         )
+
+
+def _files(settings: Settings, survey: Survey) -> FileSet:
+    known = facts.identities(settings) if settings.internal_tls else {}
+    return proxies.chosen(settings).files(settings, survey, host.name, known)

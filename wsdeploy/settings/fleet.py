@@ -36,6 +36,11 @@ TAKEN_NAMES = frozenset((
 ))
 # fmt: on
 
+# TLS listeners have ports of their own, after the 99 that the processes of an app may have: so both
+# are there while internal_tls is switched on or off.
+TLS_PORTS_AFTER = 100
+MOST_PORT_WITH_TLS = 65_435 - TLS_PORTS_AFTER
+
 HostEntry = str | tuple[str, dict[str, Any]]
 
 
@@ -90,6 +95,9 @@ class Settings(Section):
     hosts_at_once: int = 1
     """App hosts that get a new release at the same time, 1 to 100. The first one always gets it
     alone, and if it fails there, the others keep what they have."""
+    internal_tls: bool = False
+    """Whether what passes from proxies to app hosts is encrypted, where they are different hosts.
+    Each side shows a certificate that the other one knows; hosts make their own."""
     security_updates: bool = False
     """Whether hosts install Debian's security updates by themselves (unattended-upgrades). False
     leaves a host as it is. Neither restarts what holds connections; see docs/hosts.md."""
@@ -176,12 +184,16 @@ class Settings(Section):
 
     def _tier_problems(self) -> Iterator[Problem]:
         topology = self.topology
-        if not (topology.app and topology.proxy) or topology.alone:
+        if not (topology.app and topology.proxy):
             return
-        if isinstance(self.app, App) and self.app.listen == "unix":
-            yield refused(
-                "app.listen", "unix", "other hosts can't reach sockets; give 'tcp' or 'shared'"
-            )
+        if topology.alone:
+            if self.internal_tls is True:
+                yield refused(
+                    "internal_tls", True, "app and proxy are the same hosts here; leave it out"
+                )
+            return
+        if isinstance(self.app, App):
+            yield from self._tier_listen_problems(self.app)
         taken: dict[str, str] = {}
         for host in dict.fromkeys((*topology.app, *topology.proxy)):
             address = topology.addresses.get(host)
@@ -200,6 +212,23 @@ class Settings(Section):
                 yield refused("private_address", address, wanted)
             else:
                 taken[address] = host
+
+    def _tier_listen_problems(self, app: App) -> Iterator[Problem]:
+        if self.internal_tls is not True:
+            if app.listen == "unix":
+                wanted = "other hosts can't reach sockets; give 'tcp' or 'shared'"
+                yield refused("app.listen", "unix", wanted)
+            return
+        if app.listen not in (None, "unix"):
+            wanted = "with internal_tls, processes listen on unix sockets; leave it out"
+            yield refused("app.listen", app.listen, wanted)
+        if app.port > MOST_PORT_WITH_TLS:
+            yield refused(
+                "app.port",
+                app.port,
+                f"internal_tls takes ports from {TLS_PORTS_AFTER} above it; "
+                f"give a whole number from 1,024 to {MOST_PORT_WITH_TLS:,}",
+            )
 
     @property
     def topology(self) -> Topology:
@@ -221,7 +250,8 @@ class Settings(Section):
 
     def listen(self) -> str:
         """Return how the app's processes listen: the setting, or what fits the topology."""
-        return self.app.listen or ("unix" if self.topology.alone else "tcp")
+        sockets = self.topology.alone or self.internal_tls
+        return self.app.listen or ("unix" if sockets else "tcp")
 
     def _inventory_groups(self) -> dict[str, tuple[Hosts, dict[str, Any]]]:
         """Return the groups of these settings by the variables that the file gave them."""

@@ -19,6 +19,7 @@ PROGRAMS = [
     "apply_files",
     "certificate",
     "history",
+    "identity",
     "install_release",
     "lock",
     "order",

@@ -164,7 +164,17 @@ def test_certificates(tmp_path):
     found = ask(certificates=(str(pem),)).certificates[str(pem)]
     assert found["names"] == "DNS:a.com, IP Address:0:0:0:0:0:0:0:1"
     assert found["issuer"] == "itself"
-    assert set(found) == {"issuer", "names", "not_after"}
+    assert set(found) == {"issuer", "names", "not_after", "pem"}
+    assert found["pem"] == pem.read_text()
+    both = tmp_path / "both.pem"
+    both.write_text((tmp_path / "key.pem").read_text() + pem.read_text())
+    assert ask(certificates=(str(both),)).certificates[str(both)] == found, "keys stay there"
+
+
+def test_texts(tmp_path):
+    (tmp_path / "list").write_text("one\ntwo\n")
+    paths = (f"{tmp_path}/list", f"{tmp_path}/missing")
+    assert ask(texts=paths).texts == {f"{tmp_path}/list": "one\ntwo"}
 
 
 def test_what_is_no_certificate(tmp_path):

@@ -9,7 +9,7 @@ from jinja2 import StrictUndefined, UndefinedError
 
 from wsdeploy import Acme, CertFiles, Firewall, HAProxy, Nginx, SelfSigned
 from wsdeploy.files import FileSet
-from wsdeploy.plan import acme, app, firewall, nginx, proxies, system, upgrades, watchdog
+from wsdeploy.plan import acme, app, firewall, internal, nginx, proxies, system, upgrades, watchdog
 from wsdeploy.render import TEMPLATES, environment, render
 from wsdeploy.survey import Survey
 
@@ -35,6 +35,7 @@ SETTINGS = {
     "security updates": {"security_updates": True},
     "tiers": {"groups": "tiers"},
     "tiers with one port": {"groups": "tiers", "app": {"listen": "shared"}},
+    "tiers with TLS": {"groups": "tiers", "internal_tls": True},
 }
 PROXY_SETTINGS = ({"shutdown_timeout": 10.5}, {"access_log": False})
 HOSTS = {
@@ -62,6 +63,8 @@ def everything(settings, survey):
     if firewall.wanted(settings):
         hosts = dict.fromkeys((app_host, proxy))
         sets += [firewall.files(settings, survey, host) for host in hosts]
+    if internal.wanted(settings, app_host):
+        sets.append(internal.files(settings, survey, app_host))
     files = [file for each in sets for file in each.files]
     generation = app.generation(settings, survey, app_host, "0" * 12, "app/app.py")
     return {file.path: file.content for file in (*files, *generation.files, generation.boot)}
@@ -97,7 +100,7 @@ def test_every_template_is_rendered(make, debian, monkeypatch):
     monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", noting)
     for proxy in PROXIES.values():
         more = {"tls": Acme("ops@a-company.com"), "security_updates": True}
-        everything(make(groups="tiers", proxy=proxy(), **more), debian())
+        everything(make(groups="tiers", proxy=proxy(), internal_tls=True, **more), debian())
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
 
 

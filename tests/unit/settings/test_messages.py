@@ -46,6 +46,7 @@ TOP = {
     "name": {SHORT_NAME: ["My App", "a" * 21, "", "1st", f"w{LONG_S}"]},
     "firewall": {"give Firewall(...) or True or False": ["no", None, 1]},
     "security_updates": {"give True or False": ["no", None, 1]},
+    "internal_tls": {"give True or False": ["yes", None, 1]},
     "app": {"give App(...)": ["app.py", None]},
     "tls": {"give Acme(...) or CertFiles(...) or SelfSigned(...)": [None, "cert.pem"]},
     "proxy": {"give Nginx(...) or HAProxy(...)": ["nginx", Nginx]},
@@ -170,7 +171,8 @@ MORE = [
     (
         {"colour": "red"},
         "colour: no such setting; known are "
-        "domain, app, tls, proxy, max_connections, firewall, name, hosts_at_once, security_updates",
+        "domain, app, tls, proxy, max_connections, firewall, name, hosts_at_once, internal_tls, "
+        "security_updates",
     ),
     (
         {"app": App("app.py", proceses=4)},
@@ -277,9 +279,9 @@ def test_what_is_missing(lines):
 
 def test_too_many_values(lines):
     settings = Settings(
-        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8, False, 9
+        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8, True, False, 9
     )
-    assert lines(settings) == ["Settings: 10 values given; it takes 9"]
+    assert lines(settings) == ["Settings: 11 values given; it takes 10"]
 
 
 def test_all_problems_at_once_in_the_order_of_the_settings(lines):

@@ -9,8 +9,8 @@ from wsdeploy import App
 def tiers(make, folder):
     """Settings whose groups are these, as if an inventory file had named them."""
 
-    def settings(app, proxy, listen=None, **shared):
-        made = make(app=App("app.py", listen=listen))
+    def settings(app, proxy, listen=None, internal_tls=False, port=8000, **shared):
+        made = make(app=App("app.py", listen=listen, port=port), internal_tls=internal_tls)
         groups = {"app": made.group(app, **shared), "proxy": made.group(proxy, **shared)}
         object.__setattr__(made, "_inventory", {"__file__": "inventory.py", **groups})
         return made
@@ -95,4 +95,30 @@ def test_an_address_without_a_zone(tiers, lines):
 def test_hosts_do_not_share_an_address(tiers, lines):
     assert lines(tiers(["app1", "app2"], PROXIES, private_address="10.0.0.1")) == [
         "private_address: '10.0.0.1' given; app2 needs its own; app1 has that one"
+    ]
+
+
+def test_tls_between_the_tiers(tiers):
+    for listen in (None, "unix"):
+        settings = tiers(APPS, PROXIES, listen, internal_tls=True)
+        settings.check()
+        assert settings.listen() == "unix"
+
+
+def test_tls_needs_tiers(tiers, lines):
+    assert lines(tiers(["one"], ["one"], internal_tls=True)) == [
+        "internal_tls: True given; app and proxy are the same hosts here; leave it out"
+    ]
+
+
+def test_tls_has_the_ports_to_itself(tiers, lines):
+    for listen in ("tcp", "shared"):
+        assert lines(tiers(APPS, PROXIES, listen, internal_tls=True)) == [
+            f"app.listen: {listen!r} given; with internal_tls, processes listen on unix sockets; "
+            "leave it out"
+        ]
+    tiers(APPS, PROXIES, internal_tls=True, port=65_335).check()
+    assert lines(tiers(APPS, PROXIES, internal_tls=True, port=65_336)) == [
+        "app.port: 65336 given; internal_tls takes ports from 100 above it; "
+        "give a whole number from 1,024 to 65,335"
     ]

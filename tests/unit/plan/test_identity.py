@@ -1,0 +1,137 @@
+"""Certificates between the tiers: when a host changes to others, and whom it trusts."""
+
+import datetime
+
+import pytest
+
+from wsdeploy.plan import haproxy, identity, internal, nginx, places
+from wsdeploy.survey import Survey
+
+A1, A2, B1, B2, C1, C2 = (
+    f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----"
+    for text in ("a1", "a2", "b1", "b2", "c1", "c2")
+)
+
+
+def having(used, spare, trust=""):
+    """A host with these certificates of its own, and this list of those that it trusts."""
+    found = {
+        places.identity("ws"): {"pem": f"{used}\n", "not_after": "", "names": ""},
+        places.identity("ws", spare=True): {"pem": f"{spare}\n", "not_after": "", "names": ""},
+    }
+    return Survey(certificates=found, texts={"/etc/list.pem": trust} if trust else {})
+
+
+NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
+USED, SPARE = places.identity("ws"), places.identity("ws", spare=True)
+YEARS = 365
+
+
+def lasting(used, spare):
+    """A host whose certificates are good for so many days; None if there is none."""
+
+    def found(days):
+        end = NOW + datetime.timedelta(days=days or 0)
+        return days and {"pem": "", "not_after": f"{end:%Y-%m-%d %H:%M:%S}Z", "names": ""}
+
+    return Survey(certificates={USED: found(used), SPARE: found(spare)})
+
+
+@pytest.mark.parametrize(
+    ("used", "spare", "todo"),
+    [
+        (None, None, [USED, SPARE]),
+        (10 * YEARS, 10 * YEARS, []),
+        (10 * YEARS, None, [SPARE]),
+        (None, 10 * YEARS, ["promote", SPARE]),
+        # Both are as old as the fleet: the spare one is changed first, a year before.
+        (5 * YEARS, 5 * YEARS, []),
+        (4 * YEARS, 4 * YEARS, [SPARE]),
+        (4 * YEARS, 10 * YEARS, []),
+        (3 * YEARS, 9 * YEARS, ["promote", SPARE]),
+        # Nobody has deployed in that year: the others get to know a spare one first.
+        (2 * YEARS, 2 * YEARS, [SPARE]),
+        (2 * YEARS, 10 * YEARS, ["promote", SPARE]),
+        (2 * YEARS, None, [SPARE]),
+        # Nobody has for longer still.
+        (-1, -1, [USED, SPARE]),
+        (-1, 1, ["promote", SPARE]),
+    ],
+)
+def test_when_a_host_changes_to_others(tiers, used, spare, todo):
+    assert identity.work(tiers(internal_tls=True), lasting(used, spare), NOW) == todo
+
+
+def test_the_whole_list(tiers):
+    settings = tiers(internal_tls=True)
+    text = identity.trusted(
+        settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2), "x": (C1,)}, ("a", "b")
+    )
+    assert text == (
+        f"# of a\n{A1}\n# of a\n{A2}\n# of b\n{B1}\n# of b\n{B2}\n"
+        f"# of this host\n{C1}\n# of this host\n{C2}\n"
+    )
+    assert identity.certificates_in(text) == {
+        "a": (A1, A2),
+        "b": (B1, B2),
+        "this host": (C1, C2),
+    }
+
+
+def test_a_limited_run_keeps_what_is_known_of_others(tiers):
+    settings = tiers(internal_tls=True)
+    before = identity.trusted(settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2)}, ("a", "b"))
+    host = having(C1, C2, before)
+    for run in ({}, {"a": (A1, A2)}, {"x": (C1, C2)}):
+        assert identity.trusted(settings, host, run, ("a", "b")) == before
+    # It has new ones.
+    after = identity.trusted(settings, host, {"a": (A2, B1)}, ("a", "b"))
+    assert identity.certificates_in(after)["a"] == (A2, B1)
+    assert identity.certificates_in(after)["b"] == (B1, B2)
+
+
+def test_who_has_left_is_trusted_no_more(tiers):
+    settings = tiers(internal_tls=True)
+    before = identity.trusted(settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2)}, ("a", "b"))
+    after = identity.trusted(settings, having(C1, C2, before), {"a": (A1, A2)}, ("a",))
+    assert B1 not in after
+    assert B2 not in after
+
+
+def test_a_host_that_is_in_both_tiers_is_there_once(tiers):
+    text = identity.trusted(
+        tiers(internal_tls=True), having(A1, A2), {"a": (A1, A2), "b": (B1,)}, ("a", "b")
+    )
+    assert text.count(A1) == 1
+    assert "this host" not in text
+
+
+def test_who_is_not_known_is_named(tiers, debian):
+    settings = tiers(internal_tls=True)
+    complaint = (
+        "the certificate of lb2 is not known here, so nothing passes between them; "
+        "run without --limit"
+    )
+    notes = internal.files(settings, debian(), "app1", {"lb1": (A1, A2)}).notes
+    assert notes == (complaint,)
+    # While hosts are asked, and when they all are in the run.
+    assert internal.files(settings, debian(), "app1").notes == ()
+    everyone = {"lb1": (A1,), "lb2": ()}
+    assert internal.files(settings, debian(), "app1", everyone).notes == ()
+
+
+def test_each_tier_trusts_the_other(tiers, debian):
+    settings = tiers(internal_tls=True)
+    run = {"app1": (A1,), "app2": (A2,), "lb1": (B1,), "lb2": (B2,)}
+    lists = {
+        "app1": internal.files(settings, debian(), "app1", run),
+        "lb1": nginx.files(settings, debian(), "lb1", run),
+        "lb2": haproxy.files(settings, debian(), "lb2", run),
+    }
+    trusted = {
+        host: {*identity.certificates_in(file.content)}
+        for host, fileset in lists.items()
+        for file in fileset.files
+        if file.path.endswith(".pem")
+    }
+    assert trusted == {"app1": {"lb1", "lb2"}, "lb1": {"app1", "app2"}, "lb2": {"app1", "app2"}}

@@ -1,0 +1,137 @@
+"""The TLS listener of app hosts: its ports, its limits, and what it leaves alone."""
+
+import re
+
+import pytest
+
+from wsdeploy import HAProxy, Nginx
+from wsdeploy.plan import app, firewall, haproxy, internal, nginx, system, upstreams
+
+PROGRAMS = {Nginx: "nginx", HAProxy: "haproxy"}
+BOTH = {
+    "app": [("app1", {"private_address": "10.0.0.1"}), ("lb1", {"private_address": "10.0.0.9"})]
+}
+
+
+@pytest.fixture(params=PROGRAMS)
+def encrypted(tiers, request):
+    """Settings with TLS between two app hosts and two proxies, but for what a test changes."""
+    return lambda app=None, **more: tiers(app, proxy=request.param(), internal_tls=True, **more)
+
+
+def text(settings, survey, host="app1"):
+    return internal.files(settings, survey, host).files[0].content
+
+
+def test_processes_listen_on_sockets_and_proxies_ask_for_tls_ports(encrypted, debian):
+    settings = encrypted({"processes": 2, "port": 9000})
+    assert app.listen(settings, "app1", "a" * 12) == f"unix:/run/ws/{'a' * 12}"
+    found = [(each.address, each.port) for each in upstreams.upstreams(settings, "lb1")]
+    assert found == [("10.0.0.1", 9100), ("10.0.0.1", 9101), ("fd00::2", 9100), ("fd00::2", 9101)]
+    one, other = text(settings, debian()), text(settings, debian(), "app2")
+    for process, port in (("ws_00", 9100), ("ws_01", 9101)):
+        assert re.search(rf"10\.0\.0\.1:{port} ssl[^}}]*?current/{process}\.sock", one)
+        assert re.search(rf"\[fd00::2\]:{port} ssl[^}}]*?current/{process}\.sock", other)
+
+
+def test_ports_of_before_stay_closed_to_others(encrypted, tiers):
+    """While it is switched on, old processes have theirs."""
+    settings = encrypted({"processes": 2})
+    assert upstreams.ports(settings) == [8000, 8001, 8100, 8101]
+    assert upstreams.reached(settings) == [8100, 8101]
+    assert firewall.wanted(settings)
+    without = tiers({"processes": 2})
+    assert upstreams.ports(without) == upstreams.reached(without) == [8000, 8001]
+
+
+def test_app_ports_and_tls_ports_are_never_the_same(encrypted):
+    ports = upstreams.ports(encrypted({"processes": 99, "port": 65_335}))
+    assert len(set(ports)) == 2 * 99
+    assert max(ports) <= 65_535
+
+
+def test_it_does_not_change_with_a_release(encrypted, debian):
+    changed = {"env": {"A": "1"}, "drain": 99, "start_timeout": 9, "command": ["python", "x"]}
+    one, other = (internal.files(encrypted(app), debian(), "app1") for app in ({}, changed))
+    assert one == other
+
+
+def test_idle_connections_are_the_proxies_to_end(encrypted, debian):
+    settings = encrypted()
+    for module in (nginx, haproxy):
+        front = module.files(settings, debian(), "lb1").files[0].content
+        wait = int(re.search(r"(?:timeout tunnel|proxy_read_timeout) (\d+)s", front)[1])
+        own = re.findall(
+            r"(?:timeout (?:client|server)|proxy_timeout) (\d+)s", text(settings, debian())
+        )
+        assert own
+        assert all(int(each) > wait for each in own)
+
+
+@pytest.mark.parametrize("proxy", PROGRAMS)
+def test_room_for_all_clients_of_all_proxies_or_as_many_as_fit(tiers, debian, proxy):
+    settings = tiers(proxy=proxy(), internal_tls=True, max_connections=10_000)
+    assert internal.room(settings, debian()).connections == 20_000
+    assert internal.files(settings, debian(), "app1").notes == ()
+    small = debian(open_files=20_000)
+    room = internal.room(settings, small)
+    assert 2 * room.connections + 100 < room.open_files <= 20_000
+    (note,) = internal.files(settings, small, "app1").notes
+    assert note == (
+        f"this host allows 20,000 open files per process, so its TLS listener holds "
+        f"{room.connections:,} clients, not the 20,000 of all proxies"
+    )
+
+
+@pytest.mark.parametrize(("proxy", "program"), PROGRAMS.items())
+def test_debians_own_unit_waits_for_nothing(tiers, debian, proxy, program):
+    settings = tiers(proxy=proxy(), internal_tls=True)
+    good = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
+    ours = {"ws-internal.service": good}
+    unit = f"{program}.service"
+
+    def undone(state, host="app1"):
+        survey = debian(units=ours | ({unit: good | state} if state else {}))
+        return internal.undone(settings, survey, host)
+
+    assert undone({}) == []
+    assert undone({"UnitFileState": "disabled", "ActiveState": "inactive"}) == []
+    assert undone({"ActiveState": "inactive"}) == [f"{unit} would start at the next boot"]
+    # Somebody else's.
+    assert undone({"ActiveState": "active"}) == []
+    assert internal.undone(settings, debian(), "app1") == ["ws-internal.service is not running"]
+    commands = [" ".join(each) for each in internal.files(settings, debian(), "app1").activate]
+    assert [unit in each for each in commands if "disable" in each] == [True]
+
+
+def test_a_host_that_is_a_proxy_too_keeps_its_proxy(tiers, debian):
+    settings = tiers(groups=BOTH, internal_tls=True)
+    waiting = {"ActiveState": "inactive", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
+    survey = debian(units={"nginx.service": waiting})
+    assert "nginx" not in " ".join(internal.undone(settings, survey, "lb1"))
+    commands = internal.files(settings, debian(), "lb1").activate
+    assert "disable" not in " ".join(word for command in commands for word in command)
+    both = {**survey.units, "ws-internal.service": waiting}
+    reloads = internal.new_identity(settings, debian(units=both), "lb1")
+    assert [command[-1] for command in reloads] == ["ws-internal.service", "nginx.service"]
+    assert internal.new_identity(settings, debian(), "lb1") == ()
+
+
+def test_packages(tiers):
+    for proxy, expected in (
+        (Nginx, {"nginx", "libnginx-mod-stream", "openssl"}),
+        (HAProxy, {"haproxy", "openssl"}),
+    ):
+        settings = tiers(proxy=proxy(), internal_tls=True)
+        assert expected <= set(system.packages(settings, "app1"))
+        packages = system.packages(tiers(groups=BOTH, proxy=proxy(), internal_tls=True), "lb1")
+        assert len(packages) == len(set(packages))
+        assert not expected & set(system.packages(tiers(proxy=proxy()), "app1"))
+
+
+def test_wanted(make, tiers):
+    settings = tiers(internal_tls=True)
+    assert internal.wanted(settings, "app1")
+    assert not internal.wanted(settings, "lb1")
+    assert not internal.wanted(tiers(), "app1")
+    assert not internal.wanted(make(), "one")
