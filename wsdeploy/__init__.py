@@ -9,7 +9,9 @@ from typing import Any
 
 from wsdeploy.settings import (
     App,
+    Behind,
     CertFiles,
+    Edge,
     FromCommand,
     FromEnv,
     FromFile,
@@ -23,7 +25,9 @@ from wsdeploy.settings import (
 
 __all__ = [
     "App",
+    "Behind",
     "CertFiles",
+    "Edge",
     "FromCommand",
     "FromEnv",
     "FromFile",

@@ -51,6 +51,7 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
             "address": ["localhost", 443],
             "tls": True,
             "authority": places.certificate(settings.name) if own else None,
+            "origin": settings.edge.some_origin(),
         },
         "timeout": TIMEOUT,
         "send": probe.send,

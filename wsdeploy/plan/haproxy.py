@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import OPEN_TIMEOUT, SPARE_FILES, derive
-from wsdeploy.plan import places, tls, upstreams
+from wsdeploy.plan import edge, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -88,7 +88,8 @@ class Room:
     clients: int
     """Clients that are served."""
     maxconn: int
-    """All connections: the clients, those who are told "503" instead, and plain HTTP."""
+    """All connections: the clients, those who are not served yet or told "503" instead, and plain
+    HTTP."""
 
 
 def room(settings: Settings, survey: Survey) -> Room:
@@ -97,14 +98,13 @@ def room(settings: Settings, survey: Survey) -> Room:
     HAProxy takes two for each connection, one for each server's health check, and refuses to start
     if the limit can't be raised that far.
     """
-    ceiling = derive(settings, survey).open_files
+    limits = derive(settings, survey)
     hosts = 1 if settings.topology.alone else len(settings.topology.app)
     servers = hosts * settings.app.processes
     threads = survey.limits.get("processors", 1)
-    fits = (ceiling - SPARE_FILES - servers - THREAD_FILES * threads) // 2
-    spare = min(max(64, min(settings.max_connections, fits) // 50), 1000)
-    clients = min(settings.max_connections, fits - spare)
-    return Room(clients, clients + spare)
+    fits = (limits.open_files - SPARE_FILES - servers - THREAD_FILES * threads) // 2
+    clients = min(settings.max_connections, fits - limits.waiting)
+    return Room(clients, clients + limits.waiting)
 
 
 def maxconn(settings: Settings, survey: Survey) -> int:
@@ -134,7 +134,8 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         "haproxy/haproxy.cfg",
         settings=settings,
         limits=derive(settings, survey),
-        tls=tls.policy(survey),
+        tls=tls.policy(settings, survey),
+        edge=edge,
         servers=servers(settings, proxy),
         # As in a Host header.
         hosts=[f"[{name}]" if ":" in name else name for name in names],

@@ -1,6 +1,7 @@
 """Settings: what a user writes in an inventory file. Pure values, checked before any host."""
 
 from wsdeploy.settings.app import App, Probe
+from wsdeploy.settings.edge import Behind, Edge
 from wsdeploy.settings.fleet import Settings, SettingsError
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
@@ -8,7 +9,9 @@ from wsdeploy.settings.tls import CertFiles, SelfSigned
 
 __all__ = [
     "App",
+    "Behind",
     "CertFiles",
+    "Edge",
     "FromCommand",
     "FromEnv",
     "FromFile",
