@@ -22,8 +22,8 @@ OPEN_FILES_MOST = 1_100_000
 # Files that a process has open beside its connections: listeners, logs, libraries, epoll.
 SPARE_FILES = 128
 
-# Connections of a proxy that are no clients yet, or never will be: TLS handshakes, requests that are
-# still being sent, and those who are told "503". A tenth as many as clients, and at least this
+# Connections of a proxy that are not clients yet, or never will be: TLS handshakes, requests that
+# are still being sent, and those who are told "503". A tenth as many as clients, and at least this
 # many; on a host that allows few open files, a fortieth of those.
 WAITING_LEAST = 1024
 
@@ -98,7 +98,8 @@ def derive(settings: Settings, survey: Survey) -> Limits:
         open_files=ceiling,
         app_files=min(wanted + SPARE_FILES, ceiling),
         worker_connections=worker_connections,
-        worker_files=min(worker_connections + SPARE_FILES, ceiling),
+        # Twice is the rule for nginx: a connection can have a file beside its socket.
+        worker_files=min(2 * worker_connections, ceiling),
         worker_clients=min(wanted, held),
         waiting=waiting,
         backlog=max(BACKLOG_LEAST, min(wanted, BACKLOG_MOST)),

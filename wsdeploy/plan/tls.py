@@ -25,8 +25,9 @@ CIPHERS = (
     "ECDHE-RSA-CHACHA20-POLY1305",
 )
 CURVES = ("X25519", "prime256v1", "secp384r1")
-# Post-quantum key exchange; OpenSSL before 3.5 refuses the whole list if it is in it.
-HYBRID_CURVE, HYBRID_SINCE = "X25519MLKEM768", (3, 5)
+# Post-quantum key exchange; OpenSSL before 3.5 refuses the whole list if it is in it. With the
+# question mark, one that lacks it leaves it out, but older ones don't know that either.
+HYBRID_CURVE, HYBRID_SINCE = "?X25519MLKEM768", (3, 5)
 # Older versions of nginx keep one session ticket key for as long as they run.
 TICKET_ROTATION_SINCE = (1, 23, 2)
 
