@@ -48,6 +48,8 @@ def request_fields(peer: str, request: Request | None) -> dict[str, str]:
     if forwarded := ",".join(headers.get_all("X-Forwarded-For")):
         fields["client"] = clean(forwarded.rpartition(",")[2].strip())
     fields["path"] = clean(request.path.partition("?")[0])
+    if scheme := headers.get_all("X-Forwarded-Proto"):
+        fields["scheme"] = clean(scheme[0])
     if request_id := headers.get_all("X-Request-ID"):
         fields["request_id"] = clean(request_id[0])
     return fields

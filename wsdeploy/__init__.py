@@ -10,7 +10,9 @@ from typing import Any
 from wsdeploy.settings import (
     Acme,
     App,
+    Behind,
     CertFiles,
+    Edge,
     Firewall,
     FromCommand,
     FromEnv,
@@ -26,7 +28,9 @@ from wsdeploy.settings import (
 __all__ = [
     "Acme",
     "App",
+    "Behind",
     "CertFiles",
+    "Edge",
     "Firewall",
     "FromCommand",
     "FromEnv",

@@ -22,6 +22,11 @@ OPEN_FILES_MOST = 1_100_000
 # Files that a process has open beside its connections: listeners, logs, libraries, epoll.
 SPARE_FILES = 128
 
+# Connections of a proxy that are not clients yet, or never will be: TLS handshakes, requests that
+# are still being sent, and those who are told "503". A tenth as many as clients, and at least this
+# many; on a host that allows few open files, a fortieth of those.
+WAITING_LEAST = 1024
+
 # The app's side (wsapp): seconds for a client to answer the close frame, and to finish its
 # handshake. Both are the defaults of the websockets library.
 CLOSE_TIMEOUT = 10
@@ -45,6 +50,10 @@ class Limits:
     """Connections of one nginx worker: client and upstream count, so a WebSocket needs two."""
     worker_files: int
     """Open files of one nginx worker."""
+    worker_clients: int
+    """Clients that all of a host's nginx workers hold; one more is told "503"."""
+    waiting: int
+    """Connections of a proxy for those who are not served yet, or told "503"."""
     backlog: int
     """Handshakes that can wait to be accepted, on every listener."""
     idle_timeout: int
@@ -68,7 +77,9 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     ceiling = min(survey.limits.get("open_files", OPEN_FILES_MOST), OPEN_FILES_MOST)
     workers = survey.limits.get("processors", 1)
 
-    worker_connections = min(2 * wanted + SPARE_FILES, ceiling - SPARE_FILES)
+    waiting = max(64, min(max(WAITING_LEAST, wanted // 10), ceiling // 40))
+    worker_connections = min(2 * wanted + SPARE_FILES + waiting, ceiling - SPARE_FILES)
+    held = (worker_connections - waiting) // 2 * workers
     app = settings.app
     shutdown_drain = min(app.drain, app.shutdown_drain)
 
@@ -87,13 +98,16 @@ def derive(settings: Settings, survey: Survey) -> Limits:
         open_files=ceiling,
         app_files=min(wanted + SPARE_FILES, ceiling),
         worker_connections=worker_connections,
-        worker_files=min(worker_connections + SPARE_FILES, ceiling),
+        # Twice is the rule for nginx: a connection can have a file beside its socket.
+        worker_files=min(2 * worker_connections, ceiling),
+        worker_clients=min(wanted, held),
+        waiting=waiting,
         backlog=max(BACKLOG_LEAST, min(wanted, BACKLOG_MOST)),
         idle_timeout=round(app.ping_interval + app.ping_timeout) + 15,
         stop_wait=stop(app.drain),
         shutdown_drain=shutdown_drain,
         unit_stop=stop(shutdown_drain) + 15,
-        proxy_shortfall=shortfall(worker_connections // 2 * workers, f"{workers} nginx workers"),
+        proxy_shortfall=shortfall(held, f"{workers} nginx workers"),
         app_shortfall=shortfall(
             (ceiling - SPARE_FILES) * app.processes, f"{app.processes} app processes"
         ),

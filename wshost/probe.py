@@ -32,7 +32,8 @@ class ProbeError(Exception):
 class Target:
     """Where a service listens: a unix socket's path, or an address and port, with TLS or without.
 
-    `authority` is a file with certificates to trust instead of the system's.
+    `authority` is a file with certificates to trust instead of the system's. `origin` is sent as a
+    web page's browser would; None sends none, as other programs do.
     """
 
     host: str
@@ -41,6 +42,7 @@ class Target:
     address: tuple[str, int] = ("localhost", 443)
     tls: bool = False
     authority: str | None = None
+    origin: str | None = None
 
     def connect(self, timeout: float) -> socket.socket:
         """Return a connected socket. Raises OSError, of which TLS errors are a kind."""
@@ -134,9 +136,10 @@ def _read_head(connection: socket.socket) -> _Head:
 
 def _upgrade(stream: _Stream, target: Target) -> None:
     key = base64.b64encode(os.urandom(16)).decode()
+    origin = f"Origin: {target.origin}\r\n" if target.origin else ""
     stream.connection.sendall(
         (
-            f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\n"
+            f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\n{origin}"
             "Upgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         ).encode()

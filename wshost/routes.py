@@ -53,7 +53,6 @@ class Routes:
         self._address = str(ip_address(address))
         self._patience = patience
         self._ports: dict[int, _Port] = {}
-        self._leaders: set[int] = set()
 
     @property
     def address(self) -> str:
@@ -80,10 +79,10 @@ class Routes:
                 port.sent = float("-inf")
                 port.owners = peers.owners(here, leaders)
                 changed.add(number)
-            elif leaders != self._leaders and here.keys() != port.owners.keys():
+            elif here.keys() != port.owners.keys():
+                # Somebody is new, or was about to pass a socket on to a process that it starts.
                 port.owners = peers.owners(here, leaders)
             port.listeners = here
-        self._leaders = leaders
         return changed
 
     def _facing(self, found: list[peers.Listener]) -> dict[str, peers.Listener]:

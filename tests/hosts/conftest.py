@@ -101,8 +101,11 @@ def tls(proxy_host, settings) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def dial(proxy_host):
+def dial(proxy_host, settings):
     """Return a function that opens a TCP connection to this proxy: dial(port)."""
+    behind = settings.edge.behind
+    if behind and not behind.direct:
+        pytest.skip("only the balancer may connect")
 
     def dial(port: int) -> socket.socket:
         connection = socket.create_connection((proxy_host.inventory.address, port), timeout=10)

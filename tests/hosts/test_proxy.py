@@ -11,14 +11,17 @@ import uuid
 
 import pytest
 from websockets.asyncio.client import connect as asyncio_connect
+from websockets.exceptions import InvalidStatus
 
 from tests.client import connect
 from tests.hosts import programs
-from wsdeploy.plan import acme, places
+from wsdeploy.plan import acme, edge, places
+from wsdeploy.settings.edge import matches
 
 
 def client(settings, dial, tls, **options):
     """Open a WebSocket through the proxy, verifying its certificate."""
+    options.setdefault("origin", settings.edge.some_origin())
     return connect(address(settings), sock=dial(443), ssl=tls, **options)
 
 
@@ -76,14 +79,23 @@ def test_handshake_ping_message_and_clean_close(settings, dial, tls):
 
 def test_many_clients_at_once(settings, dial, tls):
     """More than the 383 per worker that Debian's own nginx.conf would hold on two processors."""
+    wanted = 800
+    if min(settings.max_connections, edge.connections(settings), edge.at_once(settings)) < wanted:
+        pytest.skip("the settings allow one address less")
 
     async def hold() -> None:
         async with contextlib.AsyncExitStack() as stack:
             clients = [
                 await stack.enter_async_context(
-                    asyncio_connect(address(settings), sock=dial(443), ssl=tls, proxy=None)
+                    asyncio_connect(
+                        address(settings),
+                        sock=dial(443),
+                        ssl=tls,
+                        proxy=None,
+                        origin=settings.edge.some_origin(),
+                    )
                 )
-                for _ in range(800)
+                for _ in range(wanted)
             ]
             pongs = [await websocket.ping() for websocket in clients]
             await asyncio.wait_for(asyncio.gather(*pongs), 30)
@@ -122,6 +134,32 @@ def test_unknown_host_header_is_refused(settings, dial, tls):
 def test_unknown_name_on_port_80_is_dropped(settings, dial):
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
         get(settings, dial, "/", host="other.test")
+
+
+def test_a_request_that_is_no_handshake_is_not_passed_on(settings, dial, tls):
+    if any(matches(pattern, "/plain-request") for pattern in settings.edge.plain_paths):
+        pytest.skip("the app takes plain requests there")
+    assert get(settings, dial, "/plain-request", tls=tls).status == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_other_methods_are_refused(settings, dial, tls, method):
+    answer = get(settings, dial, settings.app.probe.path, tls=tls, method=method)
+    assert answer.status == 405
+    assert answer.getheader("Allow") == "GET, HEAD"
+
+
+def test_browsers_are_told_to_stay_with_tls(settings, dial, tls):
+    wanted = edge.hsts(settings)
+    assert get(settings, dial, "/healthz", tls=tls).getheader("Strict-Transport-Security") == wanted
+
+
+def test_foreign_pages_are_refused(settings, dial, tls):
+    if not settings.edge.origins:
+        pytest.skip("all may connect")
+    with pytest.raises(InvalidStatus) as refused:
+        client(settings, dial, tls, origin="https://foreign.test")
+    assert refused.value.response.status_code == 403
 
 
 def test_metrics_are_private(settings, dial, tls):

@@ -52,6 +52,7 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
             "tls": True,
             # Whether others trust it too is for whoever issued it.
             "authority": places.certificate(settings.name),
+            "origin": settings.edge.some_origin(),
         },
         "timeout": TIMEOUT,
         "send": probe.send,

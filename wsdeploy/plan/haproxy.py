@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import OPEN_TIMEOUT, SPARE_FILES, derive
-from wsdeploy.plan import acme, confinement, identity, places, tls, upstreams
+from wsdeploy.plan import acme, confinement, edge, identity, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -89,7 +89,8 @@ class Room:
     clients: int
     """Clients that are served."""
     maxconn: int
-    """All connections: the clients, those who are told "503" instead, and plain HTTP."""
+    """All connections: the clients, those who are not served yet or told "503" instead, and plain
+    HTTP."""
 
 
 def room(settings: Settings, survey: Survey) -> Room:
@@ -98,14 +99,13 @@ def room(settings: Settings, survey: Survey) -> Room:
     HAProxy takes two for each connection, one for each server's health check, and refuses to start
     if the limit can't be raised that far.
     """
-    ceiling = derive(settings, survey).open_files
+    limits = derive(settings, survey)
     hosts = 1 if settings.topology.alone else len(settings.topology.app)
     servers = hosts * settings.app.processes
     threads = survey.limits.get("processors", 1)
-    fits = (ceiling - SPARE_FILES - servers - THREAD_FILES * threads) // 2
-    spare = min(max(64, min(settings.max_connections, fits) // 50), 1000)
-    clients = min(settings.max_connections, fits - spare)
-    return Room(clients, clients + spare)
+    fits = (limits.open_files - SPARE_FILES - servers - THREAD_FILES * threads) // 2
+    clients = min(settings.max_connections, fits - limits.waiting)
+    return Room(clients, clients + limits.waiting)
 
 
 def maxconn(settings: Settings, survey: Survey) -> int:
@@ -147,7 +147,8 @@ def files(
         "haproxy/haproxy.cfg",
         settings=settings,
         limits=limits,
-        tls=tls.policy(survey),
+        tls=tls.policy(settings, survey),
+        edge=edge,
         servers=servers(settings, proxy),
         # As in a Host header.
         hosts=[f"[{name}]" if ":" in name else name for name in names],

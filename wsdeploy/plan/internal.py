@@ -132,7 +132,7 @@ def files(
         ),
         "pair": places.identity(settings.name),
         "trust": trust(settings).rpartition("/")[2],
-        "tls": tls.policy(survey),
+        "tls": tls.policy(settings, survey),
         "backlog": limits.backlog,
         "connections": fits.connections,
         "open_files": fits.open_files,

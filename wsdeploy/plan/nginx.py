@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from wsdeploy.files import Command, File, FileSet
 from wsdeploy.limits import derive
-from wsdeploy.plan import acme, confinement, identity, places, tls, upstreams
+from wsdeploy.plan import acme, confinement, edge, identity, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -19,6 +19,22 @@ PACKAGES: tuple[str, ...] = ("nginx", "logrotate")
 
 # Lets a running nginx use a new certificate; those who are connected stay with the old workers.
 NEW_CERTIFICATE: tuple[Command, ...] = (("systemctl", "try-reload-or-restart", UNIT),)
+
+
+# nginx counts connections in 16 bits.
+COUNTED_MOST = 65_535
+
+
+def shards(clients: int) -> int:
+    """Return the power of ten that clients are counted in parts of, so that each can be counted.
+
+    Parts are told apart by the last digits of a connection's number, so they are of equal size, but
+    for chance.
+    """
+    parts = 1
+    while clients > parts * COUNTED_MOST:
+        parts *= 10
+    return parts
 
 
 def leaves_out(settings: Settings) -> bool:
@@ -75,7 +91,10 @@ def files(
         "nginx/nginx.conf",
         settings=settings,
         limits=limits,
-        tls=tls.policy(survey),
+        tls=tls.policy(settings, survey),
+        edge=edge,
+        most=COUNTED_MOST,
+        shards=shards(limits.worker_clients),
         servers=servers(settings, proxy),
         leaves_out=leaves_out(settings),
         server_names=tls.names(settings),

@@ -14,7 +14,8 @@ from wsdeploy.settings import Acme, CertFiles, SelfSigned, Settings
 from wsdeploy.settings.names import is_address
 from wsdeploy.survey import Request, Survey
 
-# Mozilla's Server Side TLS guideline 6.0 (2026-04-06), intermediate.
+# Mozilla's Server Side TLS guideline 6.0 (2026-04-06). Ciphers are those of TLS 1.2; those of 1.3
+# are OpenSSL's own three.
 CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-GCM-SHA256",
@@ -24,16 +25,19 @@ CIPHERS = (
     "ECDHE-RSA-CHACHA20-POLY1305",
 )
 CURVES = ("X25519", "prime256v1", "secp384r1")
-# Post-quantum key exchange; OpenSSL before 3.5 refuses the whole list if it is in it.
-HYBRID_CURVE, HYBRID_SINCE = "X25519MLKEM768", (3, 5)
+# Post-quantum key exchange; OpenSSL before 3.5 refuses the whole list if it is in it. With the
+# question mark, one that lacks it leaves it out, but older ones don't know that either.
+HYBRID_CURVE, HYBRID_SINCE = "?X25519MLKEM768", (3, 5)
 # Older versions of nginx keep one session ticket key for as long as they run.
 TICKET_ROTATION_SINCE = (1, 23, 2)
 
 
-def policy(survey: Survey) -> dict[str, Any]:
-    """Return ciphers and curves for the proxy, as far as the host's versions know them."""
+def policy(settings: Settings, survey: Survey) -> dict[str, Any]:
+    """Return what TLS offers on a proxy, as far as the host's versions know it."""
     openssl = version(survey.packages.get("openssl", ""))
+    modern = settings.tls.policy == "modern"
     return {
+        "versions": ("TLSv1.3",) if modern else ("TLSv1.2", "TLSv1.3"),
         "ciphers": CIPHERS,
         "curves": (HYBRID_CURVE, *CURVES) if openssl >= HYBRID_SINCE else CURVES,
         "rotates_ticket_keys": version(survey.packages.get("nginx", "")) >= TICKET_ROTATION_SINCE,

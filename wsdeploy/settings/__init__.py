@@ -1,6 +1,7 @@
 """Settings: what a user writes in an inventory file. Pure values, checked before any host."""
 
 from wsdeploy.settings.app import App, Probe
+from wsdeploy.settings.edge import Behind, Edge
 from wsdeploy.settings.firewall import Firewall
 from wsdeploy.settings.fleet import Settings, SettingsError
 from wsdeploy.settings.proxy import HAProxy, Nginx
@@ -10,7 +11,9 @@ from wsdeploy.settings.tls import Acme, CertFiles, SelfSigned
 __all__ = [
     "Acme",
     "App",
+    "Behind",
     "CertFiles",
+    "Edge",
     "Firewall",
     "FromCommand",
     "FromEnv",

@@ -168,6 +168,8 @@ class App(Section):
                     yield refused(setting, name, "a variable's name is letters, digits and _")
                 elif OWN_VARIABLES.fullmatch(name):
                     yield refused(setting, name, "the deployment sets this variable itself")
+                elif name in ("WS_ORIGINS", "WS_ORIGIN_REQUIRED"):
+                    yield refused(setting, name, "the proxy checks origins; give them in edge")
         for name, value in self.env.items():
             if "\0" in value:
                 yield Problem("env", f"the value of {name} has a NUL character; drop it")

@@ -9,6 +9,7 @@ from typing import Any
 
 from wsdeploy.settings import local_files
 from wsdeploy.settings.app import App
+from wsdeploy.settings.edge import Edge
 from wsdeploy.settings.firewall import Firewall
 from wsdeploy.settings.names import (
     is_address,
@@ -90,6 +91,8 @@ class Settings(Section):
     firewall: Firewall | bool = True
     """What others may reach on the hosts, by an nftables table of the service's own: `True`, which
     is `Firewall()`, or `Firewall(...)` with more; see docs/hosts.md. `False` leaves that to you."""
+    edge: Edge = Edge()
+    """Who may connect, where and how often, and what balancer is in front: `Edge(...)`."""
     name: str = "ws"
     """Name of the service on its hosts: of its user, its folders and its processes."""
     hosts_at_once: int = 1
@@ -121,6 +124,28 @@ class Settings(Section):
             )
         if self.name in TAKEN_NAMES:
             yield refused("name", self.name, "Debian has a user or folder of that name")
+        yield from self._edge_problems()
+
+    def _edge_problems(self) -> Iterator[Problem]:
+        edge, app = self.edge, self.app
+        if isinstance(app, App) and not edge.takes_handshakes_at(app.probe.path):
+            yield refused(
+                "edge.paths",
+                edge.paths,
+                f"the check of a deployment goes to {app.probe.path!r}; "
+                "add that, or change app.probe.path",
+            )
+        if (
+            edge.behind is not None
+            and edge.behind.direct
+            and edge.behind.header == "proxy-protocol"
+            and isinstance(self.proxy, Nginx)
+        ):
+            yield refused(
+                "edge.behind.direct",
+                True,
+                "nginx takes the PROXY protocol from everybody or nobody; give False, or HAProxy()",
+            )
 
     def group(self, hosts: Iterable[HostEntry], **data: Any) -> tuple[Hosts, dict[str, Any]]:
         """Return a pyinfra group of these hosts. Name it `app` or `proxy`; a host may be in both.

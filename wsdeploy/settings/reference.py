@@ -102,7 +102,9 @@ def _section(section: type[Section]) -> str:
 
 def _rows(section: type[Section]) -> Iterator[tuple[str, str, str, str]]:
     hints, documented = _hints(section), docstrings(section)
-    for field in dataclasses.fields(section):  # type: ignore[arg-type]
+    fields = dataclasses.fields(section)  # type: ignore[arg-type]
+    # Those that only have a name come last, as in a call.
+    for field in sorted(fields, key=lambda field: bool(field.kw_only)):
         yield (
             f"`{field.name}`",
             _type(hints[field.name]),

@@ -56,13 +56,14 @@ class Section:
         dataclasses.dataclass(frozen=True, init=False)(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        known = [f.name for f in dataclasses.fields(self)]  # type: ignore[arg-type]
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        known, places = [f.name for f in fields], [f.name for f in fields if not f.kw_only]
         found = []
-        if len(args) > len(known):
+        if len(args) > len(places):
             found.append(
-                Problem(type(self).__name__, f"{len(args)} values given; it takes {len(known)}")
+                Problem(type(self).__name__, f"{len(args)} values given; it takes {len(places)}")
             )
-        given = dict(zip(known, args, strict=False))
+        given = dict(zip(places, args, strict=False))
         for name, value in kwargs.items():
             if name not in known:
                 hint = similar(name, known) or f"; known are {', '.join(known)}"

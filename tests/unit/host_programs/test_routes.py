@@ -115,8 +115,12 @@ def test_who_listens_nowhere(server, routes):
 def test_each_of_several(server, routes, until, forks):
     port, first = server(forks=forks)
     pids = {first, *(server(port, forks)[1] for _ in range(2))}
-    until(lambda: routes.look({port}, pids) or len(peers.listeners([port])) == 3)
-    assert {routes.way(pid, port, set()) for pid in pids} == {"unknown"}
+
+    def ways():
+        routes.look({port}, pids)
+        return {routes.way(pid, port, set()) for pid in pids}
+
+    until(lambda: len(peers.listeners([port])) == 3 and ways() == {"unknown"})
     scouted(routes, port, pids, until, pids)
     for pid in pids:
         one = routes.way(pid, port, set())

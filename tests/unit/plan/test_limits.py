@@ -32,7 +32,8 @@ def test_limits_of_a_host(make, debian):
         assert min(connections, 4096) <= limits.backlog <= 65_535
 
         # A WebSocket takes two of a worker's connections.
-        held = limits.worker_connections // 2 * processors
+        held = (limits.worker_connections - limits.waiting) // 2 * processors
+        assert limits.worker_clients == min(held, connections)
         assert complains(limits.proxy_shortfall, held, connections, ceiling)
         # A process also has files open that are no clients.
         spare = limits.app_files < ceiling and limits.app_files - connections
@@ -51,7 +52,7 @@ def test_a_shortfall_in_words(make, debian):
     )
     limits = derive(settings, debian(open_files=1024, processors=2))
     assert limits.proxy_shortfall == (
-        "this host allows 1,024 open files per process, so its 2 nginx workers hold 896 clients, "
+        "this host allows 1,024 open files per process, so its 2 nginx workers hold 832 clients, "
         "not the 20,000 of max_connections"
     )
 

@@ -73,16 +73,22 @@ def test_files_of_the_user_are_not_ours_to_renew(make):
 @pytest.mark.parametrize(
     ("version", "hybrid", "rotates"), [("12", False, False), ("13", True, True)]
 )
-def test_policy_by_debian_version(debian, version, hybrid, rotates):
-    policy = tls.policy(debian(version))
-    assert ("X25519MLKEM768" in policy["curves"]) is hybrid
+def test_policy_by_debian_version(make, debian, version, hybrid, rotates):
+    policy = tls.policy(make(), debian(version))
+    assert ("?X25519MLKEM768" in policy["curves"]) is hybrid
     assert policy["rotates_ticket_keys"] is rotates
     assert "X25519" in policy["curves"]
     assert all(cipher.startswith("ECDHE-") for cipher in policy["ciphers"])
 
 
-def test_policy_of_a_host_without_packages_is_the_careful_one(debian):
-    assert tls.policy(Survey(bare=True)) == tls.policy(debian("12"))
+def test_policy_of_a_host_without_packages_is_the_careful_one(make, debian):
+    assert tls.policy(make(), Survey(bare=True)) == tls.policy(make(), debian("12"))
+
+
+def test_modern_is_tls_1_3_only(make, debian):
+    for kind in (SelfSigned(policy="modern"), CertFiles("c.pem", "k.pem", policy="modern")):
+        assert tls.policy(make(tls=kind), debian())["versions"] == ("TLSv1.3",)
+    assert tls.policy(make(), debian())["versions"] == ("TLSv1.2", "TLSv1.3")
 
 
 def test_versions():

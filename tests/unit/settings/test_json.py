@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wsdeploy import App, CertFiles, Nginx, Probe, SelfSigned
+from wsdeploy import App, Behind, CertFiles, Edge, Nginx, Probe, SelfSigned
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def full(make):
         ),
         proxy=Nginx(access_log=False),
         tls=SelfSigned(names=["10.0.0.1"]),
+        edge=Edge(behind=Behind(["192.0.2.0/24"], "proxy-protocol")),
     )
 
 
@@ -26,7 +27,9 @@ def test_round_trip(full):
     assert shown["domain"] == full.domain
     assert shown["app"]["kind"] == "App"
     assert shown["app"]["probe"]["path"] == "/chat"
-    assert shown["tls"] == {"kind": "SelfSigned", "names": ["10.0.0.1"], "days": 365}
+    assert shown["tls"]["kind"] == "SelfSigned"
+    assert (shown["tls"]["names"], shown["tls"]["days"]) == (["10.0.0.1"], 365)
+    assert shown["edge"]["behind"]["networks"] == ["192.0.2.0/24"]
 
 
 def test_names_of_variables_but_not_their_values(full):

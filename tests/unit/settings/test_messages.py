@@ -4,6 +4,8 @@ import pytest
 
 from wsdeploy import (
     App,
+    Behind,
+    Edge,
     Firewall,
     FromEnv,
     HAProxy,
@@ -44,6 +46,7 @@ TOP = {
         f"{WHOLE_NUMBER}, 1 to 1,000,000": [0, 1_000_001],
     },
     "name": {SHORT_NAME: ["My App", "a" * 21, "", "1st", f"w{LONG_S}"]},
+    "edge": {"give Edge(...)": [None, "open"]},
     "firewall": {"give Firewall(...) or True or False": ["no", None, 1]},
     "security_updates": {"give True or False": ["no", None, 1]},
     "internal_tls": {"give True or False": ["yes", None, 1]},
@@ -102,6 +105,45 @@ APP = {
     "probe": {"give Probe(...)": ["hello"]},
 }
 
+EDGE_PATH = (
+    "give a path of at most 200 letters, digits and ._~/+=@!,:-, with a * at its end or none"
+)
+NETWORK = "give a network, such as 192.0.2.0/24 or 2001:db8::/32"
+EDGE = {
+    "origins": {
+        "give a list, each a string": ["https://a-company.com", [1]],
+    },
+    "origin_required": {"give the origins to allow, too": [True], "give True or False": [1]},
+    "paths": {"give a list, each a string": ["/chat"]},
+    "handshakes_per_second": {
+        f"{WHOLE_NUMBER}, 1 to 100,000": [0, 100_001],
+        WHOLE_NUMBER: [0.5, None],
+    },
+    "connections": {
+        f"{WHOLE_NUMBER}, 1 to 1,000,000, or None": [0, 1_000_001],
+        f"{WHOLE_NUMBER} or None": ["many"],
+    },
+    "header_size": {"give bytes, 1,024 to 32,768": [1023, 32_769]},
+    "behind": {"give Behind(...) or None": ["10.0.0.0/8"]},
+}
+EDGE_LISTS = {
+    "paths": {
+        EDGE_PATH: [
+            "chat", "", "*", "/a*b", "/a**", "/a?b", "/%61", "/a b", '/"', "/a;b", "/{", "/é",
+            "/a//b", "/../a", "/a/.", f"/{'a' * 200}", "/a\n",
+        ]
+    },
+    "unlimited_networks": {
+        NETWORK: ["192.0.2.1/24", "office", "192.0.2.0-192.0.2.9", ""],
+        "that is everybody; name the networks": ["0.0.0.0/0", "::/0"],
+    },
+    "origins": {
+        "give each origin as a string of its own, without spaces": ["https://a.com,https://b.com"],
+        "leave it out": [""],
+    },
+}  # fmt: skip
+EDGE_LISTS["plain_paths"] = EDGE_LISTS["paths"]
+
 
 def rows(table):
     return [
@@ -123,6 +165,16 @@ def test_an_app(make, lines, folder):
         for setting, value, _ in rows(APP)
     ]
     assert found == [[f"app.{s}: {value!r} given; {wanted}"] for s, value, wanted in rows(APP)]
+
+
+def test_an_edge(make, lines):
+    found = [lines(make(edge=Edge(**{setting: value}))) for setting, value, _ in rows(EDGE)]
+    assert found == [[f"edge.{s}: {value!r} given; {wanted}"] for s, value, wanted in rows(EDGE)]
+    table = rows(EDGE_LISTS)
+    # Of several, the one that is wrong is named. The check of a deployment goes to /.
+    good = {"paths": "/", "plain_paths": "/", "origins": "null", "unlimited_networks": "::1"}
+    found = [lines(make(edge=Edge(**{s: [good[s], value]}))) for s, value, _ in table]
+    assert found == [[f"edge.{s}: {value!r} given; {wanted}"] for s, value, wanted in table]
 
 
 def test_names_that_debian_has_taken(make, lines):
@@ -171,8 +223,8 @@ MORE = [
     (
         {"colour": "red"},
         "colour: no such setting; known are "
-        "domain, app, tls, proxy, max_connections, firewall, name, hosts_at_once, internal_tls, "
-        "security_updates",
+        "domain, app, tls, proxy, max_connections, firewall, edge, name, hosts_at_once, "
+        "internal_tls, security_updates",
     ),
     (
         {"app": App("app.py", proceses=4)},
@@ -259,6 +311,63 @@ MORE = [
         "tls.names: 'localhost' given; give full host names or addresses",
     ),
     (
+        {"tls": SelfSigned(policy="old")},
+        "tls.policy: 'old' given; give 'intermediate' or 'modern'",
+    ),
+    (
+        {"tls": SelfSigned(hsts=-1)},
+        "tls.hsts: -1 given; give seconds, 0 to 315,360,000",
+    ),
+    (
+        {"tls": SelfSigned(hsts=0, hsts_subdomains=True)},
+        "tls.hsts_subdomains: True given; with hsts=0 none is sent; give seconds there",
+    ),
+    (
+        {"edge": Edge(origins=["https://A.com/"])},
+        'edge.origins: "https://A.com/" isn\'t an origin as browsers send it; give a scheme, a '
+        "host in lower case and a port unless it's the usual one, like https://example.com",
+    ),
+    ({"edge": Edge(origins=["*"])}, "edge.origins: leave it empty to allow any origin"),
+    (
+        {"edge": Edge(origins=["https://a.com:443"])},
+        'edge.origins: "https://a.com:443" has its scheme\'s usual port, which browsers leave out; '
+        "give https://a.com",
+    ),
+    (
+        {"edge": Edge(paths=["/chat", "/rooms/*"])},
+        "edge.paths: ('/chat', '/rooms/*') given; the check of a deployment goes to '/'; "
+        "add that, or change app.probe.path",
+    ),
+    (
+        {"edge": Edge(behind=Behind([], "proxy-protocol"))},
+        "edge.behind.networks: it is empty; give the networks that the balancer comes from",
+    ),
+    (
+        {"edge": Edge(behind=Behind(header="proxy-protocol"))},
+        "edge.behind.networks: missing; give a list, each a string",
+    ),
+    (
+        {"edge": Edge(behind=Behind(["10.0.0.1"]))},
+        "edge.behind.header: missing; give 'proxy-protocol' or 'x-forwarded-for'",
+    ),
+    (
+        {"edge": Edge(behind=Behind(["10.0.0.1"], "forwarded"))},
+        "edge.behind.header: 'forwarded' given; give 'proxy-protocol' or 'x-forwarded-for'",
+    ),
+    (
+        {"edge": Edge(behind=Behind(["0.0.0.0/0"], "x-forwarded-for"))},
+        "edge.behind.networks: '0.0.0.0/0' given; that is everybody; name the networks",
+    ),
+    (
+        {"edge": Edge(behind=Behind(["10.0.0.1"], "proxy-protocol", direct=True))},
+        "edge.behind.direct: True given; nginx takes the PROXY protocol from everybody or nobody; "
+        "give False, or HAProxy()",
+    ),
+    (
+        {"app": App("app.py", env={"WS_ORIGINS": "https://a.com"})},
+        "app.env: 'WS_ORIGINS' given; the proxy checks origins; give them in edge",
+    ),
+    (
         {"tls": SelfSigned(names="ws.a-company.com")},
         "tls.names: 'ws.a-company.com' given; give a list, each a string",
     ),
@@ -279,9 +388,14 @@ def test_what_is_missing(lines):
 
 def test_too_many_values(lines):
     settings = Settings(
-        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, "ws", 8, True, False, 9
-    )
-    assert lines(settings) == ["Settings: 11 values given; it takes 10"]
+        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, Edge(), "ws", 8, True,
+        False, 9,
+    )  # fmt: skip
+    assert lines(settings) == ["Settings: 12 values given; it takes 11"]
+    # What all kinds of certificates have is given by name.
+    assert lines(Settings("ws.a-company.com", App("app.py"), SelfSigned([], 90, "modern"))) == [
+        "tls.SelfSigned: 3 values given; it takes 2"
+    ]
 
 
 def test_all_problems_at_once_in_the_order_of_the_settings(lines):
@@ -321,6 +435,20 @@ def test_good_settings_pass(make):
         name="chat-2",
     )
     settings.check()
+    make(
+        app=App("app.py", probe=Probe("/rooms/1?token=x")),
+        proxy=HAProxy(),
+        tls=SelfSigned(policy="modern", hsts=0),
+        edge=Edge(
+            origins=["https://*.a-company.com", "null"],
+            origin_required=True,
+            paths=["/chat", "/rooms/*"],
+            plain_paths=["/*"],
+            unlimited_networks=["192.0.2.1", "2001:db8::/32"],
+            connections=1,
+            behind=Behind(["10.0.0.0/8"], "proxy-protocol", direct=True),
+        ),
+    ).check()
 
 
 def test_the_error_ends_the_program_with_its_lines(make):

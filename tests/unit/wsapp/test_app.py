@@ -182,14 +182,18 @@ def test_metrics_are_not_for_the_world(start):
 
 def test_log_of_a_connection(start):
     app = start(WS_LOG_FORMAT="json", WS_LOG_LEVEL="debug")
-    headers = {"X-Forwarded-For": "6.6.6.6, 192.0.2.1", "X-Request-ID": "r1"}
+    headers = {
+        "X-Forwarded-For": "6.6.6.6, 192.0.2.1",
+        "X-Request-ID": "r1",
+        "X-Forwarded-Proto": "https",
+    }
     uri = "ws://localhost/chat?token=secret"
     echo(app, uri=uri, additional_headers=headers)
     app.get("/other?token=secret")
     app.log_has('"closed"')
     app.log_has('"refused"')
     lines = {line["message"]: line for line in app.log_objects()}
-    known = {"client": "192.0.2.1", "path": "/chat", "request_id": "r1"}
+    known = {"client": "192.0.2.1", "path": "/chat", "scheme": "https", "request_id": "r1"}
     assert lines["opened"].items() >= known.items()
     assert lines["closed"].items() >= {**known, "code": 1000, "level": "info"}.items()
     assert lines["closed"]["seconds"] >= 0

@@ -1,0 +1,138 @@
+"""What is let through, in the patterns that both proxies get, and the numbers they count to."""
+
+import re
+
+import pytest
+
+from wsapp.origins import parse_origins
+from wsdeploy import Behind, Edge, HAProxy, Nginx, SelfSigned
+from wsdeploy.plan import edge, haproxy, nginx, proxies
+from wsdeploy.settings.edge import matches
+
+ORIGINS = ("https://a-company.com", "https://*.a-company.com", "http://localhost:*", "null")
+SEEN = (
+    *("https://a-company.com", "https://b.a-company.com", "https://b.c.a-company.com", "null"),
+    *("https://a-company.com.evil.com", "https://evil.com/.a-company.com", "https://aXcompany.com"),
+    *(
+        "http://localhost:3000",
+        "http://localhost",
+        "https://a-company.com\n",
+        "https://.a-company.com",
+    ),
+)
+PATHS = ("/", "/chat", "/rooms/*", "/a.b+c")
+ASKED = (
+    "/",
+    "/chat",
+    "/chat/",
+    "/chat2",
+    "/rooms",
+    "/rooms/",
+    "/rooms/1/2",
+    "/aXb+c",
+    "/a.b+c",
+    "",
+)
+
+
+def text(make, debian, proxy, **settings):
+    made = make(proxy=proxy(), **settings)
+    return proxies.chosen(made).files(made, debian("13"), "one").files[0].content
+
+
+def in_python(pattern):
+    """PCRE's end of the text is spelled differently before Python 3.14."""
+    return re.compile(pattern.replace(r"\z", r"\Z"))
+
+
+def test_origins_are_those_that_wsapp_would_let_in(make):
+    patterns = edge.origin_patterns(make(edge=Edge(origins=ORIGINS)))
+    known = parse_origins(",".join(ORIGINS))
+    for origin in SEEN:
+        ours = any(in_python(pattern).search(origin) for pattern in patterns)
+        theirs = any(o == origin if isinstance(o, str) else o.fullmatch(origin) for o in known)
+        assert ours == theirs, origin
+
+
+def test_paths_are_those_that_the_settings_mean():
+    patterns = edge.path_patterns(PATHS)
+    for path in ASKED:
+        ours = any(in_python(pattern).search(path) for pattern in patterns)
+        assert ours == any(matches(pattern, path) for pattern in PATHS), path
+
+
+@pytest.mark.parametrize("proxy", [Nginx, HAProxy])
+def test_defaults_ask_for_nothing_that_clients_lack(make, debian, proxy):
+    found = text(make, debian, proxy)
+    assert " 403" not in found
+    assert "real_ip" not in found
+    assert "expect-proxy" not in found
+    assert "set-src" not in found
+
+
+@pytest.mark.parametrize("proxy", [Nginx, HAProxy])
+def test_nothing_is_answered_with_429(make, debian, proxy):
+    limits = {"connections": 5, "handshakes_per_second": 7}
+    assert "429" not in text(make, debian, proxy, edge=Edge(**limits)).replace("on 429.", "")
+
+
+def test_the_numbers(make, debian):
+    limits = {"edge": Edge(connections=5, handshakes_per_second=7, header_size=2048)}
+    limits["max_connections"] = 300
+    found = text(make, debian, Nginx, **limits)
+    for part in (
+        "rate=7r/s;",
+        "burst=69 nodelay;",
+        "limit_conn addresses 5;",
+        "limit_conn clients 300;",
+        "large_client_header_buffers 2 2048;",
+    ):
+        assert part in found, part
+    found = text(make, debian, HAProxy, **limits)
+    for part in (
+        "{ sc0_gpc0_rate ge 70 }",
+        "{ sc0_conn_cur gt 5 }",
+        "{ be_conn(app) ge 300 }",
+        "{ sc1_conn_rate gt 140 }",
+        "{ req.hdrs,length gt 4096 }",
+    ):
+        assert part in found, part
+
+
+def test_connections_of_an_address_by_default(make):
+    for clients, wanted in ((1, 1000), (1000, 1000), (10_000, 5000), (1_000_000, 500_000)):
+        assert edge.connections(make(max_connections=clients)) == wanted
+
+
+def test_nginx_counts_in_parts_that_it_can_count(make):
+    assert [nginx.shards(n) for n in (1, 65_535, 65_536, 655_350, 1_000_000)] == [1, 1, 10, 10, 100]
+
+
+def test_haproxy_has_room_for_those_who_wait(make, debian):
+    for clients in (1, 1000, 10_000, 100_000):
+        room = haproxy.room(make(max_connections=clients), debian())
+        assert room.clients == clients
+        assert room.maxconn - room.clients >= max(1024, clients // 10)
+
+
+def test_hsts(make):
+    def sent(**options):
+        return edge.hsts(make(tls=SelfSigned(**options)))
+
+    assert sent() == "max-age=63072000"
+    assert sent(hsts=300, hsts_subdomains=True) == "max-age=300; includeSubDomains"
+    assert sent(hsts=0) is None
+
+
+@pytest.mark.parametrize("header", ["proxy-protocol", "x-forwarded-for"])
+def test_only_the_balancer_is_believed(make, debian, header):
+    behind = {"edge": Edge(behind=Behind(["10.1.0.0/16"], header))}
+    found = text(make, debian, Nginx, **behind)
+    assert re.findall(r"set_real_ip_from (.*);", found) == ["10.1.0.0/16"]
+    assert "return 444" in found[found.index("ssl_certificate_key") :]
+    # The host's own checks come without it.
+    assert ("listen 127.0.0.1:443 ssl;" in found) == (header == "proxy-protocol")
+    found = text(make, debian, HAProxy, **behind)
+    assert "tcp-request connection reject unless balancer || own\n" in found
+    assert ("expect-proxy layer4 if balancer\n" in found) == (header == "proxy-protocol")
+    assert ("set-src" in found) == (header == "x-forwarded-for")
