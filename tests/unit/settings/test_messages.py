@@ -292,11 +292,11 @@ MORE = [
     ),
     (
         {"proxy": Nginx(shutdown_timeout=1)},
-        "proxy.shutdown_timeout: 1 given; give seconds, 10 to 86,400",
+        "proxy.shutdown_timeout: 1 given; give seconds, 10 to 2,592,000, or None",
     ),
     (
-        {"proxy": HAProxy(shutdown_timeout=86_401)},
-        "proxy.shutdown_timeout: 86401 given; give seconds, 10 to 86,400",
+        {"proxy": HAProxy(shutdown_timeout=2_592_001)},
+        "proxy.shutdown_timeout: 2592001 given; give seconds, 10 to 2,592,000, or None",
     ),
     (
         {"proxy": Nginx(acess_log=False)},
