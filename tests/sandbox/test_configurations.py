@@ -140,6 +140,9 @@ mkdir -p "/run/$1" "/etc/$1/tls" "/var/log/$1"
     -pkeyopt ec_paramgen_curve:P-256 -keyout "/etc/$1/tls/key.pem" -out "/etc/$1/tls/cert.pem" \
     -subj /CN=ws.a-company.com -addext subjectAltName=DNS:ws.a-company.com 2>/dev/null
 cat "/etc/$1/tls/key.pem" "/etc/$1/tls/cert.pem" >"/etc/$1/tls/internal.pem"
+# nginx's check binds to the addresses that it will listen on.
+ip address replace 10.0.0.1/32 dev lo
+ip address replace fd00::1/128 dev lo nodad
 """
 
 # HAProxy looks at its limit of open files only when it starts, for which there is no dry run.

@@ -104,7 +104,11 @@ def trusted(
     already stay (the lists are in the survey's texts). Its own are always there, because there is
     no list without one, and so that it can ask itself.
     """
-    known = certificates_in("\n".join(survey.texts.values()))
+    known: dict[str, tuple[str, ...]] = {}
+    for text in survey.texts.values():
+        # A host that is in both tiers is in two lists.
+        for owner, certificates in certificates_in(text or "").items():
+            known[owner] = tuple(dict.fromkeys((*known.get(owner, ()), *certificates)))
     found = {peer: identities.get(peer) or known.get(peer, ()) for peer in peers}
     itself = own(settings, survey)
     if itself not in found.values():
@@ -134,8 +138,7 @@ def certificates_in(trust: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for part in f"\n{trust}".split(f"\n{OWNER}")[1:]:
         owner, _, text = part.partition("\n")
-        # A host that is in both tiers is in two lists.
-        found[owner] = tuple(dict.fromkeys((*found.get(owner, ()), *BLOCK.findall(text))))
+        found[owner] = (*found.get(owner, ()), *BLOCK.findall(text))
     return found
 
 

@@ -7,9 +7,9 @@ import pytest
 from wsdeploy.plan import haproxy, identity, internal, nginx, places
 from wsdeploy.survey import Survey
 
-A1, A2, B1, B2, C1, C2 = (
+A1, A2, B1, B2, C1, C2, D1 = (
     f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----"
-    for text in ("a1", "a2", "b1", "b2", "c1", "c2")
+    for text in ("a1", "a2", "b1", "b2", "c1", "c2", "d1")
 )
 
 
@@ -19,7 +19,9 @@ def having(used, spare, trust=""):
         places.identity("ws"): {"pem": f"{used}\n", "not_after": "", "names": ""},
         places.identity("ws", spare=True): {"pem": f"{spare}\n", "not_after": "", "names": ""},
     }
-    return Survey(certificates=found, texts={"/etc/list.pem": trust} if trust else {})
+    # The survey has other texts, too: what is not in a list is nobody's.
+    others = {"/etc/none": None, "/etc/cert.pem": f"{D1}\n"}
+    return Survey(certificates=found, texts={"/etc/list.pem": trust} | others if trust else others)
 
 
 NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
