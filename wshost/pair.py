@@ -11,12 +11,20 @@ from pathlib import Path
 
 from wshost import apply_files
 
+PREFIX = "new-"
+
 
 @contextlib.contextmanager
 def workplace(key: Path) -> Iterator[Path]:
     """Yield a folder for root alone, on the file system of a key, that is gone afterwards."""
-    with tempfile.TemporaryDirectory(dir=key.parent, prefix="new-") as folder:
+    with tempfile.TemporaryDirectory(dir=key.parent, prefix=PREFIX) as folder:
         yield Path(folder)
+
+
+def clear(key: Path) -> None:
+    """Remove the folders of runs that were killed: they hold keys. Only while nobody else works."""
+    for leftover in key.parent.glob(f"{PREFIX}*"):
+        shutil.rmtree(leftover)
 
 
 def install(new: tuple[Path, Path], place: tuple[Path, Path], activate: list[list[str]]) -> None:

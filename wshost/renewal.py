@@ -57,6 +57,7 @@ def renew(folder: Path, force: bool) -> None:
     """Renew the certificate if it is due, or if forced to, by the terms in `folder`."""
     terms = json.loads((folder / "renewal.json").read_text())
     certificate, key = Path(terms["certificate"]), Path(terms["key"])
+    pair.clear(key)
     issued = folder / "issued.json"
     now = datetime.datetime.now(datetime.UTC)
     reason = due(certificate, key, issued, terms["order"], now)

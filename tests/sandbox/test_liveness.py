@@ -231,7 +231,3 @@ def wait_until(condition, most=60):
     end = time.monotonic() + most
     while not condition():
         assert time.monotonic() < end, "it never became true"
-
-
-def test_checks_of_the_fleet(site):
-    site.checked()

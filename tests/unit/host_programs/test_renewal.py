@@ -92,6 +92,16 @@ def test_a_pair_is_in_place_when_it_is_activated(make, tmp_path):
     assert (mode(old.certificate), mode(old.key)) == (0o644, 0o600)
 
 
+def test_what_a_killed_run_has_left_goes(make):
+    made = make()
+    (made.key.parent / "new-abc").mkdir()
+    (made.key.parent / "new-abc" / "key").write_text("secret")
+    pair.clear(made.key)
+    assert sorted(path.name for path in made.key.parent.iterdir()) == [
+        "cert.pem", "issued.json", "key.pem",
+    ]  # fmt: skip
+
+
 def test_a_pair_that_is_not_used_goes_back(make, tmp_path):
     old, new = make("old"), make("new")
     before = old.certificate.read_bytes(), old.key.read_bytes()
