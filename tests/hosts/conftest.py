@@ -2,6 +2,8 @@
 
 import socket
 import ssl
+import tempfile
+from functools import partial
 
 import pytest
 import testinfra
@@ -61,11 +63,17 @@ def settings(fleet):
     return fleet.settings
 
 
-def connect(host: Host):
-    """Return testinfra's view of a host, reached as pyinfra reaches it."""
+@pytest.fixture(scope="session")
+def connect():
+    """Return a function for testinfra's view of a host, reached as pyinfra reaches it."""
+    with tempfile.TemporaryDirectory(prefix="ssh-") as folder:
+        # One connection for all commands: without a path, ssh would make one for each.
+        yield partial(_connect, controlpath=f"{folder}/%C")
+
+
+def _connect(host: Host, **options: str):
     data = host.data
     user, port = data.get("ssh_user", "root"), data.get("ssh_port", 22)
-    options = {}
     if "ssh_key" in data:
         options["ssh_identity_file"] = data["ssh_key"]
     if "ssh_known_hosts_file" in data:
@@ -77,17 +85,17 @@ def connect(host: Host):
 
 
 @pytest.fixture(scope="session")
-def app_host(request):
+def app_host(request, connect):
     return connect(request.param)
 
 
 @pytest.fixture(scope="session")
-def proxy_host(request):
+def proxy_host(request, connect):
     return connect(request.param)
 
 
 @pytest.fixture(scope="session")
-def any_host(request):
+def any_host(request, connect):
     return connect(request.param)
 
 
