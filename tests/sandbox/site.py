@@ -150,6 +150,8 @@ class Site:
             input=text,
             capture_output=True,
             text=True,
+            # Logs hold what clients have sent.
+            errors="replace",
             check=False,
             timeout=120,
         )

@@ -60,6 +60,8 @@ def main() -> None:
             if tls:
                 connection = context.wrap_socket(connection, server_hostname=DOMAIN)
             connection.sendall(first)
+            # Who does not read must not keep the others waiting.
+            connection.setblocking(False)
             clients.append((connection, more))
         report[kind] = {"ports": ports, "begun": begun}
     now = time.monotonic()
@@ -67,9 +69,8 @@ def main() -> None:
     print(json.dumps(kinds), flush=True)
     while not select.select([sys.stdin], [], [], 1)[0]:
         for connection, more in clients:
-            connection.settimeout(0.05)
             with contextlib.suppress(OSError):
-                connection.sendall(more)
+                connection.send(more)
 
 
 if __name__ == "__main__":

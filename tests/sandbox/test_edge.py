@@ -118,7 +118,8 @@ def visiting(site, text, *, source=None, times=1, at_once=100, prelude=b"", hold
     code = (FOLDER / "visitor.py").read_text()
     command = [sys.executable, "-c", code]
     if source is not None:
-        command = site.ssh_command(f"python3 -c {shlex.quote(code)}", source)
+        # The host shares its processors with the proxy's, which an attacker's does not.
+        command = site.ssh_command(f"nice -n 19 python3 -c {shlex.quote(code)}", source)
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         process.stdin.write(json.dumps(request) + "\n")
@@ -238,7 +239,7 @@ def test_headers_of_refusals(site):
 
 
 def test_checks_of_the_fleet(site):
-    site.checked()
+    site.checked("-k", "test_proxy")
 
 
 # ---- the judges ----
@@ -355,60 +356,6 @@ def test_slow_clients_are_gone_soon_and_nobody_notices(site):
     )
     assert most > 3 * SLOW, "the slow clients were never there"
     assert max(seen.values()) < GONE, report
-
-
-async def latencies(site, seconds, rate=25):
-    """Return the seconds that a handshake, an echo and a close take, one after the other."""
-    context = ssl.create_default_context(cafile=site.bundle)
-    found, start = [], time.monotonic()
-    for number in range(seconds * rate):
-        await asyncio.sleep(max(0, start + number / rate - time.monotonic()))
-        begun = time.monotonic()
-        async with connect(f"wss://{site.host.domain}/", ssl=context, proxy=None) as websocket:
-            await websocket.send("marco")
-            assert await websocket.recv() == "marco"
-        found.append(time.monotonic() - begun)
-    return found
-
-
-def p99(found):
-    return statistics.quantiles(found, n=100)[98]
-
-
-def in_ms(found):
-    return f"{statistics.median(found) * 1000:.1f} and {p99(found) * 1000:.1f} ms"
-
-
-def test_a_flood_of_one_address_is_limited_and_others_are_served(site, other):
-    site.fetch_certificate()
-    before = handshakes(site)
-    quiet = asyncio.run(latencies(site, 10))
-    counted = handshakes(site)
-    assert counted == before + len(quiet)
-
-    def flood():
-        with visiting(site, upgrade(site), source=other, times=FLOOD, at_once=50) as found:
-            return found
-
-    async def both():
-        flooding = asyncio.create_task(asyncio.to_thread(flood))
-        busy = []
-        while not flooding.done():
-            busy += await latencies(site, 1)
-        return busy, await flooding
-
-    busy, found = asyncio.run(both())
-    came = handshakes(site) - counted - len(busy)
-    print(
-        f"{FLOOD} handshakes of one address in {found['seconds']:.0f} s: {found['answers']}; "
-        f"another's p50 and p99 before {in_ms(quiet)}, meanwhile {in_ms(busy)}"
-    )
-    # 2,000 at once, and 200 for each second.
-    allowed = 2000 + 200 * (found["seconds"] + 1)
-    assert found["answers"]["101"] <= allowed
-    assert sum(found["answers"].values()) == FLOOD
-    assert came == found["answers"]["101"], "a handshake that was refused came to the app"
-    assert p99(busy) < 3 * p99(quiet)
 
 
 # ---- small limits ----
@@ -556,3 +503,62 @@ def test_modern(site, tmp_path):
     assert "Cipher is (NONE)" in s_client(site, "-tls1_2")
     answer = visit(site, upgrade(site))["first"].lower()
     assert "strict-transport-security: max-age=300; includesubdomains\r\n" in answer
+
+
+# ---- a flood ----
+
+
+async def latencies(site, seconds, rate=25):
+    """Return the seconds that a handshake, an echo and a close take, one after the other."""
+    context = ssl.create_default_context(cafile=site.bundle)
+    found, start = [], time.monotonic()
+    for number in range(seconds * rate):
+        await asyncio.sleep(max(0, start + number / rate - time.monotonic()))
+        begun = time.monotonic()
+        async with connect(f"wss://{site.host.domain}/", ssl=context, proxy=None) as websocket:
+            await websocket.send("marco")
+            assert await websocket.recv() == "marco"
+        found.append(time.monotonic() - begun)
+    return found
+
+
+def p99(found):
+    return statistics.quantiles(found, n=100)[98]
+
+
+def in_ms(found):
+    return f"{statistics.median(found) * 1000:.1f} and {p99(found) * 1000:.1f} ms"
+
+
+def test_a_flood_of_one_address_is_limited_and_others_are_served(site, other):
+    """The last one, as nginx remembers who has come too often across changes of the limits."""
+    site.deploy(edge=EDGE, tls="SelfSigned(days=89)")
+    site.fetch_certificate()
+    before = handshakes(site)
+    quiet = asyncio.run(latencies(site, 10))
+    counted = handshakes(site)
+    assert counted == before + len(quiet)
+
+    def flood():
+        with visiting(site, upgrade(site), source=other, times=FLOOD, at_once=50) as found:
+            return found
+
+    async def both():
+        flooding = asyncio.create_task(asyncio.to_thread(flood))
+        busy = []
+        while not flooding.done():
+            busy += await latencies(site, 1)
+        return busy, await flooding
+
+    busy, found = asyncio.run(both())
+    came = handshakes(site) - counted - len(busy)
+    print(
+        f"{FLOOD} handshakes of one address in {found['seconds']:.0f} s: {found['answers']}; "
+        f"another's p50 and p99 before {in_ms(quiet)}, meanwhile {in_ms(busy)}"
+    )
+    # 2,000 at once, and 200 for each second.
+    allowed = 2000 + 200 * (found["seconds"] + 1)
+    assert found["answers"]["101"] <= allowed
+    assert sum(found["answers"].values()) == FLOOD
+    assert came == found["answers"]["101"], "a handshake that was refused came to the app"
+    assert p99(busy) < 3 * p99(quiet)
