@@ -68,7 +68,7 @@ def connect():
     """Return a function for testinfra's view of a host, reached as pyinfra reaches it."""
     with tempfile.TemporaryDirectory(prefix="ssh-") as folder:
         # One connection for all commands: without a path, ssh would make one for each.
-        yield partial(_connect, controlpath=f"{folder}/%C")
+        yield partial(_connect, controlpath=f"{folder}/%%C")
 
 
 def _connect(host: Host, **options: str):
