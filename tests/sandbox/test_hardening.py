@@ -92,6 +92,8 @@ def test_ssh_is_slowed_down_and_never_shut_out(site):
         "echo PerSourcePenalties no >/etc/ssh/sshd_config.d/penalties.conf; "
         "systemctl reload ssh; fi"
     )
+    # It listens anew.
+    wait_until(lambda: ssh_answers(site.host))
     tries = 90
     opened = answering(site.host.address, [22] * tries, wait=0.5)
     assert opened == {22}
