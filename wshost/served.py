@@ -3,7 +3,8 @@
     python3 -c TEXT served DOMAIN FILE UNIT [PORT]
 
 Needs nothing but itself: it is one of the commands that a set of files ends with. A proxy that
-does not run shows nothing, and will read the file when it starts.
+does not run shows nothing, and will read the file when it starts. One that does not know the name
+yet shows nothing either; it is about to be told.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 
 WITHIN = 10
 """Seconds that the proxy has."""
+UNKNOWN = "TLSV1_UNRECOGNIZED_NAME"
+"""What OpenSSL says when a proxy does not know a name, and shows no certificate for it."""
 
 
 def shown(domain: str, port: int) -> bytes:
@@ -52,6 +55,9 @@ def main(domain: str, file: str, unit: str, port: str = "443") -> None:
                     return
                 problem = "it shows another one"
             except OSError as error:
+                if isinstance(error, ssl.SSLError) and error.reason == UNKNOWN:
+                    # Its configuration is for other names yet.
+                    return
                 problem = str(error)
         time.sleep(0.1)
     sys.exit(f"{unit} does not use the certificate in {file}: {problem}")

@@ -17,6 +17,9 @@ from wsdeploy.sandbox import SandboxHost
 PROJECT = Path(__file__).resolve().parents[2]
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 
+# For tests whose one machine stands for many clients: more come from it than from one address.
+CROWD = 'Edge(unlimited_networks=["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"])'
+
 OUTCOMES = ("error", "success", "no_change")
 
 INVENTORY = """\

@@ -8,6 +8,7 @@ import time
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.sandbox.site import CROWD
 from tests.sandbox.spread import assert_even
 from wsdeploy import sandbox
 
@@ -75,7 +76,7 @@ def app(site, file, colour, **options):
 
 @pytest.fixture(scope="module")
 def site(make_site):
-    return make_site(["deploys"], ["deploys"])
+    return make_site(["deploys"], ["deploys"], edge=CROWD)
 
 
 @pytest.fixture(scope="module")

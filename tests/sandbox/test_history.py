@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.sandbox.site import PROJECT
+from tests.sandbox.site import CROWD, PROJECT
 from tests.sandbox.spread import assert_even
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
@@ -15,7 +15,7 @@ COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 @pytest.fixture(scope="module")
 def site(make_site):
-    return make_site(["history"], ["history"])
+    return make_site(["history"], ["history"], edge=CROWD)
 
 
 def coloured(site, colour: str, drain: str = "2", more: str = "") -> str:
