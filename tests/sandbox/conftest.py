@@ -76,6 +76,13 @@ def make_site(combination, tmp_path_factory):
         sandbox.down(*made)
 
 
+@pytest.fixture
+def once(request, combination):
+    """For tests that take long and say the same of every combination: one has them."""
+    if combination != ("trixie", "HAProxy") and not request.config.getoption("--matrix"):
+        pytest.skip("only with --matrix")
+
+
 @pytest.fixture(scope="session")
 def kill_run():
     """Return a function that deploys, and kills pyinfra in the middle of an operation."""

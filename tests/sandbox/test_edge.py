@@ -265,6 +265,7 @@ def sslyze(site, folder, level):
     return re.sub(r"(?s).*COMPLIANCE", "", done.stdout) + done.stderr
 
 
+@pytest.mark.usefixtures("once")
 def test_testssl_gives_its_best_grade(site, other):
     domain, address = site.host.domain, site.host.address
     site.ssh("cat >/root/ca.pem", other, site.fetch_certificate().read_text())
