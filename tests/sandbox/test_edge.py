@@ -120,8 +120,13 @@ def visiting(site, text, *, source=None, times=1, at_once=100, prelude=b"", hold
     code = (FOLDER / "visitor.py").read_text()
     command = [sys.executable, "-c", code]
     if source is not None:
-        # The host shares its processors with the proxy's, which an attacker's does not.
-        command = site.ssh_command(f"nice -n 19 python3 -c {shlex.quote(code)}", source)
+        # The host shares its processors with the proxy's, which an attacker's does not. Where the
+        # kernel groups processes by session, only the group's own niceness counts.
+        command = site.ssh_command(
+            "echo 19 2>/dev/null >/proc/self/autogroup; "
+            f"exec nice -n 19 python3 -c {shlex.quote(code)}",
+            source,
+        )
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         process.stdin.write(json.dumps(request) + "\n")

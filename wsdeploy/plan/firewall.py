@@ -6,11 +6,11 @@ would otherwise be on the Internet without TLS.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, collapse_addresses, ip_address
+from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
 from typing import cast
 
 from wsdeploy.files import File, FileSet
-from wsdeploy.plan import places, upstreams
+from wsdeploy.plan import edge, places, upstreams
 from wsdeploy.render import render
 from wsdeploy.settings import Firewall, Settings
 from wsdeploy.settings.firewall import Allowed, Network, as_network
@@ -22,6 +22,9 @@ SSH = 22
 
 TRIAL = 30
 """Seconds after which a host takes new rules back, unless they are confirmed."""
+
+FLOOD = 2
+"""Connections of an address are dropped beyond as many times the handshakes that it may do."""
 
 KEEP = """systemctl stop "$1" 2>/dev/null || {
     echo "their trial was over before this machine said that it comes in; deploy again"
@@ -90,6 +93,11 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
     proxies = () if topology.alone else topology.proxy
     sources = [ip_address(topology.addresses[proxy]) for proxy in proxies]
     networks = [net for net in map(as_network, firewall.ssh_from) if net is not None]
+    behind = settings.edge.behind
+    unpaced = [
+        ip_network(text)
+        for text in settings.edge.unlimited_networks + (behind.networks if behind else ())
+    ]
     ports = set(app_ports(settings, host))
     if not final and host in topology.app:
         ports |= set(survey.firewall_ports)
@@ -115,6 +123,10 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
                     ssh_from4=_merged(networks, 4),
                     ssh_from6=_merged(networks, 6),
                     allowed=[_rule(entry) for entry in _allowed(firewall)],
+                    unpaced4=_merged(unpaced, 4),
+                    unpaced6=_merged(unpaced, 6),
+                    pace=FLOOD * settings.edge.handshakes_per_second,
+                    burst=FLOOD * edge.at_once(settings),
                 ),
                 mode=0o600,
             ),

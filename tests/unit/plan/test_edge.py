@@ -93,7 +93,6 @@ def test_the_numbers(make, debian):
         "{ sc0_gpc0_rate ge 70 }",
         "{ sc0_conn_cur gt 5 }",
         "{ be_conn(app) ge 300 }",
-        "{ sc1_conn_rate gt 140 }",
         "{ req.hdrs,length gt 4096 }",
     ):
         assert part in found, part

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from wsdeploy import Firewall
+from wsdeploy import Behind, Edge, Firewall
 from wsdeploy.plan import firewall
 from wsdeploy.survey import Listener, Survey
 
@@ -33,7 +33,7 @@ def test_only_what_is_wanted_comes_in(tiers):
         assert "iif lo accept" in found
         assert "tcp dport { 22 } jump ssh" in found
     assert [line for line in proxy if line.startswith("tcp dport") and "ssh" not in line] == [
-        "tcp dport { 80, 443 } accept"
+        "tcp dport { 80, 443 } jump clients"
     ]
     assert not any("9000" in line for line in proxy)
     assert [line for line in app if "dport { 9000, 9001, 9002 }" in line and "raw" not in line] == [
@@ -64,7 +64,7 @@ def test_a_host_that_is_its_own_proxy_is_the_only_one_to_reach_its_ports(make):
     for groups in (ALONE, {role: [at("a", "10.0.0.1")] for role in ALONE}):
         found = rules(make({"listen": "shared"}, groups=groups), "a")
         assert not any("8000" in line and "accept" in line for line in found)
-        assert "tcp dport { 80, 443 } accept" in found
+        assert "tcp dport { 80, 443 } jump clients" in found
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,25 @@ def test_no_rule_cuts_who_is_connected(make, tiers):
         begins = found.index("tcp flags & (syn | ack) != syn accept")
         earlier = found[found.index("chain input {") : begins]
         assert not any(re.search(r"drop$|reject", line) for line in earlier)
+
+
+def test_a_flood_of_one_address_is_dropped(make):
+    edge = Edge(
+        handshakes_per_second=30,
+        unlimited_networks=["192.0.2.0/25", "192.0.2.128/25"],
+        behind=Behind(["2001:db8::1"], "x-forwarded-for", direct=True),
+    )
+    found = rules(make(groups=ALONE, edge=edge), "a")
+    first = found.index("chain clients {")
+    assert found[first : first + 6] == [
+        "chain clients {",
+        "ip saddr { 192.0.2.0/24 } accept",
+        "ip6 saddr { 2001:db8::1/128 } accept",
+        "update @clients4 { ip saddr limit rate over 60/second burst 600 packets } drop",
+        "update @clients6 { ip6 saddr & ffff:ffff:ffff:ffff:: "
+        "limit rate over 60/second burst 600 packets } drop",
+        "accept",
+    ]
 
 
 def test_what_else_is_allowed(make):
