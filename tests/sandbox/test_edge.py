@@ -432,11 +432,23 @@ def wait_until_free(site):
         time.sleep(0.2)
 
 
+def dropped(site):
+    """Return how many packets that would have opened a connection the firewall has dropped."""
+    rules = site.ssh("nft list chain inet ws clients")
+    return sum(int(packets) for packets in re.findall(r"counter packets (\d+)", rules))
+
+
 def test_clients_who_come_too_often(site, other):
     """100 at once, and 10 a second. A client of websockets comes back by itself."""
     found = visit(site, upgrade(site), source=other, times=150, at_once=1)
     assert found["answers"]["503"] >= 10, found
     assert 90 <= found["answers"]["101"] <= 100 + 10 * (found["seconds"] + 1), found
+    assert status(site, upgrade(site)) == "101", "another address"
+    # Who goes on is not even let into TLS: 200 at once, and 20 a second.
+    assert dropped(site) == 0
+    found = visit(site, upgrade(site), source=other, times=300, at_once=100)
+    assert dropped(site) > 0
+    assert set(found["answers"]) == {"101", "503"}, "a lost packet is sent again, and cuts nobody"
     assert status(site, upgrade(site)) == "101", "another address"
     site.deploy(
         edge=EDGE.replace(

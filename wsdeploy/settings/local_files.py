@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import ssl
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from wsdeploy.release import source
 from wsdeploy.settings import secret_values
@@ -81,6 +85,51 @@ def _certificate(domain: str, files: CertFiles) -> Iterator[Problem]:
         )
     if domain and not _covers(leaf, domain):
         yield refused("tls.certificate", files.certificate, f"give one that covers {domain}")
+    if issuer := _missing_issuer(chain):
+        yield refused(
+            "tls.certificate",
+            files.certificate,
+            f"clients can't follow it to a root; append the certificate of {issuer}",
+        )
+
+
+def _missing_issuer(chain: list[x509.Certificate]) -> str | None:
+    """Return the name of the authority whose certificate is missing, if one is.
+
+    Browsers may find it somewhere, but other clients refuse such a server. Certificates that say
+    where their issuer's is to be had are the only ones looked at: a small authority of one's own
+    is mostly a root that this machine need not trust.
+    """
+    known = {certificate.subject: certificate for certificate in chain}
+    last = chain[0]
+    # Each is followed once: two may name each other.
+    while issuer := known.pop(last.issuer, None):
+        last = issuer
+    if last.issuer == last.subject or not _tells_of_issuer(last):
+        return None
+    return None if last.issuer in _roots() else last.issuer.rfc4514_string()
+
+
+def _tells_of_issuer(certificate: x509.Certificate) -> bool:
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+    except x509.ExtensionNotFound:
+        return False
+    return any(
+        entry.access_method == AuthorityInformationAccessOID.CA_ISSUERS for entry in access.value
+    )
+
+
+def _roots() -> set[x509.Name]:
+    """Return the names of the authorities that this machine trusts."""
+    found = set()
+    with warnings.catch_warnings():
+        # Some roots are older than the rules for certificates.
+        warnings.simplefilter("ignore")
+        for content in ssl.create_default_context().get_ca_certs(binary_form=True):
+            with contextlib.suppress(ValueError):
+                found.add(x509.load_der_x509_certificate(content).subject)
+    return found
 
 
 def _covers(certificate: x509.Certificate, domain: str) -> bool:

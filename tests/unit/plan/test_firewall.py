@@ -118,9 +118,9 @@ def test_a_flood_of_one_address_is_dropped(make):
         "chain clients {",
         "ip saddr { 192.0.2.0/24 } accept",
         "ip6 saddr { 2001:db8::1/128 } accept",
-        "update @clients4 { ip saddr limit rate over 60/second burst 600 packets } drop",
+        "update @clients4 { ip saddr limit rate over 60/second burst 600 packets } counter drop",
         "update @clients6 { ip6 saddr & ffff:ffff:ffff:ffff:: "
-        "limit rate over 60/second burst 600 packets } drop",
+        "limit rate over 60/second burst 600 packets } counter drop",
         "accept",
     ]
 

@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from wsdeploy import App, CertFiles, Settings
 
@@ -20,14 +20,20 @@ def new_key():
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def certificate(key, *names, days=90):
-    """A self-signed certificate; with a negative number of days, one that has expired."""
+def name(common):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def certificate(key, *names, days=90, issuer=DOMAIN, common=DOMAIN, where=None):
+    """A self-signed certificate; with a negative number of days, one that has expired.
+
+    where: the address of its issuer's certificate.
+    """
     now = datetime.datetime.now(datetime.UTC)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DOMAIN)])
     builder = (
         x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
+        .subject_name(name(common))
+        .issuer_name(name(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=100))
@@ -36,6 +42,13 @@ def certificate(key, *names, days=90):
     if names:
         alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         builder = builder.add_extension(alternative, critical=False)
+    if common != DOMAIN:
+        authority = x509.BasicConstraints(ca=True, path_length=None)
+        builder = builder.add_extension(authority, critical=True)
+    if where:
+        place = x509.UniformResourceIdentifier(where)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
@@ -149,6 +162,28 @@ def test_an_expired_certificate(pair, lines):
     assert lines(pair(certificate(key, DOMAIN, days=-3), pem(key))) == [
         f"tls.certificate: 'cert.pem' given; it expired on {ended:%Y-%m-%d}"
     ]
+
+
+def test_a_chain_that_leads_nowhere(pair, lines, folder, monkeypatch):
+    key, root = new_key(), certificate(new_key(), issuer="Root", common="Root")
+    leaf = certificate(key, DOMAIN, issuer="R3", where="http://r3.test/")
+    between = certificate(new_key(), issuer="Root", common="R3", where="http://root.test/")
+    missing = (
+        "tls.certificate: 'cert.pem' given; clients can't follow it to a root; "
+        "append the certificate of CN="
+    )
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    assert lines(pair(leaf, pem(key))) == [missing + "R3"]
+    assert lines(pair(leaf + between, pem(key))) == [missing + "Root"]
+    pair(leaf + between + root, pem(key)).check()
+    # In another order, clients find their way, too.
+    pair(leaf + root + between, pem(key)).check()
+    # A root that this machine trusts need not be sent.
+    (folder / "roots.pem").write_bytes(root)
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "roots.pem"))
+    pair(leaf + between, pem(key)).check()
+    # Of a small authority of one's own.
+    pair(certificate(key, DOMAIN, issuer="Ours"), pem(key)).check()
 
 
 def test_all_that_is_wrong_with_a_pair(pair, lines):
