@@ -7,7 +7,7 @@ messages. Processor time is that of a message and its echo.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.clients import Crowd, sources
 from bench.traffic.collect import Samples, turns
@@ -40,9 +40,14 @@ def main(quick: bool) -> None:
 def _goal(
     host: Host, contenders: dict[str, Contender], samples: Samples, rounds: int, seconds: float
 ) -> None:
+    everything = contenders | {
+        f"{name}, compressed": replace(found, target=replace(found.target, offer=True))
+        for name, found in contenders.items()
+        if found.target.tls
+    }
     for number in range(rounds):
-        for name in turns(list(contenders), number):
-            _measure(host, name, contenders[name], samples, Case(*GOAL, seconds))
+        for name in turns(list(everything), number):
+            _measure(host, name, everything[name], samples, Case(*GOAL, seconds))
 
 
 def _levels(host: Host, contenders: dict[str, Contender], samples: Samples, quick: bool) -> None:
