@@ -23,7 +23,7 @@ SOURCES = 4
 
 def main(quick: bool) -> None:
     """Measure with each proxy, and write the results."""
-    rounds, seconds = (1, 1.0) if quick else (5, 1.5)
+    rounds, seconds = (1, 1.0) if quick else (3, 1.5)
     for proxy in SUITES:
         host = deploy(proxy)
         contenders = prepare(host)

@@ -32,7 +32,7 @@ def main(quick: bool) -> None:
         host = deploy(proxy)
         contenders = prepare(host)
         samples = Samples()
-        _goal(host, contenders, samples, rounds=2 if quick else 7, seconds=1.0 if quick else 1.5)
+        _goal(host, contenders, samples, rounds=2 if quick else 5, seconds=1.0 if quick else 1.5)
         _levels(host, contenders, samples, quick)
         samples.write("messages", host, quick)
 
@@ -40,6 +40,7 @@ def main(quick: bool) -> None:
 def _goal(
     host: Host, contenders: dict[str, Contender], samples: Samples, rounds: int, seconds: float
 ) -> None:
+    clients, size = GOAL
     everything = contenders | {
         f"{name}, compressed": replace(found, target=replace(found.target, offer=True))
         for name, found in contenders.items()
@@ -47,7 +48,7 @@ def _goal(
     }
     for number in range(rounds):
         for name in turns(list(everything), number):
-            _measure(host, name, everything[name], samples, Case(*GOAL, seconds))
+            _measure(host, name, everything[name], samples, Case(clients, (size,), seconds))
 
 
 def _levels(host: Host, contenders: dict[str, Contender], samples: Samples, quick: bool) -> None:
@@ -57,10 +58,9 @@ def _levels(host: Host, contenders: dict[str, Contender], samples: Samples, quic
             for name in contenders
             if not name.startswith("guide") or clients <= HOLDS[host.proxy]
         ]
-        for number in range(1 if quick else 3):
+        for number in range(1 if quick else 2):
             for name in turns(chosen, number):
-                for size in SIZES:
-                    _measure(host, name, contenders[name], samples, Case(clients, size, 1.0))
+                _measure(host, name, contenders[name], samples, Case(clients, SIZES, 1.0))
 
 
 @dataclass(frozen=True)
@@ -68,28 +68,29 @@ class Case:
     """What is measured of a contender."""
 
     clients: int
-    size: int
+    sizes: tuple[int, ...]
     seconds: float
 
 
 def _measure(host: Host, name: str, contender: Contender, samples: Samples, case: Case) -> None:
-    title = f"{name}, {case.clients} clients, {case.size} B"
     with Crowd(contender.target, sources.on_bridge(sources.needed(case.clients))) as crowd:
         opened = crowd.open(case.clients)
         if opened.held < case.clients:
             raise RuntimeError(f"{name} holds {opened.held} of {case.clients}: {opened.refused}")
-        before = contender.processor(host)
-        echoed = crowd.echo(case.size, case.seconds, WARM_UP)
-        after = contender.processor(host)
-    samples.add(title, "messages/s", echoed.messages_per_second)
-    samples.add(f"{title}: p50", "ms", echoed.p50 * 1000)
-    samples.add(f"{title}: p99", "ms", echoed.p99 * 1000)
-    # Processor time is counted from the first message on.
-    messages = echoed.messages * (case.seconds + WARM_UP) / case.seconds
-    times = (after[0] - before[0], after[1] - before[1], echoed.processor)
-    for part, time in zip(("proxy", "app", "clients"), times, strict=True):
-        if time:
-            samples.add(f"{title}: {part}", "µs of processor", time / messages * 1e6)
+        for size in case.sizes:
+            before = contender.processor(host)
+            echoed = crowd.echo(size, case.seconds, WARM_UP)
+            after = contender.processor(host)
+            title = f"{name}, {case.clients} clients, {size} B"
+            samples.add(title, "messages/s", echoed.messages_per_second)
+            samples.add(f"{title}: p50", "ms", echoed.p50 * 1000)
+            samples.add(f"{title}: p99", "ms", echoed.p99 * 1000)
+            # Processor time is counted from the first message on.
+            messages = echoed.messages * (case.seconds + WARM_UP) / case.seconds
+            times = (after[0] - before[0], after[1] - before[1], echoed.processor)
+            for part, time in zip(("proxy", "app", "clients"), times, strict=True):
+                if time:
+                    samples.add(f"{title}: {part}", "µs of processor", time / messages * 1e6)
 
 
 if __name__ == "__main__":
