@@ -6,9 +6,8 @@ says little; processor time of proxy and app for each handshake says what a core
 
 from __future__ import annotations
 
-import sys
-
 from bench.clients import Crowd, sources
+from bench.traffic import part
 from bench.traffic.collect import Samples, turns
 from bench.traffic.contenders import prepare
 from bench.traffic.host import SUITES, deploy
@@ -21,10 +20,10 @@ SOURCES = 4
 """Own addresses. Clients leave with a reset, so that no port waits for a minute (TIME_WAIT)."""
 
 
-def main(quick: bool) -> None:
+def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
     """Measure with each proxy, and write the results."""
     rounds, seconds = (1, 1.0) if quick else (3, 1.5)
-    for proxy in SUITES:
+    for proxy in proxies:
         host = deploy(proxy)
         contenders = prepare(host)
         cases = [(name, False) for name in contenders] + [
@@ -46,13 +45,13 @@ def main(quick: bool) -> None:
                 samples.add(f"{title}: p99", "ms", seen.handshake_p99 * 1000)
                 done = seen.handshakes * (seconds + WARM_UP) / seconds
                 took = (after[0] - before[0], after[1] - before[1], seen.processor)
-                for part, time in zip(("proxy", "app", "clients"), took, strict=True):
+                for where, time in zip(("proxy", "app", "clients"), took, strict=True):
                     if time:
-                        samples.add(f"{title}: {part}", "µs of processor", time / done * 1e6)
+                        samples.add(f"{title}: {where}", "µs of processor", time / done * 1e6)
                 if resume and seen.resumed < 0.9 * seen.handshakes:
                     samples.notes[f"{title}: resumed"] = seen.resumed / max(1, seen.handshakes)
         samples.write("handshakes", host, quick)
 
 
 if __name__ == "__main__":
-    main("--quick" in sys.argv)
+    part.run(main)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import resource
-import sys
 import time
 
 from bench.clients import Crowd, sources
+from bench.traffic import part
 from bench.traffic.collect import Samples
 from bench.traffic.contenders import prepare
 from bench.traffic.host import SUITES, deploy
@@ -29,10 +29,10 @@ def allowed(proxy: str, files: int, processors: int) -> int:
     return files // 2 * (processors if proxy == "nginx" else 1)
 
 
-def main(quick: bool) -> None:
+def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
     """Measure with each proxy, and write the results."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    for proxy in SUITES:
+    for proxy in proxies:
         host = deploy(proxy)
         contenders = prepare(host)
         samples = Samples()
@@ -61,4 +61,4 @@ def main(quick: bool) -> None:
 
 
 if __name__ == "__main__":
-    main("--quick" in sys.argv)
+    part.run(main)

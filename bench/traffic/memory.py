@@ -7,11 +7,11 @@ its slab, less what the clients' own sockets take, which are half of those of a 
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, replace
 
 from bench.clients import Crowd, Target, sources
+from bench.traffic import part
 from bench.traffic.collect import Samples
 from bench.traffic.contenders import Contender, prepare, start_direct
 from bench.traffic.host import SUITES, Host, deploy, kernel_memory
@@ -32,10 +32,10 @@ class Taken:
     """Of the client's own socket, too."""
 
 
-def main(quick: bool) -> None:
+def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
     """Measure with each proxy, and write the results."""
     clients, rounds = (1000, 1) if quick else (3000, 2)
-    for proxy in SUITES:
+    for proxy in proxies:
         host = deploy(proxy)
         contenders = prepare(host)
         samples = Samples()
@@ -56,8 +56,8 @@ def main(quick: bool) -> None:
                     "app": taken.app,
                     "kernel": taken.slab - direct.slab / 2,
                 }
-                for part, value in parts.items():
-                    samples.add(f"{name}: {part}", "KB", value / 1024)
+                for where, value in parts.items():
+                    samples.add(f"{name}: {where}", "KB", value / 1024)
                 samples.add(name, "KB", sum(parts.values()) / 1024)
         for level in LEVELS:
             start_direct(host, level)
@@ -89,4 +89,4 @@ def _used(host: Host, contender: Contender) -> tuple[int, int, int]:
 
 
 if __name__ == "__main__":
-    main("--quick" in sys.argv)
+    part.run(main)
