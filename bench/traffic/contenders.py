@@ -83,7 +83,9 @@ def _start_plain(host: Host) -> None:
         "nginx": f"/usr/sbin/nginx -c {path} -g 'daemon off;'",
         "haproxy": f"/usr/sbin/haproxy -Ws -f {path}",
     }
-    _unit(host, "plain", commands[host.proxy], "-p LimitNOFILE=20000")
+    _unit(
+        host, "plain", commands[host.proxy], "-p LimitNOFILE=20000", "-p CPUSchedulingPolicy=batch"
+    )
 
 
 def _start_guide(host: Host) -> None:
@@ -124,7 +126,8 @@ def start_direct(host: Host, compression: str = "low") -> None:
         "wait\n"
         "E\n"
         "chown ws /run/direct.env\n"
-        "systemd-run --quiet --unit=direct --uid=ws -p LimitNOFILE=20000 sh /run/direct.sh\n"
+        "systemd-run --quiet --unit=direct --uid=ws -p LimitNOFILE=20000"
+        " -p CPUSchedulingPolicy=batch sh /run/direct.sh\n"
         f"for port in $(seq {DIRECT_PORT} {DIRECT_PORT + PROCESSES - 1}); do\n"
         '    timeout 10 sh -c "until ss -Hltn sport = $port | grep -q .; do sleep 0.1; done"\n'
         "done"
