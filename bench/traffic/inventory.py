@@ -16,7 +16,7 @@ assert _subnets is not None
 
 settings = Settings(
     domain=_host.domain,
-    app=App("files/app.py", processes=4, drain=3, probe=Probe(send="hello", expect="hello")),
+    app=App("files/app.py", processes=4, drain=0, probe=Probe(send="hello", expect="hello")),
     proxy=Nginx() if _kind == "nginx" else HAProxy(),
     tls=SelfSigned(),
     # More than the machine's open files allow, to see what they do.
