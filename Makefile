@@ -20,11 +20,12 @@ sandbox: .venv/ready
 
 ## All tests: the fast ones, then whole deployments to both Debian releases.
 test: check
-	$(BIN)/pytest tests/sandbox
+	$(BIN)/pytest tests/sandbox -m "not alone" --numprocesses 2 --dist loadfile $(MATRIX)
+	$(BIN)/pytest tests/sandbox -m alone $(MATRIX)
 
 ## The same for every combination of Debian release, proxy and way to listen: some two hours.
-test-matrix: check
-	$(BIN)/pytest tests/sandbox --matrix
+test-matrix: MATRIX := --matrix
+test-matrix: test
 
 ## The fast tests: format, lint, types, unit, plan.
 check: .venv/ready

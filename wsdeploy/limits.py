@@ -24,7 +24,7 @@ SPARE_FILES = 128
 
 # Connections of a proxy that are not clients yet, or never will be: TLS handshakes, requests that
 # are still being sent, and those who are told "503". A tenth as many as clients, and at least this
-# many; on a host that allows few open files, a fortieth of those.
+# many; on a host that allows few open files, a fiftieth of those.
 WAITING_LEAST = 1024
 
 # The app's side (wsapp): seconds for a client to answer the close frame, and to finish its
@@ -77,7 +77,7 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     ceiling = min(survey.limits.get("open_files", OPEN_FILES_MOST), OPEN_FILES_MOST)
     workers = survey.limits.get("processors", 1)
 
-    waiting = max(64, min(max(WAITING_LEAST, wanted // 10), ceiling // 40))
+    waiting = max(64, min(max(WAITING_LEAST, wanted // 10), ceiling // 50))
     worker_connections = min(2 * wanted + SPARE_FILES + waiting, ceiling - SPARE_FILES)
     held = (worker_connections - waiting) // 2 * workers
     app = settings.app

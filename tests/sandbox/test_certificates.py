@@ -10,6 +10,7 @@ from tests.sandbox.authority import REFUSED, Authority
 from wsdeploy import sandbox
 from wsdeploy.plan import places
 
+pytestmark = pytest.mark.alone
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 # A renewal that believes that 31 of 45 days are over.

@@ -12,6 +12,7 @@ from tests.sandbox.site import CROWD
 from tests.sandbox.spread import assert_even
 from wsdeploy import sandbox
 
+pytestmark = pytest.mark.alone
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 LISTEN = ("unix", "tcp")
 COVERING = (("Nginx", "unix"), ("HAProxy", "tcp"))

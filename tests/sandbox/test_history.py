@@ -10,6 +10,7 @@ import pytest
 from tests.sandbox.site import CROWD, PROJECT
 from tests.sandbox.spread import assert_even
 
+pytestmark = pytest.mark.alone
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 

@@ -9,6 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+pytestmark = pytest.mark.alone
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 WITHIN = 5
