@@ -84,6 +84,7 @@ def _restarted(host: Host, contender: Contender, restart: Callable[[], object]) 
         "newcomers failed": newcomers.failures(coming),
         "newcomers' p99": coming.handshake_p99,
         "all back": SECONDS + 20 if report.back_99 is None else report.back_99,
+        "lost connections": sum(report.lost.values()),
         "closed with 1012": report.lost.get("1012", 0),
         "closed without a close frame": report.lost.get("1006", 0),
         "tries that failed": newcomers.failures(report),
