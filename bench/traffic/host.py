@@ -14,6 +14,8 @@ from wsdeploy.sandbox import cgroups, ssh
 from wsdeploy.sandbox.command import run
 
 INVENTORY = "bench/traffic/inventory.py"
+DRAIN = 0
+"""Seconds, unless a benchmark is about deployments."""
 SUITES = {"nginx": "bookworm", "haproxy": "trixie"}
 """Proxies, and the Debian release that each is measured on."""
 
@@ -68,20 +70,29 @@ def kernel_memory() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Slab:"))
 
 
-def deploy(proxy: str) -> Host:
-    """Bring a host up, deploy the service to it with the real command, and return it."""
+def deploy(proxy: str, drain: int = DRAIN) -> Host:
+    """Bring a host up, deploy the service to it with the real command, and return it.
+
+    drain: seconds over which the app closes its connections when it is replaced.
+    """
+    pyinfra(proxy, "deploy.py", drain)
+    found = sandbox.find(f"traffic-{proxy}")
+    return Host(proxy, found.name, found.address, found.domain)
+
+
+def pyinfra(proxy: str, operation: str, drain: int = DRAIN) -> None:
+    """Run one of pyinfra's commands on a host. Raises RuntimeError with its words if it fails."""
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("pyinfra")), "-y", INVENTORY, "deploy.py"],
+        [str(Path(sys.executable).with_name("pyinfra")), "-y", INVENTORY, operation],
         cwd=PROJECT,
-        env=os.environ | {"BENCH_PROXY": proxy, "PYTHONPATH": str(PROJECT)},
+        env=os.environ
+        | {"BENCH_PROXY": proxy, "BENCH_DRAIN": str(drain), "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"the deployment failed:\n{done.stdout}{done.stderr}")
-    found = sandbox.find(f"traffic-{proxy}")
-    return Host(proxy, found.name, found.address, found.domain)
+        raise RuntimeError(f"{operation} failed:\n{done.stdout}{done.stderr}")
 
 
 def down() -> None:

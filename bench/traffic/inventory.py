@@ -1,6 +1,6 @@
 """A throwaway host with the service as it is deployed by default, but for what stands here.
 
-BENCH_PROXY=nginx|haproxy chooses: nginx on Debian 12, HAProxy on Debian 13.
+BENCH_PROXY=nginx|haproxy chooses: nginx on Debian 12, HAProxy on Debian 13. BENCH_DRAIN: seconds.
 """
 
 import os
@@ -16,7 +16,12 @@ assert _subnets is not None
 
 settings = Settings(
     domain=_host.domain,
-    app=App("files/app.py", processes=4, drain=0, probe=Probe(send="hello", expect="hello")),
+    app=App(
+        "files/app.py",
+        processes=4,
+        drain=int(os.environ["BENCH_DRAIN"]),
+        probe=Probe(send="hello", expect="hello"),
+    ),
     proxy=Nginx() if _kind == "nginx" else HAProxy(),
     tls=SelfSigned(),
     # More than the machine's open files allow, to see what they do.
