@@ -1,0 +1,1 @@
+"""What a run costs: first runs, and runs that find nothing to do, beside others that do the job."""
