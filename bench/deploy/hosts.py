@@ -1,4 +1,4 @@
-"""The hosts that runs are measured on: throwaway ones, fresh each time or as a run has left them."""
+"""The hosts that runs are measured on: throwaway ones, fresh or as an earlier run left them."""
 
 from __future__ import annotations
 
