@@ -14,7 +14,7 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 
 # How templates are read.
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "undefined": StrictUndefined,
     "trim_blocks": True,
     "lstrip_blocks": True,
