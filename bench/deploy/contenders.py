@@ -40,6 +40,15 @@ proxy = app
 """
 
 
+def pinned(lock: str, package: str) -> str:
+    """Return the version that a lock file has of a package. Raises KeyError if it has none."""
+    for line in lock.splitlines():
+        name, equals, rest = line.partition("==")
+        if equals and name == package:
+            return rest.split()[0]
+    raise KeyError(package)
+
+
 class FailedError(Exception):
     """A contender did not do its job; the message is what it printed at its end."""
 
