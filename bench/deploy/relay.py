@@ -142,7 +142,8 @@ class Relay:
                 self.traffic.received += size
                 self.traffic.turns += turns.received()
 
-            with contextlib.suppress(ConnectionError):
+            # Cancelled where a connection outlives the relay.
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 there, to = await asyncio.open_connection(address, port, limit=CHUNK)
                 await asyncio.gather(
                     _carry(reader, to, self.delay / 2, sent),
