@@ -17,6 +17,17 @@ MARKERS = "/var/lib/wsdeploy/sets"
 Command = tuple[str, ...]
 
 
+def enabled(unit: str) -> Command:
+    """Return the command that lets a unit of Debian's start at boot.
+
+    Their packages have done that already, unless somebody has undone it. To say it again takes
+    half a second each time, as Debian then looks for a script of the same name for other systems
+    of starting services (measured on Debian 12 and 13: 0.4 to 0.5 s, against 0.01 s to ask).
+    """
+    text = 'systemctl is-enabled --quiet "$1" || systemctl enable --quiet "$1"'
+    return ("sh", "-c", text, "systemctl enable", unit)
+
+
 @dataclass(frozen=True)
 class File:
     """A file on a host."""

@@ -1,25 +1,53 @@
-"""Render the project's templates. Pure but for reading them."""
+"""Render the project's templates. Pure but for reading them, and keeping them compiled."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 
+# How templates are read.
+OPTIONS: dict[str, Any] = {
+    "undefined": StrictUndefined,
+    "trim_blocks": True,
+    "lstrip_blocks": True,
+    "keep_trailing_newline": True,
+    "autoescape": False,  # configuration files, not HTML
+}
+
+
 def environment(templates: Path = TEMPLATES) -> Environment:
     """Return the Jinja environment that every template is rendered with."""
-    return Environment(
-        loader=FileSystemLoader(templates),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 (configuration files, not HTML)
+    return Environment(  # noqa: S701
+        loader=FileSystemLoader(templates), bytecode_cache=_bytecode(), **OPTIONS
     )
+
+
+def _bytecode() -> FileSystemBytecodeCache | None:
+    """Return where compiled templates are kept, below the user's cache; None if they can't be.
+
+    Compiling them takes longer than all else that this machine does for a host that is as planned.
+    """
+    # Jinja itself compares templates and the version of Python, but not these.
+    kind = hashlib.sha256(f"{OPTIONS} {metadata.version('jinja2')}".encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "wsdeploy" / "templates" / kind
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return None
+    # Whoever may write there can let code run here.
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        return None
+    return FileSystemBytecodeCache(str(folder))
 
 
 _ENVIRONMENT = environment()

@@ -28,9 +28,11 @@ locks="-o DPkg::Lock::Timeout=600"
 # What a killed run left half-done.
 dpkg --configure -a --force-confold >/dev/null
 
-# The lists have a lock of their own, which apt does not wait for.
+# The lists have a lock of their own, which apt does not wait for. Translated descriptions are a
+# third of the lists, and nothing reads them; those that are there stay.
 tries=0
-until output=$(apt-get $locks -q update 2>&1); do
+until output=$(apt-get $locks -o Acquire::Languages=none -o APT::Get::List-Cleanup=false \
+    -q update 2>&1); do
     tries=$((tries + 1))
     if [ "$tries" -ge 60 ] || ! printf '%s' "$output" | grep -q 'Could not get lock'; then
         printf '%s\n' "$output" | grep '^[EW]:' >&2

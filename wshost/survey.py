@@ -19,7 +19,9 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from wshost import listeners, lock, supervisor
@@ -38,21 +40,49 @@ def main(request: dict[str, Any]) -> None:
 def survey(request: dict[str, Any]) -> dict[str, Any]:
     """Return the state of this host, as far as `request` asks for it."""
     booted()
-    return {
-        "system": system(),
-        "limits": limits(),
-        "packages": packages(request["packages"]),
-        "users": [name for name in request["users"] if _exists(pwd.getpwnam, name)],
-        "groups": [name for name in request["groups"] if _exists(grp.getgrnam, name)],
-        "units": units(request["units"]),
-        "sysctl": {key: sysctl(key) for key in request["sysctl"]},
-        "paths": paths(request["paths"]),
-        "certificates": {path: certificate(path) for path in request["certificates"]},
-        "processes": processes(),
-        **(reachable(request["firewalls"]) if request["firewalls"] else {}),
-        "locks": {name: lock.read(name) for name in request["locks"]},
-        "texts": {path: text for path in request["texts"] if (text := read(path)) is not None},
-    }
+    asked: list[Callable[[], dict[str, Any]]] = [
+        lambda: {"certificates": {path: certificate(path) for path in request["certificates"]}},
+        lambda: {"units": units(request["units"])},
+        lambda: {"packages": packages(request["packages"])},
+        lambda: reachable(request["firewalls"]) if request["firewalls"] else {},
+        lambda: {
+            "system": system(),
+            "limits": limits(),
+            "users": [name for name in request["users"] if _exists(pwd.getpwnam, name)],
+            "groups": [name for name in request["groups"] if _exists(grp.getgrnam, name)],
+            "sysctl": {key: sysctl(key) for key in request["sysctl"]},
+            "paths": paths(request["paths"]),
+            "processes": processes(),
+            "locks": {name: lock.read(name) for name in request["locks"]},
+            "texts": {path: text for path in request["texts"] if (text := read(path)) is not None},
+        },
+    ]
+    return {key: value for answer in at_once(asked) for key, value in answer.items()}
+
+
+def at_once(questions: list[Callable[[], dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the answers to questions, each asked in a thread: most wait for a program to end.
+
+    Raises what the first of those that could not be answered raised.
+    """
+    # A pool of concurrent.futures takes longer to import than most questions take.
+    answers: list[dict[str, Any]] = [{} for _ in questions]
+    problems: list[BaseException] = []
+
+    def ask(number: int) -> None:
+        try:
+            answers[number] = questions[number]()
+        except BaseException as error:  # a thread would only print it
+            problems.append(error)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(questions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if problems:
+        raise problems[0]
+    return answers
 
 
 def read(path: str) -> str | None:

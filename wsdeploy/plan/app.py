@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wsdeploy.files import File, FileSet
+from wsdeploy.files import File, FileSet, enabled
 from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
 from wsdeploy.plan import confinement, places, proxies, upstreams, watchdog
 from wsdeploy.render import render
@@ -40,8 +40,9 @@ def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
         ),
         activate=(
             ("systemctl", "daemon-reload"),
+            enabled(UNIT),
             # start, not restart: what runs keeps running, and stops by the new rules.
-            ("systemctl", "enable", "--quiet", "--now", UNIT),
+            ("systemctl", "start", UNIT),
         ),
         verify=(("systemctl", "is-active", UNIT),),
         notes=(

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from wsdeploy.files import Command, File, FileSet
+from wsdeploy.files import Command, File, FileSet, enabled
 from wsdeploy.limits import OPEN_TIMEOUT, SPARE_FILES, derive
 from wsdeploy.plan import acme, confinement, edge, identity, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
@@ -186,7 +186,7 @@ def files(
         ),
         activate=(
             ("systemctl", "daemon-reload"),
-            ("systemctl", "enable", "--quiet", UNIT),
+            enabled(UNIT),
             # Those who are connected stay with the old worker.
             (
                 "sh", "-c", (PROGRAMS / "reload_haproxy.sh").read_text(), "reload-haproxy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from wsdeploy.files import Command, File, FileSet
+from wsdeploy.files import Command, File, FileSet, enabled
 from wsdeploy.limits import derive
 from wsdeploy.plan import acme, confinement, edge, identity, places, tls, upstreams
 from wsdeploy.remote import PROGRAMS
@@ -114,7 +114,7 @@ def files(
         validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{places.NGINX_CONF}"),),
         activate=(
             ("systemctl", "daemon-reload"),
-            ("systemctl", "enable", "--quiet", UNIT),
+            enabled(UNIT),
             # Those who are connected stay with the old workers.
             ("sh", "-c", (PROGRAMS / "reload_nginx.sh").read_text(), "reload-nginx", "haproxy"),
         ),

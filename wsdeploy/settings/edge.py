@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from wsapp.origins import parse_origins
 from wsdeploy.settings.section import Problem, Section, refused
 
 PATTERN = re.compile(r"/[A-Za-z0-9._~/+=@!,:-]{0,199}\*?", re.ASCII)
@@ -125,6 +124,9 @@ def network_problems(setting: str, networks: tuple[str, ...]) -> Iterator[Proble
 
 
 def _origin_problems(origin: str) -> Iterator[Problem]:
+    # With it comes the whole server that reads them on a host: only who names origins waits for it.
+    from wsapp.origins import parse_origins  # noqa: PLC0415
+
     if "," in origin or origin != origin.strip():
         yield refused("origins", origin, "give each origin as a string of its own, without spaces")
         return

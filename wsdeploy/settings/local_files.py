@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import ssl
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from wsdeploy.release import source
 from wsdeploy.settings import secret_values
 from wsdeploy.settings.app import App
-from wsdeploy.settings.section import Problem, refused
+from wsdeploy.settings.section import Problem
 from wsdeploy.settings.tls import Acme, CertFiles
 
 
@@ -30,20 +21,11 @@ def problems(domain: str, app: object, tls: object) -> Iterator[Problem]:
         if app.path:
             yield from _app(app)
         yield from secret_values.problems(app)
-    if isinstance(tls, CertFiles):
-        yield from _certificate(domain, tls)
-    if isinstance(tls, Acme) and tls.authority is not None:
-        yield from _authority(tls.authority)
+    if isinstance(tls, CertFiles) or (isinstance(tls, Acme) and tls.authority is not None):
+        # What reads certificates takes longer to load than the rest of the settings.
+        from wsdeploy.settings import local_certificates  # noqa: PLC0415
 
-
-def _authority(path: str) -> Iterator[Problem]:
-    missing = [*_missing("tls.authority", path)]
-    yield from missing
-    if not missing:
-        try:
-            x509.load_pem_x509_certificates(Path(path).read_bytes())
-        except ValueError:
-            yield refused("tls.authority", path, "give a certificate in PEM")
+        yield from local_certificates.problems(domain, tls)
 
 
 def _app(app: App) -> Iterator[Problem]:
@@ -51,91 +33,3 @@ def _app(app: App) -> Iterator[Problem]:
         source.of(app)
     except source.SourceError as error:
         yield from error.problems
-
-
-def _missing(setting: str, path: str) -> Iterator[Problem]:
-    if path and not Path(path).is_file():
-        yield refused(setting, path, f"no such file in {Path.cwd()}; give one that exists")
-
-
-def _certificate(domain: str, files: CertFiles) -> Iterator[Problem]:
-    missing = [
-        *_missing("tls.certificate", files.certificate),
-        *_missing("tls.key", files.key),
-    ]
-    if missing or not (files.certificate and files.key):
-        yield from missing
-        return
-    try:
-        chain = x509.load_pem_x509_certificates(Path(files.certificate).read_bytes())
-    except ValueError:
-        yield refused("tls.certificate", files.certificate, "give a certificate in PEM")
-        return
-    try:
-        key = load_pem_private_key(Path(files.key).read_bytes(), password=None)
-    except (ValueError, TypeError):
-        yield refused("tls.key", files.key, "give a private key in PEM, without a passphrase")
-        return
-    leaf = chain[0]
-    if leaf.public_key() != key.public_key():
-        yield refused("tls.key", files.key, f"give the key that belongs to {files.certificate}")
-    if leaf.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
-        yield refused(
-            "tls.certificate", files.certificate, f"it expired on {leaf.not_valid_after_utc:%F}"
-        )
-    if domain and not _covers(leaf, domain):
-        yield refused("tls.certificate", files.certificate, f"give one that covers {domain}")
-    if issuer := _missing_issuer(chain):
-        yield refused(
-            "tls.certificate",
-            files.certificate,
-            f"clients can't follow it to a root; append the certificate of {issuer}",
-        )
-
-
-def _missing_issuer(chain: list[x509.Certificate]) -> str | None:
-    """Return the name of the authority whose certificate is missing, if one is.
-
-    Browsers may find it somewhere, but other clients refuse such a server. Certificates that say
-    where their issuer's is to be had are the only ones looked at: a small authority of one's own
-    is mostly a root that this machine need not trust.
-    """
-    known = {certificate.subject: certificate for certificate in chain}
-    last = chain[0]
-    # Each is followed once: two may name each other.
-    while issuer := known.pop(last.issuer, None):
-        last = issuer
-    if last.issuer == last.subject or not _tells_of_issuer(last):
-        return None
-    return None if last.issuer in _roots() else last.issuer.rfc4514_string()
-
-
-def _tells_of_issuer(certificate: x509.Certificate) -> bool:
-    try:
-        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
-    except x509.ExtensionNotFound:
-        return False
-    return any(
-        entry.access_method == AuthorityInformationAccessOID.CA_ISSUERS for entry in access.value
-    )
-
-
-def _roots() -> set[x509.Name]:
-    """Return the names of the authorities that this machine trusts."""
-    found = set()
-    with warnings.catch_warnings():
-        # Some roots are older than the rules for certificates.
-        warnings.simplefilter("ignore")
-        for content in ssl.create_default_context().get_ca_certs(binary_form=True):
-            with contextlib.suppress(ValueError):
-                found.add(x509.load_der_x509_certificate(content).subject)
-    return found
-
-
-def _covers(certificate: x509.Certificate, domain: str) -> bool:
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return False
-    names = {name.lower() for name in extension.value.get_values_for_type(x509.DNSName)}
-    return domain.lower() in names or f"*.{domain.lower().partition('.')[2]}" in names

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -182,6 +183,25 @@ def test_what_is_no_certificate(tmp_path):
     assert ask(certificates=(f"{tmp_path}/cert.pem",)).certificates == {
         f"{tmp_path}/cert.pem": None
     }
+
+
+def test_questions_do_not_wait_for_each_other():
+    both = threading.Barrier(2, timeout=5)
+
+    def question(name):
+        both.wait()
+        return {name: True}
+
+    asked = [lambda: question("one"), lambda: question("two")]
+    assert survey.at_once(asked) == [{"one": True}, {"two": True}]
+
+
+def test_a_question_that_fails_fails_the_survey():
+    def question():
+        raise OSError("no answer")
+
+    with pytest.raises(OSError, match="no answer"):
+        survey.at_once([dict, question])
 
 
 def test_a_missing_program_is_no_answer():
