@@ -15,14 +15,16 @@ from typing import Any
 PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 
 HISTORY = ("supervisor", "apply_files", "lock", "generations")
+SURVEY = ("supervisor", "apply_files", "lock", "listeners")
 ROLLOUT = (*HISTORY, "history", "peers", "probe", "gate", "trial")
 
 # Modules of wshost that a program imports, in an order in which each can be loaded.
 IMPORTS = {
-    "survey": ("supervisor", "apply_files", "lock", "listeners"),
+    "survey": SURVEY,
     "rollout": ROLLOUT,
     "restore": (*ROLLOUT, "rollout"),
     "history": HISTORY,
+    "capacity": (*SURVEY, "survey", "generations", "peers"),
     "certificate": ("apply_files", "pair"),
     "identity": ("apply_files",),
     "retire": (*HISTORY, "history"),

@@ -93,18 +93,23 @@ class Room:
     HTTP."""
 
 
-def room(settings: Settings, survey: Survey) -> Room:
+def fits(settings: Settings, survey: Survey) -> int:
     """Return how many connections fit into the open files that a host allows a process.
 
     HAProxy takes two for each connection, one for each server's health check, and refuses to start
     if the limit can't be raised that far.
     """
-    limits = derive(settings, survey)
     hosts = 1 if settings.topology.alone else len(settings.topology.app)
     servers = hosts * settings.app.processes
     threads = survey.limits.get("processors", 1)
-    fits = (limits.open_files - SPARE_FILES - servers - THREAD_FILES * threads) // 2
-    clients = min(settings.max_connections, fits - limits.waiting)
+    ceiling = derive(settings, survey).open_files
+    return (ceiling - SPARE_FILES - servers - THREAD_FILES * threads) // 2
+
+
+def room(settings: Settings, survey: Survey) -> Room:
+    """Return how many of the connections that fit are clients, as far as those are wanted."""
+    limits = derive(settings, survey)
+    clients = min(settings.max_connections, fits(settings, survey) - limits.waiting)
     return Room(clients, clients + limits.waiting)
 
 
@@ -139,7 +144,7 @@ def files(
         identity.client(settings, survey, identities, FOLDER) if settings.internal_tls else None
     )
     names = tls.names(settings)
-    fits = room(settings, survey)
+    size = room(settings, survey)
     limits = derive(settings, survey)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
     certificates = f"{settings.name}.certificates"
@@ -153,8 +158,8 @@ def files(
         # As in a Host header.
         hosts=[f"[{name}]" if ":" in name else name for name in names],
         jail=jail(settings),
-        clients=fits.clients,
-        maxconn=fits.maxconn,
+        clients=size.clients,
+        maxconn=size.maxconn,
         open_timeout=OPEN_TIMEOUT,
         health=quoted(settings.app.health or ""),
         certificates=certificates,
