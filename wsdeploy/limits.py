@@ -28,6 +28,9 @@ SPARE_FILES = 128
 # many; on a host that allows few open files, a fortieth of those.
 WAITING_LEAST = 1024
 
+# With "auto": when one crashes, the other one serves.
+PROCESSES_LEAST = 2
+
 # The app's side (wsapp): seconds for a client to answer the close frame, and to finish its
 # handshake. Both are the defaults of the websockets library.
 CLOSE_TIMEOUT = 10
@@ -75,14 +78,14 @@ class Limits:
 def processes(settings: Settings, survey: Survey) -> int:
     """Return how many processes of the app a host has.
 
-    "auto" is one for each processor, but at least two, so that one goes on while the other is
-    replaced, and as many as have room for `max_connections` in the open files of each.
+    "auto" is one for each processor, and as many as have room for `max_connections` in the open
+    files of each.
     """
     if isinstance(settings.app.processes, int):
         return settings.app.processes
     each = _ceiling(survey) - SPARE_FILES
     needed = math.ceil(settings.max_connections / each)
-    return min(PROCESSES_MOST, max(2, needed, survey.limits.get("processors", 1)))
+    return min(PROCESSES_MOST, max(PROCESSES_LEAST, needed, survey.limits.get("processors", 1)))
 
 
 def _ceiling(survey: Survey) -> int:

@@ -101,7 +101,7 @@ def command(program: str) -> str:
 def command_on_bare_host(program: str) -> str:
     """Return the same for a host that may not have Python yet: then it reports the system only."""
     report = (
-        '. /etc/os-release; printf \'{"bare": true, "system": {"id": "%s", "version": "%s"}}\' '
-        '"$ID" "$VERSION_ID"'
+        '. /etc/os-release; printf \'{"bare": true, "system": {"id": "%s", "version": "%s"}, '
+        '"limits": {"processors": %d}}\' "$ID" "$VERSION_ID" "$(nproc)"'
     )
     return f"if command -v python3 >/dev/null; then {command(program)}; else {report}; fi"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from dataclasses import replace
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import FactProcessError
@@ -11,7 +12,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy import remote
+from wsdeploy import limits, remote
 from wsdeploy.plan import capacity_report as report
 from wsdeploy.plan import internal, proxies
 from wsdeploy.plan.measured import Measured
@@ -58,7 +59,7 @@ def measured(settings: Settings) -> Generator[StringCommand, None, None]:
 def told(settings: Settings) -> Generator[StringCommand, None, None]:
     """Say what the host holds. Changes nothing."""
     if state.is_executing and host.name in _measured:
-        for line in report.lines(settings, host.name, _measured[host.name]):
+        for line in report.lines(settings, host.name, _complete(settings)[host.name]):
             host.log(line)
     yield from ()
 
@@ -67,6 +68,13 @@ def told(settings: Settings) -> Generator[StringCommand, None, None]:
 def summed_up(settings: Settings) -> Generator[StringCommand, None, None]:
     """Say what the hosts hold together, once. Changes nothing."""
     if state.is_executing and host.name == next(iter(_measured), None):
-        for line in report.fleet(settings, _measured):
+        for line in report.fleet(settings, _complete(settings)):
             host.log(line)
     yield from ()
+
+
+def _complete(settings: Settings) -> dict[str, Measured]:
+    """Return what was measured, with what proxies have to know of the app hosts."""
+    apps = [name for name in settings.topology.app if name in _measured]
+    counts = {name: limits.processes(settings, _measured[name].survey) for name in apps}
+    return {name: replace(it, app_processes=counts) for name, it in _measured.items()}

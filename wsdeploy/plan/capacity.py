@@ -85,7 +85,7 @@ def found(settings: Settings, host: str, measured: Measured) -> list[Limit]:
 def _rounded(clients: int) -> int:
     """Return a number of two digits and zeros that is not more."""
     scale = 10 ** max(0, len(str(clients)) - 2)
-    return clients // scale * scale
+    return int(clients // scale * scale)
 
 
 def _others(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
@@ -145,7 +145,7 @@ def _proxy_files(settings: Settings, measured: Measured) -> Limit:
 
 def _ports(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
     """Yield what source ports allow: each connection to one listener needs its own."""
-    listeners = [it for it in upstreams.upstreams(settings, host) if not it.unix]
+    listeners = [it for it in upstreams.upstreams(settings, measured.survey, host) if not it.unix]
     if not listeners:
         return
     room = measured.ports * len(listeners)

@@ -129,7 +129,7 @@ def files(
     identities: the certificates of the hosts of this run.
     """
     chosen, topology, size = program(settings), settings.topology, room(settings, survey)
-    limits = derive(settings, survey)
+    limits, count = derive(settings, survey), processes(settings, survey)
     context = {
         "settings": settings,
         "unit": unit(settings),
@@ -137,7 +137,11 @@ def files(
         "configuration": configuration(settings),
         "address": topology.listen_address(host),
         "ports": dict(
-            zip(upstreams.process_names(settings), upstreams.reached(settings), strict=True)
+            zip(
+                upstreams.process_names(settings, count),
+                upstreams.reached(settings, count),
+                strict=True,
+            )
         ),
         "pair": places.identity(settings.name),
         "trust": trust(settings).rpartition("/")[2],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wsdeploy.survey import Survey
@@ -50,18 +50,23 @@ class Measured:
     proxy: Use | None
     internal: Use | None = None
     """The TLS listener of an app host (internal_tls)."""
+    app_processes: Mapping[str, int] = field(default_factory=dict)
+    """As in a survey."""
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> Measured:
         """Read the answer of the host's program."""
-        uses, tracked = answer["uses"], answer["tracked"]
+        uses = {kind: use and Use(**use) for kind, use in answer["uses"].items()}
+        tracked = answer["tracked"]
         return cls(
             limits=answer["limits"],
             available=answer["available"],
             files=tuple(answer["files"]),
             ports=answer["ports"],
             tracked=None if tracked is None else tuple(tracked),
-            **{kind: None if use is None else Use(**use) for kind, use in uses.items()},
+            app=uses.get("app"),
+            proxy=uses.get("proxy"),
+            internal=uses.get("internal"),
         )
 
     @property
@@ -77,4 +82,4 @@ class Measured:
     @property
     def survey(self) -> Survey:
         """What limits are derived from."""
-        return Survey(limits=self.limits)
+        return Survey(limits=self.limits, app_processes=self.app_processes)
