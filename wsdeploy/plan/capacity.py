@@ -14,6 +14,7 @@ from wsdeploy.limits import SPARE_FILES
 from wsdeploy.plan import firewall, haproxy, internal, upstreams
 from wsdeploy.plan.measured import Measured, Use
 from wsdeploy.settings import Nginx, Settings
+from wsdeploy.settings.app import PROCESSES_MOST
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
@@ -122,7 +123,7 @@ def _app_files(settings: Settings, measured: Measured, app: Use, target: int) ->
         )
     each = derived.open_files - SPARE_FILES
     room = each * processes
-    needed = min(99, math.ceil(target / each))
+    needed = min(PROCESSES_MOST, math.ceil(target / each))
     more = f"App(processes={needed})" if processes < needed else "more processes"
     return Limit(
         room,
@@ -149,12 +150,14 @@ def _ports(settings: Settings, host: str, measured: Measured, target: int) -> It
     if not listeners:
         return
     room = measured.ports * len(listeners)
-    needed = math.ceil(target / measured.ports)
     hosts = len({it.address for it in listeners})
+    needed = max(math.ceil(target / measured.ports / hosts), len(listeners) // hosts + 1)
     if settings.listen() == "shared":
         remedy = 'App(listen="tcp"): each process has its own'
+    elif needed <= PROCESSES_MOST:
+        remedy = f"App(processes={needed})"
     else:
-        remedy = f"App(processes={max(math.ceil(needed / hosts), len(listeners) // hosts + 1)})"
+        remedy = "one more app host"
     what = f"{measured.ports:,} source ports to each of {len(listeners)} listeners of the app"
     yield Limit(room, what, remedy)
 

@@ -54,8 +54,7 @@ class App(Section):
     Python project (a folder with a pyproject.toml)."""
     processes: int | Literal["auto"] = 4
     """Processes per host, 1 to 99. One process uses one core; start with one or two per core.
-    "auto" is one per core of each host, at least two, and more where a host's limit of open files
-    asks for it."""
+    "auto" is one per core of each host, and at least two; see docs/capacity.md."""
     command: tuple[str, ...] | None = None
     """Command that runs the app, such as ["python", "-m", "chat"]. `python` is the host's
     interpreter with the release's packages; $WS_SOCKET, $WS_HOST, $WS_PORT, $WS_APP (the app's
