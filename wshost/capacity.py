@@ -28,12 +28,13 @@ def main(request: dict[str, Any]) -> None:
 def report(name: str, units: dict[str, str], seconds: float) -> dict[str, Any]:
     """Return what this host has, and what the service uses; null for a part that does not run."""
     leaders = {"app": app(name)} | {kind: main_process(unit) for kind, unit in units.items()}
-    families = {kind: peers.families(pids) for kind, pids in leaders.items()}
-    everyone = {kind: set().union(*found.values()) for kind, found in families.items()}
-    before = {pid: ticks(pid) for pids in everyone.values() for pid in pids}
-    began = time.monotonic()
+    families = {
+        kind: set[int]().union(*peers.families(it).values()) for kind, it in leaders.items()
+    }
+    before, began = {kind: ticks(pids) for kind, pids in families.items()}, time.monotonic()
     time.sleep(seconds)
-    took = time.monotonic() - began
+    took = (time.monotonic() - began) * os.sysconf("SC_CLK_TCK")
+    cores = {kind: (ticks(pids) - before[kind]) / took for kind, pids in families.items()}
     limits = survey.limits()
     used, most = memory(limits["memory"])
     files = (survey.read("/proc/sys/fs/file-nr") or "0 0 0").split()
@@ -45,18 +46,17 @@ def report(name: str, units: dict[str, str], seconds: float) -> dict[str, Any]:
         "tracked": tracked(),
         "uses": {
             kind: {
-                "processes": len(found),
-                "clients": peers.held(everyone[kind], HTTPS if kind == "proxy" else None),
-                "memory": sum(map(own_memory, everyone[kind])),
-                "cores": sum(max(0, ticks(pid) - before[pid]) for pid in everyone[kind])
-                / os.sysconf("SC_CLK_TCK")
-                / took,
-                # A family works in the process that may open the most: nginx's master opens few.
-                "files": min(max(map(open_files, members)) for members in found.values()),
+                "processes": len(leaders[kind]),
+                "clients": peers.held(pids, HTTPS if kind == "proxy" else None),
+                "memory": sum(map(own_memory, pids)),
+                # Less than nothing, if a process has ended meanwhile.
+                "cores": max(0, cores[kind]),
+                # nginx's master may open few; those who work may open the most.
+                "files": max(map(open_files, pids)),
             }
-            if found
+            if pids
             else None
-            for kind, found in families.items()
+            for kind, pids in families.items()
         },
     }
 
@@ -76,10 +76,13 @@ def main_process(unit: str) -> set[int]:
     return {pid} if pid else set()
 
 
-def ticks(pid: int) -> int:
-    """Return the processor time that a process has had, in ticks; 0 if it is gone."""
-    fields = (survey.read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12]) if fields else 0
+def ticks(pids: set[int]) -> int:
+    """Return the processor time that processes have had, in ticks; those that are gone, none."""
+    found = 0
+    for pid in pids:
+        fields = (survey.read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+        found += int(fields[11]) + int(fields[12]) if fields else 0
+    return found
 
 
 def own_memory(pid: int) -> int:

@@ -124,4 +124,4 @@ def test_tracked_connections(files):
 
 
 def test_a_process_that_is_gone_counts_nothing():
-    assert capacity.ticks(2**30) == capacity.own_memory(2**30) == capacity.open_files(2**30) == 0
+    assert capacity.ticks({2**30}) == capacity.own_memory(2**30) == capacity.open_files(2**30) == 0

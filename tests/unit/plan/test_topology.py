@@ -1,6 +1,8 @@
 """Which host is behind which proxy, and by which addresses."""
 
-from wsdeploy.plan import nginx, upstreams
+from dataclasses import replace
+
+from wsdeploy.plan import haproxy, nginx, processes, upstreams
 from wsdeploy.survey import Survey
 from wsdeploy.topology import Topology, Upstream
 
@@ -87,6 +89,29 @@ def test_upstreams_of_tiers(tiers):
         "[fd00::2]:8000",
         "[fd00::2]:8001",
     ]
+
+
+def test_upstreams_of_hosts_with_processes_of_their_own_number(tiers, make, debian):
+    settings = tiers({"processes": "auto"})
+    survey = replace(debian(processors=64), app_processes={"app1": 2, "app2": 3})
+    found = [(it.address, it.port) for it in upstreams.upstreams(settings, survey, "lb1")]
+    assert found == [
+        *(("10.0.0.1", 8000 + number) for number in range(2)),
+        *(("fd00::2", 8000 + number) for number in range(3)),
+    ]
+    for module in (nginx, haproxy):
+        files = {file.path: file.content for file in module.files(settings, survey, "lb1").files}
+        (note,) = [text for path, text in files.items() if path.endswith("/ws.processes")]
+        assert note == "app1 2\napp2 3\n"
+    assert processes.noted(settings, Survey(texts={"/etc/haproxy/ws.processes": note.strip()})) == {
+        "app1": 2,
+        "app2": 3,
+    }
+    # Who is alone knows it, and a shared port is one whatever the number.
+    for other in (make({"processes": "auto"}), tiers({"processes": "auto", "listen": "shared"})):
+        assert not processes.learnt(other)
+        assert not processes.note(other, survey, "/etc/nginx")
+    assert len(upstreams.upstreams(make({"processes": "auto"}), debian(processors=6), "one")) == 6
 
 
 def test_upstreams_of_a_shared_port(tiers):
