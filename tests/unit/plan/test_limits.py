@@ -2,7 +2,8 @@
 
 import itertools
 
-from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive, processes
+from wsdeploy import limits as derived
+from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
 from wsdeploy.survey import Survey
 
 CONNECTIONS = (1, 1000, 10_000, 12_345, 100_000, 1_000_000)
@@ -96,6 +97,6 @@ def test_as_many_processes_as_a_host_has_processors(make, debian):
         (2, 1_024, 1_000_000, 99),
     ):
         host = debian(open_files=open_files, processors=processors)
-        assert processes(make(auto, max_connections=connections), host) == expected
-        assert processes(make({"processes": 3}), host) == 3
-    assert processes(make(auto), Survey(bare=True)) == 2
+        assert derived.processes(make(auto, max_connections=connections), host) == expected
+        assert derived.processes(make({"processes": 3}), host) == 3
+    assert derived.processes(make(auto), Survey(bare=True)) == 2
