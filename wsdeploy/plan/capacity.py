@@ -22,9 +22,9 @@ APP_CLIENT = {"off": 18 * KIB, "low": 48 * KIB, "medium": 57 * KIB, "high": 115 
 """Bytes of a process of wsapp for each client, by `App.compression`. Measured with short messages;
 an app that keeps something for each client has that on top."""
 
-APP_PROCESS = 30 * MIB
-"""Bytes of a process of wsapp without clients, its share of what it shares with others. Measured
-with files/app.py on Debian 12 and 13."""
+APP_PROCESS = 17 * MIB
+"""Bytes of a process of wsapp without clients, its share (PSS) of what it has in common with others.
+Measured with two processes of files/app.py on Debian 12 and 13."""
 
 PROXY_CLIENT = {"Nginx": 52 * KIB, "HAProxy": 33 * KIB}
 """Bytes of a proxy for each client over TLS, the connection to the app included. Measured with
@@ -220,9 +220,8 @@ def _memory(settings: Settings, host: str, measured: Measured, target: int) -> L
 def _processors(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
     """Yield what processors allow, if each client goes on to cost what it costs now."""
     cores = measured.limits["processors"]
-    known = [use.cores_per_client for use in measured.uses]
-    per_client = sum(each for each in known if each)
-    if not known or not all(known):
+    per_client = measured.cores_per_client
+    if not per_client:
         return
     needed = math.ceil(target * per_client / BUSY)
     remedy = f"{needed} cores" if needed > cores else "more cores"

@@ -28,8 +28,10 @@ def lines(settings: Settings, host: str, measured: Measured) -> Iterator[str]:
     width = len(f"{limits[-1].clients:,}")
     for limit in limits:
         yield f"  {limit.clients:>{width},}  {limit.what} -> {limit.remedy}"
-    if all(use.cores_per_client is None for use in measured.uses):
-        yield f"  {'?':>{width}}  processor time: ask again with {SEEN_LEAST} clients or more"
+    if not measured.cores_per_client:
+        known = measured.cores_per_client is not None
+        why = "clients do nothing" if known else f"there are fewer than {SEEN_LEAST} clients"
+        yield f"  {'?':>{width}}  cores: {why} now -> ask again while they are busy"
 
 
 def roles(settings: Settings, host: str) -> list[str]:

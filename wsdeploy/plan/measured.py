@@ -29,7 +29,7 @@ class Use:
     @property
     def cores_per_client(self) -> float | None:
         """Processor time for a client, in seconds a second, or None if there are too few."""
-        return self.cores / self.clients if self.clients >= SEEN_LEAST and self.cores else None
+        return self.cores / self.clients if self.clients >= SEEN_LEAST else None
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,13 @@ class Measured:
     def uses(self) -> list[Use]:
         """What of it runs on this host."""
         return [use for use in (self.app, self.proxy, self.internal) if use]
+
+    @property
+    def cores_per_client(self) -> float | None:
+        """The same for all that runs on this host, or None if it is not known of each."""
+        each = [use.cores_per_client for use in self.uses]
+        known = [it for it in each if it is not None]
+        return sum(known) if known and len(known) == len(each) else None
 
     @property
     def clients(self) -> int:

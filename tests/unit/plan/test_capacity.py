@@ -157,7 +157,11 @@ def test_processor_time_is_not_known_of_few_clients(make, measured):
     few = measured(app={"clients": 199, "cores": 0.3}, proxy={"clients": 199, "cores": 0.5})
     assert not [it for it in capacity.found(make(), "one", few) if "cores" in it.what]
     lines = list(capacity_report.lines(make(), "one", few))
-    assert lines[-1].endswith("?  processor time: ask again with 200 clients or more")
+    asked = "-> ask again while they are busy"
+    assert lines[-1].endswith(f"?  cores: there are fewer than 200 clients now {asked}")
+    idle = measured(app={"clients": 200}, proxy={"clients": 200})
+    lines = list(capacity_report.lines(make(), "one", idle))
+    assert lines[-1].endswith(f"?  cores: clients do nothing now {asked}")
 
 
 def test_source_ports_of_a_host_alone(make, measured):
