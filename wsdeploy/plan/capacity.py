@@ -23,7 +23,7 @@ APP_CLIENT = {"off": 18 * KIB, "low": 48 * KIB, "medium": 57 * KIB, "high": 115 
 an app that keeps something for each client has that on top."""
 
 APP_PROCESS = 17 * MIB
-"""Bytes of a process of wsapp without clients, its share (PSS) of what it has in common with others.
+"""Bytes of a process of wsapp without clients; of what it has in common with others, its share.
 Measured with two processes of files/app.py on Debian 12 and 13."""
 
 PROXY_CLIENT = {"Nginx": 52 * KIB, "HAProxy": 33 * KIB}
