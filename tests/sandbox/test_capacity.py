@@ -52,8 +52,8 @@ def test_what_is_said_fits_what_is_there(site):
     assert HELD <= now <= HELD + 20
     assert re.match(rf"{site.ssh('nproc').strip()} cores?, ", has)
     assert limit(busy, "cores at") > 0
-    # The clients that are there take what the table says, or less: what is left shrinks no more.
-    assert limit(busy, "memory") > 0.97 * limit(idle, "memory")
+    # Those who are there are in it. Other hosts on the same machine take and give memory, too.
+    assert 0.8 < limit(busy, "memory") / limit(idle, "memory") < 1.2
 
 
 def test_a_process_without_clients_takes_what_the_table_says(site):
