@@ -1,7 +1,5 @@
 """App(processes="auto"): as many as a host has processors, also as seen by proxies elsewhere."""
 
-import json
-
 import pytest
 
 from wsdeploy.plan import places
@@ -83,8 +81,8 @@ def test_bare_hosts(deploy, tiers, bare):
     assert [program for _, program in done.programs].count("rollout") == 2
 
 
-def test_a_rollback_does_not_ask(deploy, tiers, converged):
+def test_a_restart_does_not_ask(deploy, tiers, converged):
     fleet = tiers(processes="auto")
     done = deploy(fleet, converged(fleet), *LOUD, what=["wsdeploy.restart"])
     assert done.code == 0, done.said
-    assert json.loads(done.out)
+    assert [program for _, program in done.programs].count("restore") == 2

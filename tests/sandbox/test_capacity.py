@@ -38,6 +38,7 @@ def test_a_process_for_each_processor(site):
     processors = int(site.ssh("nproc"))
     assert site.ssh("pgrep --count --uid ws").strip() == str(max(2, processors))
     site.converged()
+    site.checked()
 
 
 def test_what_is_said_fits_what_is_there(site):

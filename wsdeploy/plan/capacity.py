@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wsdeploy import limits
 from wsdeploy.limits import SPARE_FILES
-from wsdeploy.plan import firewall, haproxy, internal, upstreams
+from wsdeploy.plan import firewall, haproxy, internal, processes, upstreams
 from wsdeploy.plan.measured import Measured, Use
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.settings.app import PROCESSES_MOST
@@ -113,21 +113,21 @@ def _others(settings: Settings, host: str, measured: Measured, target: int) -> I
 
 def _app_files(settings: Settings, measured: Measured, app: Use, target: int) -> Limit:
     derived = limits.derive(settings, measured.survey)
-    processes = limits.processes(settings, measured.survey)
+    count = limits.processes(settings, measured.survey)
     if app.files < derived.app_files:
-        room = max(0, app.files - SPARE_FILES) * processes
+        room = max(0, app.files - SPARE_FILES) * count
         return Limit(
             room,
-            f"open files of {processes} processes, which were started with {app.files:,} each",
+            f"open files of {count} processes, which were started with {app.files:,} each",
             f"deploy, which gives each {derived.app_files:,}",
         )
     each = derived.open_files - SPARE_FILES
-    room = each * processes
+    room = each * count
     needed = min(PROCESSES_MOST, math.ceil(target / each))
-    more = f"App(processes={needed})" if processes < needed else "more processes"
+    more = f"App(processes={needed})" if count < needed else "more processes"
     return Limit(
         room,
-        f"open files of {processes} processes, {derived.open_files:,} each",
+        f"open files of {count} processes, {derived.open_files:,} each",
         f"{more}, or {HARD_LIMIT}",
     )
 
@@ -146,6 +146,9 @@ def _proxy_files(settings: Settings, measured: Measured) -> Limit:
 
 def _ports(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
     """Yield what source ports allow: each connection to one listener needs its own."""
+    if processes.learnt(settings) and set(settings.topology.app) - measured.app_processes.keys():
+        # Not all app hosts have been asked.
+        return
     listeners = [it for it in upstreams.upstreams(settings, measured.survey, host) if not it.unix]
     if not listeners:
         return
@@ -228,8 +231,8 @@ def _processors(settings: Settings, host: str, measured: Measured, target: int) 
     what = f"{cores} cores at {BUSY:.0%}, with what clients send now"
     yield Limit(math.floor(cores * BUSY / per_client), what, f"{remedy}, or one more host")
     app = measured.app
-    processes = limits.processes(settings, measured.survey)
-    if app and app.cores_per_client and processes < cores:
-        room = math.floor(processes * BUSY / app.cores_per_client)
-        what = f"{processes} processes, each on one core at {BUSY:.0%}"
+    count = limits.processes(settings, measured.survey)
+    if app and app.cores_per_client and count < cores:
+        room = math.floor(count * BUSY / app.cores_per_client)
+        what = f"{count} processes, each on one core at {BUSY:.0%}"
         yield Limit(room, what, f"App(processes={cores})")

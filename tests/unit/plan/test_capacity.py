@@ -190,6 +190,10 @@ def test_a_proxy_of_its_own(tiers, measured):
     memory = 400 + int((7 * GIB - 0.1 * 8 * GIB) / once)
     assert by(limits, "memory").clients == memory
     assert len(limits) == 6
+    # Without the app hosts nobody knows their number.
+    unknown = replace(found, app_processes={"app1": 2})
+    limits = capacity.found(tiers({"processes": "auto"}), "lb1", unknown)
+    assert not [limit for limit in limits if "ports" in limit.what]
 
 
 def test_an_app_host_should_hold_what_all_proxies_may_send(tiers, measured):
