@@ -35,7 +35,7 @@ check: .venv/ready
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit tests/plan
+	$(BIN)/pytest tests/unit tests/plan --numprocesses auto
 
 ## All benchmarks, and docs/benchmarks.md with what they have found: most of an hour.
 bench: .venv/ready

@@ -79,8 +79,8 @@ def test_open_files_of_a_proxy(make, measured, proxy):
     small = {"open_files": 20_000, "processors": 2, "memory": 8 * GIB}
     limits = capacity.found(settings, "one", measured(limits=small))
     word = "nginx workers" if proxy is Nginx else "HAProxy"
-    # 128 are spare, 500 wait. HAProxy also has 4 health checks, and 8 files for each thread.
-    fits = {Nginx: (20_000 - 128 - 500) // 2 * 2, HAProxy: (20_000 - 128 - 4 - 16) // 2 - 500}
+    # 128 are spare, 400 wait. HAProxy also has 4 health checks, and 8 files for each thread.
+    fits = {Nginx: (20_000 - 128 - 400) // 2 * 2, HAProxy: (20_000 - 128 - 4 - 16) // 2 - 400}
     assert by(limits, word).clients == fits[proxy]
 
 
