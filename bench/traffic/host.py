@@ -43,17 +43,25 @@ class Host:
 
     def processor(self, unit: str) -> float:
         """Return the seconds of processor time that a unit has taken so far."""
-        for line in (self._group(unit) / "cpu.stat").read_text().splitlines():
-            key, value = line.split()
-            if key == "usage_usec":
-                return int(value) / 1e6
-        raise ValueError(f"{unit} has no cpu.stat")
+        return _processor(self._group(unit))
+
+    def others(self) -> float:
+        """Return the seconds of processor time that all but this host has taken so far."""
+        values = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]
+        user, nice, system, _idle, _waiting, irq, softirq = map(int, values)
+        busy = (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+        return busy - _processor(cgroups.group(self.name))
 
     def memory(self, unit: str) -> int:
         """Return the bytes of memory of a unit's processes, what they share in proportion (PSS)."""
         group = self._group(unit)
         pids = [pid for file in group.rglob("cgroup.procs") for pid in file.read_text().split()]
         return sum(_proportional(pid) for pid in pids)
+
+
+def _processor(group: Path) -> float:
+    values = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+    return int(values["usage_usec"]) / 1e6
 
 
 def _proportional(pid: str) -> int:
@@ -65,9 +73,18 @@ def _proportional(pid: str) -> int:
 
 
 def kernel_memory() -> int:
-    """Return the bytes that the kernel has taken for sockets, files and the like (slab)."""
+    """Return the bytes that the kernel has taken for sockets, open files and the like.
+
+    Of slab, what it can't give back, and the inodes of sockets; not what it remembers of files on
+    disks, which others read meanwhile.
+    """
     lines = Path("/proc/meminfo").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Slab:"))
+    kept = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("SUnreclaim:"))
+    for line in Path("/proc/slabinfo").read_text().splitlines():
+        name, active, _, size = [*line.split(), "", "", ""][:4]
+        if name == "sock_inode_cache":
+            kept += int(active) * int(size)
+    return kept
 
 
 def deploy(proxy: str, drain: int = DRAIN) -> Host:

@@ -2,7 +2,8 @@
 
 Each client has sent one message and got it back, as what a connection allocates at its first
 message it mostly keeps. Programs: growth of their proportional set size (PSS). Kernel: growth of
-its slab, less what the clients' own sockets take, which are half of those of a direct connection.
+its slab for sockets and open files, less what the clients' own sockets take, which are half of
+those of a direct connection.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from websockets.server import ServerProtocol
 from bench.clients import sources
 from bench.clients.numbers import Seen, percentile, report
 from bench.clients.target import Incoming, Target, agreed, frame_end, handshake, message, text
+from bench.traffic.held import allowed
 from wsapp.compression import LEVELS
 
 PLAIN = Target("ws://ws.test/chat", (("127.0.0.1", 80),))
@@ -103,3 +104,8 @@ def test_nobody_is_back_while_many_are_away() -> None:
 @pytest.mark.parametrize(("clients", "addresses"), [(1, 1), (28_232, 1), (28_233, 2), (200_000, 8)])
 def test_source_addresses(clients: int, addresses: int) -> None:
     assert sources.needed(clients) == addresses
+
+
+def test_clients_that_open_files_allow() -> None:
+    assert allowed("nginx", 20_000, 2) == 20_000
+    assert allowed("haproxy", 20_000, 2) == 10_000
