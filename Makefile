@@ -9,8 +9,11 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
 	$(if $(shell $(python) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),\
 	$(python))))
 BIN := .venv/bin
+# Pictures need a package that nothing else does.
+REPORT := $(BIN)/uv run --quiet --no-project --with-requirements bench/requirements.lock \
+	python -m bench.report
 
-.PHONY: sandbox test test-matrix check format clean
+.PHONY: sandbox test test-matrix check bench bench-quick report format clean
 
 ## Deploy to a throwaway Debian host on this machine, and talk to it.
 sandbox: .venv/ready
@@ -32,7 +35,20 @@ check: .venv/ready
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit tests/plan
+	$(BIN)/pytest tests/unit tests/plan --numprocesses auto
+
+## All benchmarks, and docs/benchmarks.md with what they have found: most of an hour.
+bench: .venv/ready
+	$(BIN)/python -m bench
+	$(REPORT)
+
+## A short run of the same, for a look at what changed: its results are in bench/results/quick.
+bench-quick: .venv/ready
+	$(BIN)/python -m bench --quick
+
+## docs/benchmarks.md again, from the results that are there.
+report: .venv/ready
+	$(REPORT)
 
 format: .venv/ready
 	$(BIN)/ruff format

@@ -106,20 +106,21 @@ def write(
         measurements=dict(measurements),
         notes=dict(notes or {}),
     )
-    path = _path(suite, part, quick)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(result), indent=1) + "\n")
-    return path
+    file = path(suite, part, quick=quick)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(asdict(result), indent=1) + "\n")
+    return file
 
 
 def load(suite: str, part: str, *, quick: bool = False) -> Result:
     """Read a result. Raises FileNotFoundError if there is none."""
-    content = json.loads(_path(suite, part, quick).read_text())
+    content = json.loads(path(suite, part, quick=quick).read_text())
     content["measurements"] = {
         name: Measurement(**measured) for name, measured in content["measurements"].items()
     }
     return Result(**content)
 
 
-def _path(suite: str, part: str, quick: bool) -> Path:
+def path(suite: str, part: str, *, quick: bool = False) -> Path:
+    """Return the file of a result."""
     return (FOLDER / "quick" if quick else FOLDER) / suite / f"{part}.json"

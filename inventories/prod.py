@@ -15,7 +15,7 @@ settings = Settings(
     domain="ws.example.com",  # EDIT: the name that clients connect to
     app=App(
         "files/app.py",  # your own file: it goes to the hosts as it is here, now
-        processes=4,  # per host; one uses one core, so one or two per core
+        processes=4,  # per host; one uses one core, so one or two per core. "auto" is one per core
         # requirements="files/requirements.txt",  # a lock file that is not beside the app
         # env={"API_URL": "https://api.example.com"},  # what the app reads from its environment
         # probe=Probe(path="/echo", send="hello", expect="hello"),  # proves more than a handshake

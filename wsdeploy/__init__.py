@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 COMMANDS = {
+    "capacity": "roles",
     "certificates": "operations",
     "releases": "operations",
     "restart": "roles",

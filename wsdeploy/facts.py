@@ -11,13 +11,14 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
-from wsdeploy import lock, remote
+from wsdeploy import limits, lock, remote
 from wsdeploy.plan import (
     acme,
     app,
     firewall,
     identity,
     internal,
+    processes,
     proxies,
     system,
     tls,
@@ -49,13 +50,17 @@ class HostSurvey(FactBase[Survey]):
 _known: WeakKeyDictionary[Host, tuple[bool, Survey]] = WeakKeyDictionary()
 # While a run is planned, a host is surveyed for others too; they wait for each other.
 _being_asked: WeakKeyDictionary[Host, threading.Lock] = WeakKeyDictionary()
+# How many processes each host has, or would have, that was surveyed in this run.
+_processes: dict[str, int] = {}
 
 
 def survey(settings: Settings) -> Survey:
     """Return the survey of the current host, asking only if what is known may have changed."""
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
     with _being_asked.setdefault(host, threading.Lock()):
-        return _survey(host, settings)
+        found = _survey(host, settings)
+        _processes[host.name] = limits.processes(settings, found)
+        return found
 
 
 def _survey(host: Host, settings: Settings) -> Survey:
@@ -116,6 +121,33 @@ def histories(settings: Settings) -> dict[str, History]:
                 found[each.name] = answer or History(None, None, ())
             _histories[state.is_executing] = found
         return _histories[state.is_executing]
+
+
+class UnknownError(Exception):
+    """Another host is no part of this run, and what it would have said is not known here."""
+
+
+def app_processes(settings: Settings, proxy: Survey) -> dict[str, int]:
+    """Return how many processes each app host has, for proxies: it says so, or it has said so.
+
+    proxy: its own survey, whose note says what it has learnt before. While a run is executed no
+    other host is asked, as with certificates; proxies come when all app hosts are done.
+    Raises UnknownError.
+    """
+    if not processes.learnt(settings):
+        return {}
+    apps = settings.topology.app
+    if not state.is_executing:
+        for each in [each for each in state.activated_hosts if each.name in apps]:
+            with ctx_host.use(each):
+                survey(settings)
+    known = {**processes.noted(settings, proxy), **_processes}
+    for host in apps:
+        if host not in known:
+            raise UnknownError(
+                f'processes="auto": how many {host} has is not known here; run without --limit'
+            )
+    return {host: known[host] for host in apps}
 
 
 # What operations on one host have to know of the others.

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from wsdeploy.settings import Settings
+from wsdeploy.settings.app import PROCESSES_MOST
 from wsdeploy.survey import Survey
 
 # Where the kernel starts to queue SYNs for longer than a client waits, more backlog is no help.
@@ -24,8 +25,11 @@ SPARE_FILES = 128
 
 # Connections of a proxy that are not clients yet, or never will be: TLS handshakes, requests that
 # are still being sent, and those who are told "503". A tenth as many as clients, and at least this
-# many; on a host that allows few open files, a fortieth of those.
+# many; on a host that allows few open files, a fiftieth of those.
 WAITING_LEAST = 1024
+
+# With "auto": when one crashes, the other one serves.
+PROCESSES_LEAST = 2
 
 # The app's side (wsapp): seconds for a client to answer the close frame, and to finish its
 # handshake. Both are the defaults of the websockets library.
@@ -71,16 +75,33 @@ class Limits:
     """What an app host's limits don't allow of max_connections, in words, or None."""
 
 
+def processes(settings: Settings, survey: Survey) -> int:
+    """Return how many processes of the app a host has.
+
+    "auto" is one for each processor, and as many as have room for `max_connections` in the open
+    files of each.
+    """
+    if isinstance(settings.app.processes, int):
+        return settings.app.processes
+    each = _ceiling(survey) - SPARE_FILES
+    needed = math.ceil(settings.max_connections / each)
+    return min(PROCESSES_MOST, max(PROCESSES_LEAST, needed, survey.limits.get("processors", 1)))
+
+
+def _ceiling(survey: Survey) -> int:
+    return min(survey.limits.get("open_files", OPEN_FILES_MOST), OPEN_FILES_MOST)
+
+
 def derive(settings: Settings, survey: Survey) -> Limits:
     """Return the limits for a host: what `settings` ask for, as far as the host allows it."""
     wanted = settings.max_connections
-    ceiling = min(survey.limits.get("open_files", OPEN_FILES_MOST), OPEN_FILES_MOST)
+    ceiling = _ceiling(survey)
     workers = survey.limits.get("processors", 1)
 
-    waiting = max(64, min(max(WAITING_LEAST, wanted // 10), ceiling // 40))
+    waiting = max(64, min(max(WAITING_LEAST, wanted // 10), ceiling // 50))
     worker_connections = min(2 * wanted + SPARE_FILES + waiting, ceiling - SPARE_FILES)
     held = (worker_connections - waiting) // 2 * workers
-    app = settings.app
+    app, number = settings.app, processes(settings, survey)
     shutdown_drain = min(app.drain, app.shutdown_drain)
 
     def stop(drain: float) -> int:
@@ -108,7 +129,5 @@ def derive(settings: Settings, survey: Survey) -> Limits:
         shutdown_drain=shutdown_drain,
         unit_stop=stop(shutdown_drain) + 15,
         proxy_shortfall=shortfall(held, f"{workers} nginx workers"),
-        app_shortfall=shortfall(
-            (ceiling - SPARE_FILES) * app.processes, f"{app.processes} app processes"
-        ),
+        app_shortfall=shortfall((ceiling - SPARE_FILES) * number, f"{number} app processes"),
     )

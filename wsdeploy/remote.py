@@ -15,14 +15,16 @@ from typing import Any
 PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 
 HISTORY = ("supervisor", "apply_files", "lock", "generations")
+SURVEY = ("supervisor", "apply_files", "lock", "listeners")
 ROLLOUT = (*HISTORY, "history", "peers", "probe", "gate", "trial")
 
 # Modules of wshost that a program imports, in an order in which each can be loaded.
 IMPORTS = {
-    "survey": ("supervisor", "apply_files", "lock", "listeners"),
+    "survey": SURVEY,
     "rollout": ROLLOUT,
     "restore": (*ROLLOUT, "rollout"),
     "history": HISTORY,
+    "capacity": (*SURVEY, "survey", "generations", "peers"),
     "certificate": ("apply_files", "pair"),
     "identity": ("apply_files",),
     "retire": (*HISTORY, "history"),
@@ -99,7 +101,7 @@ def command(program: str) -> str:
 def command_on_bare_host(program: str) -> str:
     """Return the same for a host that may not have Python yet: then it reports the system only."""
     report = (
-        '. /etc/os-release; printf \'{"bare": true, "system": {"id": "%s", "version": "%s"}}\' '
-        '"$ID" "$VERSION_ID"'
+        '. /etc/os-release; printf \'{"bare": true, "system": {"id": "%s", "version": "%s"}, '
+        '"limits": {"processors": %d}}\' "$ID" "$VERSION_ID" "$(nproc)"'
     )
     return f"if command -v python3 >/dev/null; then {command(program)}; else {report}; fi"

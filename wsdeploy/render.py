@@ -37,12 +37,13 @@ def _bytecode() -> FileSystemBytecodeCache | None:
     """
     # Jinja itself compares templates and the version of Python, but not these.
     kind = hashlib.sha256(f"{OPTIONS} {metadata.version('jinja2')}".encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "wsdeploy" / "templates" / kind
     try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = cache / "wsdeploy" / "templates" / kind
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
-    except OSError:
+    except (OSError, RuntimeError):
+        # RuntimeError: this user has no home.
         return None
     # Whoever may write there can let code run here.
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:

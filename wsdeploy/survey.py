@@ -100,6 +100,8 @@ class Survey:
     """Of each service, who has the lock of the fleet on this host, or had it last (wshost.lock)."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """Contents of those files that are there."""
+    app_processes: Mapping[str, int] = field(default_factory=dict)
+    """How many processes app hosts have, on a proxy apart from them that had to learn it."""
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> Survey:

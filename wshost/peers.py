@@ -17,6 +17,11 @@ from ipaddress import ip_address
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 LISTEN = "0A"
 """The kernel's number for a socket that listens."""
+ESTABLISHED = "01"
+CONNECTED = "03"
+"""The same for connections, of TCP and of unix sockets."""
+ACCEPTS = 0x10000
+"""The kernel's flag of unix sockets that listen: __SO_ACCEPTCON."""
 NOBODY = "0"
 """The inode of a connection that no process has accepted yet."""
 
@@ -77,20 +82,46 @@ def accepted(connections: Iterable[socket.socket]) -> dict[socket.socket, str]:
 def owners(inodes: Iterable[str], leaders: Iterable[int]) -> dict[str, int]:
     """Return which of these processes has each socket, itself or by a process that it started."""
     wanted, found = set(inodes), {}
-    for leader, members in _families(set(leaders)).items():
+    for leader, members in families(set(leaders)).items():
         for pid in members:
             for inode in wanted & _sockets(pid):
                 found[inode] = leader
     return found
 
 
-def _families(leaders: set[int]) -> dict[int, set[int]]:
+def families(leaders: set[int]) -> dict[int, set[int]]:
     """Return each leader with all processes that descend from it."""
     found = {leader: {leader} for leader in leaders}
     for pid in _pids():
         nearest = next((each for each in (pid, *_ancestors(pid)) if each in leaders), None)
         if nearest is not None:
             found[nearest].add(pid)
+    return found
+
+
+def held(members: Iterable[int], port: int | None = None) -> int:
+    """Return how many connections these processes have accepted and not closed.
+
+    port: count only TCP connections to this port, of those that they listen on.
+    """
+    own = {inode for pid in members for inode in _sockets(pid)}
+    found = 0
+    for table in TABLES:
+        ports = set()
+        for fields in _rows(table):
+            if fields[9] not in own:
+                continue
+            # Listeners come first.
+            local = int(fields[1][-4:], 16)
+            if fields[3] == LISTEN:
+                ports.add(local)
+            elif fields[3] == ESTABLISHED and local in ports and port in (None, local):
+                found += 1
+    if port is None:
+        # What a unix socket has accepted has its path; who has connected to it has none.
+        sockets = [row for row in _rows("/proc/net/unix") if row[6] in own and len(row) > 7]
+        paths = {row[7] for row in sockets if int(row[3], 16) & ACCEPTS}
+        found += sum(row[5] == CONNECTED and row[7] in paths for row in sockets)
     return found
 
 
@@ -152,7 +183,7 @@ def listening(pid: int) -> list[str]:
 
     For whoever looks for the mistake when it is not where it should.
     """
-    inodes = {inode for member in _families({pid})[pid] for inode in _sockets(member)}
+    inodes = {inode for member in families({pid})[pid] for inode in _sockets(member)}
     found = {
         shown(*_address(fields[1]))
         for table in TABLES
@@ -162,8 +193,8 @@ def listening(pid: int) -> list[str]:
     found |= {
         fields[7]
         for fields in _rows("/proc/net/unix")
-        # A flag of sockets that listen: __SO_ACCEPTCON. Only those that were bound have a path.
-        if int(fields[3], 16) & 0x10000 and fields[6] in inodes and len(fields) > 7
+        # Only those that were bound have a path.
+        if int(fields[3], 16) & ACCEPTS and fields[6] in inodes and len(fields) > 7
     }
     return sorted(found)
 

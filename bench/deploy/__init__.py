@@ -2,9 +2,8 @@
 
 The job: the echo server of files/app.py with its dependencies as four processes under Supervisor,
 each on a unix socket; nginx with TLS in front of them; kernel settings; a firewall; and a check
-that the app answers. Hosts are throwaway ones with Debian 12, reached by SSH as root.
-
-All contenders
+that the app answers. Hosts are throwaway ones with Debian 12, reached by SSH as root. All
+contenders
 
 - install the same packages from the same mirror, with empty caches and without package lists on
   the host, after a run that is not measured: caches on the way are as warm for one as for another;

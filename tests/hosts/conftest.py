@@ -1,5 +1,6 @@
 """Check a deployed fleet, any fleet: pytest tests/hosts --inventory inventories/prod.py."""
 
+import re
 import socket
 import ssl
 import tempfile
@@ -9,8 +10,9 @@ import pytest
 import testinfra
 
 from wsdeploy.inventory import Fleet, Host, load
-from wsdeploy.plan import places
+from wsdeploy.plan import places, processes
 from wsdeploy.settings import SelfSigned
+from wsdeploy.survey import Survey
 
 
 def pytest_addoption(parser):
@@ -82,6 +84,25 @@ def _connect(host: Host, **options: str):
     view = testinfra.get_host(f"ssh://{user}@{address}:{port}", sudo=user != "root", **options)
     view.inventory = host
     return view
+
+
+@pytest.fixture(scope="session")
+def survey(fleet, connect):
+    """How many processes each app host has, where that is for them to say."""
+    if fleet.settings.app.processes != "auto":
+        return Survey()
+    found = {}
+    for host in fleet.with_role("app"):
+        name = fleet.settings.name
+        text = connect(host).check_output("cat /etc/supervisor/conf.d/%s-*.conf", name)
+        found[host.name] = int(re.search(r"numprocs=(\d+)", text)[1])
+    return Survey(app_processes=found)
+
+
+@pytest.fixture
+def count(app_host, settings, survey) -> int:
+    """Return how many processes this app host has."""
+    return processes.of(settings, survey, app_host.inventory.name)
 
 
 @pytest.fixture(scope="session")

@@ -49,14 +49,14 @@ def test_watchdog_stops_before_the_processes_drain(app_host, settings):
     assert "supervisor.service" in after
 
 
-def test_every_process_is_running(app_host, settings):
+def test_every_process_is_running(app_host, settings, count):
     states = {name: row[1] for name, row in processes(app_host, settings).items()}
-    assert states == dict.fromkeys(process_names(settings), "RUNNING")
+    assert states == dict.fromkeys(process_names(settings, count), "RUNNING")
 
 
 @pytest.mark.usefixtures("unix")
-def test_every_process_has_a_socket_for_the_proxy_only(app_host, settings):
-    for name in process_names(settings):
+def test_every_process_has_a_socket_for_the_proxy_only(app_host, settings, count):
+    for name in process_names(settings, count):
         socket = app_host.file(f"{places.sockets(settings.name, 'current')}/{name}.sock")
         assert socket.is_socket
         assert (socket.user, socket.group) == (settings.name, f"{settings.name}-proxy")
@@ -66,12 +66,12 @@ def test_every_process_has_a_socket_for_the_proxy_only(app_host, settings):
 
 
 @pytest.mark.usefixtures("unix")
-def test_sockets_accept_a_burst(app_host, settings):
+def test_sockets_accept_a_burst(app_host, settings, count):
     """A full queue on a unix socket refuses at once, where TCP would wait."""
     listeners = app_host.check_output("ss --no-header --listening --unix").splitlines()
     folder = places.sockets(settings.name, live(app_host, settings))
     backlogs = [int(line.split()[3]) for line in listeners if folder in line]
-    assert len(backlogs) == settings.app.processes
+    assert len(backlogs) == count
     assert min(backlogs) >= 4096
 
 
@@ -103,9 +103,9 @@ def test_boot_brings_the_live_generation_back(app_host, settings):
 
 @pytest.mark.disruptive
 @pytest.mark.usefixtures("unix")
-def test_a_stopped_process_closes_cleanly(app_host, settings):
+def test_a_stopped_process_closes_cleanly(app_host, settings, count):
     """SIGTERM: a close frame with the chosen code, not a cut connection; then it is back."""
-    name = process_names(settings)[-1]
+    name = process_names(settings, count)[-1]
     group = f"{settings.name}-{live(app_host, settings)}"
     socket = f"{places.sockets(settings.name, 'current')}/{name}.sock"
     program = f"""

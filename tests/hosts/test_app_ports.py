@@ -11,14 +11,14 @@ EVERYWHERE = {"0.0.0.0", "::", "*"}
 
 @pytest.fixture(autouse=True)
 def tcp(settings):
-    if not upstreams.reached(settings):
+    if not upstreams.reached(settings, 1):
         pytest.skip("the app listens on unix sockets")
 
 
-def test_every_port_listens_where_the_proxies_come(app_host, settings):
+def test_every_port_listens_where_the_proxies_come(app_host, settings, count):
     """And nowhere else; or on all interfaces behind the firewall, as apps without wsapp may."""
     name = app_host.inventory.name
-    found = {port: set() for port in upstreams.reached(settings)}
+    found = {port: set() for port in upstreams.reached(settings, count)}
     for line in app_host.check_output("ss --no-header --listening --numeric --tcp").splitlines():
         where, _, port = line.split()[3].rpartition(":")
         if int(port) in found:
@@ -30,22 +30,22 @@ def test_every_port_listens_where_the_proxies_come(app_host, settings):
         assert alone or filtered, f"{port}: {addresses}"
 
 
-def test_ports_accept_a_burst(app_host, settings):
+def test_ports_accept_a_burst(app_host, settings, count):
     for line in app_host.check_output("ss --no-header --listening --numeric --tcp").splitlines():
-        if int(line.split()[3].rpartition(":")[2]) in upstreams.reached(settings):
+        if int(line.split()[3].rpartition(":")[2]) in upstreams.reached(settings, count):
             assert int(line.split()[2]) >= 4096
 
 
-def test_ports_are_closed_to_this_machine(app_host, settings):
+def test_ports_are_closed_to_this_machine(app_host, settings, count):
     """It is not a proxy. SSH from it works, or this test could not run."""
     if not firewall.wanted(settings):
         pytest.skip("no other host can reach the ports anyway, or the firewall is off")
-    for port in upstreams.ports(settings):
+    for port in upstreams.ports(settings, count):
         with pytest.raises(OSError, match=r"refused|timed out|unreachable"):
             socket.create_connection((app_host.inventory.address, port), timeout=3).close()
 
 
-def test_ports_are_open_to_every_proxy(proxy_host, settings):
-    for upstream in upstreams.upstreams(settings, proxy_host.inventory.name):
+def test_ports_are_open_to_every_proxy(proxy_host, settings, survey):
+    for upstream in upstreams.upstreams(settings, survey, proxy_host.inventory.name):
         check = f"exec 3<>/dev/tcp/{upstream.address}/{upstream.port}"
         assert proxy_host.run("bash -c %s", check).rc == 0, upstream.name

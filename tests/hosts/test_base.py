@@ -3,7 +3,7 @@
 import pytest
 
 from tests.hosts import programs
-from wsdeploy.plan import app, firewall, places, system, upgrades, upstreams, watchdog
+from wsdeploy.plan import app, firewall, places, processes, system, upgrades, upstreams, watchdog
 from wsdeploy.survey import Survey
 
 
@@ -84,7 +84,7 @@ def test_no_unit_failed(any_host):
     assert failed == ""
 
 
-def test_nothing_else_is_public(any_host, settings):
+def test_nothing_else_is_public(any_host, settings, survey):
     """Only SSH, and on proxies HTTP and HTTPS, listen on addresses that others can reach.
 
     The app's ports may too where the firewall has them: test_app_ports.py looks at those.
@@ -95,7 +95,8 @@ def test_nothing_else_is_public(any_host, settings):
     if firewall.wanted(settings) or (
         "app" in any_host.inventory.roles and not settings.topology.alone
     ):
-        allowed |= set(upstreams.reached(settings))
+        counts = [processes.of(settings, survey, host) for host in settings.topology.app]
+        allowed |= set(upstreams.reached(settings, max(counts)))
     listening = any_host.check_output("ss --no-header --listening --numeric --tcp --udp")
     public = set()
     for line in listening.splitlines():

@@ -60,11 +60,11 @@ def test_it_is_only_what_it_is_for(app_host, settings):
     assert debians.is_running or not debians.is_enabled
 
 
-def test_every_process_is_reached_by_those_who_are_trusted_only(app_host, settings):
+def test_every_process_is_reached_by_those_who_are_trusted_only(app_host, settings, count):
     """Asked on the host itself, which trusts itself; others are kept out by the firewall anyway."""
     where = settings.topology.listen_address(app_host.inventory.name)
     own, trust = places.identity(settings.name), internal.trust(settings)
-    for port in upstreams.reached(settings):
+    for port in upstreams.reached(settings, count):
         answer = ask(app_host, settings, where, port, pair=own, trust=trust)
         assert answer.startswith("HTTP/1.1 200" if settings.app.health else "HTTP/1.1")
         for scheme in ("http", "https"):
@@ -74,11 +74,11 @@ def test_every_process_is_reached_by_those_who_are_trusted_only(app_host, settin
             assert refused, f"{scheme} without a certificate: {answer}"
 
 
-def test_every_proxy_trusts_every_app_host(proxy_host, settings):
+def test_every_proxy_trusts_every_app_host(proxy_host, settings, survey):
     configuration = {"nginx": places.NGINX_CONF, "haproxy": haproxy.CONFIGURATION}
     folder = configuration[internal.program(settings).folder].rpartition("/")[0]
     own, trust = places.identity(settings.name), identity.app_hosts(settings, folder)
-    for upstream in upstreams.upstreams(settings, proxy_host.inventory.name):
+    for upstream in upstreams.upstreams(settings, survey, proxy_host.inventory.name):
         answer = ask(proxy_host, settings, upstream.address, upstream.port, pair=own, trust=trust)
         assert answer.startswith("HTTP/1.1"), upstream.name
 

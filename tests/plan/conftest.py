@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from wsdeploy import CertFiles, Settings
+from wsdeploy import CertFiles, Settings, limits
 from wsdeploy.plan import (
     acme,
     app,
@@ -97,7 +97,7 @@ def source(folder):
     def spell(processes=4, app="", tls="SelfSigned()", proxy="Nginx()", more=""):
         path = str(folder / "app.py")
         return (
-            f'Settings("ws.a-company.com", App({path!r}, processes={processes}, {app}), {tls}, '
+            f'Settings("ws.a-company.com", App({path!r}, processes={processes!r}, {app}), {tls}, '
             f"{proxy}, {more})"
         )
 
@@ -188,12 +188,12 @@ def _serving(settings, survey, host):
             "pid": 1000 + number,
             "start": 1,
         }
-        for number in range(settings.app.processes)
+        for number in range(limits.processes(settings, survey))
     ]
     return paths, processes
 
 
-def _prepared(settings, host):
+def _prepared(settings, host, processors):
     """What a host answers that has its packages and its user."""
     name = settings.name
     versions = {"nginx": "1.22.1-9+deb12u10", "openssl": "3.0.22-1~deb12u2"}
@@ -207,7 +207,7 @@ def _prepared(settings, host):
             "cloud_init": "done",
             "boot": "one",
         },
-        "limits": {"open_files": 1_048_576, "processors": 2, "memory": 4 * 2**30},
+        "limits": {"open_files": 1_048_576, "processors": processors, "memory": 4 * 2**30},
         "packages": dict.fromkeys(system.packages(settings, host), "1.0-1") | versions,
         "users": [name],
         "groups": [f"{name}-proxy"],
@@ -218,18 +218,29 @@ def _prepared(settings, host):
     }
 
 
-def _as_planned(settings, host):
-    """What this host of a fleet answers that has all that it should have."""
+def _counts(settings, processors):
+    """How many processes each app host should have."""
+    apps = {host: processors.get(host, 2) for host in settings.topology.app}
+    found = {host: Survey(limits={"processors": number}) for host, number in apps.items()}
+    return {host: limits.processes(settings, it) for host, it in found.items()}
+
+
+def _as_planned(settings, host, processors):
+    """What this host of a fleet answers that has all that it should have.
+
+    processors: of hosts that have another number of them than two.
+    """
     name, topology = settings.name, settings.topology
     chosen = proxies.chosen(settings)
     everyone = {
         each: tuple(_certificate(each, spare).strip() for spare in (False, True))
         for each in (*topology.app, *topology.proxy)
     }
-    answer = _prepared(settings, host)
+    answer = _prepared(settings, host, processors.get(host, 2))
     if acme.wanted(settings):
         answer["texts"] = {places.thumbprint(name): "the-same-on-all"}
-    survey = Survey.from_json(answer)
+    counts = _counts(settings, processors)
+    survey = dataclasses.replace(Survey.from_json(answer), app_processes=counts)
     paths = {path: dataclasses.asdict(it) for path, it in system.folders(settings).items()}
     sets, units = [system.files(settings, survey)], []
     if host in topology.app:
@@ -255,7 +266,7 @@ def _as_planned(settings, host):
             }
             for spare in (False, True)
         }
-        survey = Survey.from_json(answer)
+        survey = dataclasses.replace(Survey.from_json(answer), app_processes=counts)
     if internal.wanted(settings, host):
         sets.append(internal.files(settings, survey, host, everyone))
         units.append(internal.unit(settings))
@@ -296,9 +307,10 @@ def _as_planned(settings, host):
 def converged():
     """Make what the hosts of a fleet answer that have all that they should have."""
 
-    def make(fleet):
+    def make(fleet, **processors):
+        named = {f"@fake/{name}": number for name, number in processors.items()}
         settings = fleet.settings
-        return {host: _as_planned(settings, host) for host in fleet.names}
+        return {host: _as_planned(settings, host, named) for host in fleet.names}
 
     return make
 

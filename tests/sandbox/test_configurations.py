@@ -42,6 +42,7 @@ CASES = {
     "plain": {},
     "one process": {"app_options": "processes=1"},
     "99 processes": {"app_options": "processes=99"},
+    "a process for each core": {"app_options": "processes='auto'"},
     "one client": {"options": f"{SELF_SIGNED}, max_connections=1"},
     "a million clients": {
         "app_options": "processes=99",
@@ -68,6 +69,9 @@ CASES = {
     "tcp": {"app_options": 'listen="tcp"'},
     "shared port": {"app_options": 'listen="shared"'},
     "tiers": {"apps": APPS4, "proxies": PROXY},
+    "tiers with a process for each core": {
+        "app_options": "processes='auto'", "apps": APPS4, "proxies": PROXY
+    },
     "tiers with a shared port": {
         "app_options": 'listen="shared"', "apps": APPS4, "proxies": PROXY
     },

@@ -6,6 +6,7 @@ share, and one exchange on a host that is not.
 
 from wsdeploy.operations.acme import account_key, issued, shared_account_key
 from wsdeploy.operations.app import generation, release, retire
+from wsdeploy.operations.capacity import measured, summed_up, told
 from wsdeploy.operations.certificate import identity, self_signed
 from wsdeploy.operations.certificates import certificates
 from wsdeploy.operations.configuration import configuration, removal
@@ -27,6 +28,7 @@ __all__ = [
     "identity",
     "issued",
     "locked",
+    "measured",
     "packages",
     "release",
     "releases",
@@ -35,6 +37,8 @@ __all__ = [
     "retire",
     "self_signed",
     "shared_account_key",
+    "summed_up",
+    "told",
     "turn",
     "unlock",
 ]

@@ -13,7 +13,7 @@ from pyinfra.operations.util.files import generate_color_diff
 
 from wsdeploy import facts
 from wsdeploy.files import FileSet
-from wsdeploy.operations.send import change, explain
+from wsdeploy.operations.send import change, explain, failure
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Survey
 
@@ -33,7 +33,11 @@ def configuration(
     If a step fails the previous files come back, and the run fails with what the step printed.
     """
     survey = facts.survey(settings)
-    files = plan(settings, survey)
+    try:
+        files = plan(settings, survey)
+    except facts.UnknownError as unknown:
+        yield failure(str(unknown))
+        return
     for note in files.notes:
         host.log_styled(note, fg="yellow", log_func=logger.warning)
     if not files.files:

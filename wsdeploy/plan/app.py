@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsdeploy.files import File, FileSet, enabled
-from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
+from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive, processes
 from wsdeploy.plan import confinement, places, proxies, upstreams, watchdog
 from wsdeploy.render import render
 from wsdeploy.settings import Settings, secret_values
@@ -154,6 +154,7 @@ def generation(
         return render(
             "supervisor/generation.conf",
             app=app,
+            processes=processes(settings, survey),
             name=name,
             group=f"{name}-{identity}",
             command=" ".join((*launch, *map(_supervisor_quoted, command))),
@@ -225,7 +226,7 @@ def rollout(
         "generation": wanted.identity,
         "release": wanted.release,
         "version": version,
-        "processes": app.processes,
+        "processes": processes(settings, survey),
         "listen": wanted.listen,
         "reuse_port": app.reuse_port,
         "files": [file.to_json() for file in wanted.files],
@@ -260,11 +261,11 @@ def undone(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
     name, live = settings.name, live_generation(settings, survey)
     if live != wanted.identity:
         return [f"generation {live} is live, not {wanted.identity}"]
-    processes = survey.processes or ()
-    states = {p.name: p.statename for p in processes if p.group == f"{name}-{wanted.identity}"}
+    group = f"{name}-{wanted.identity}"
+    states = {p.name: p.statename for p in survey.processes or () if p.group == group}
     found = [
         f"{process} is {states.get(process, 'missing')}"
-        for process in upstreams.process_names(settings)
+        for process in upstreams.process_names(settings, processes(settings, survey))
         if states.get(process) != "RUNNING"
     ]
     files = (*wanted.files, wanted.boot)

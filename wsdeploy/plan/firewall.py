@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
 from typing import cast
 
 from wsdeploy.files import File, FileSet
+from wsdeploy.limits import processes
 from wsdeploy.plan import edge, places, upstreams
 from wsdeploy.render import render
 from wsdeploy.settings import Firewall, Settings
@@ -68,14 +69,16 @@ def ssh_ports(survey: Survey, ssh_port: int = SSH) -> list[int]:
     return sorted(survey.ssh_ports) or [ssh_port]
 
 
-def app_ports(settings: Settings, host: str) -> list[int]:
+def app_ports(settings: Settings, survey: Survey, host: str) -> list[int]:
     """Return the TCP ports of the app on a host."""
-    return upstreams.ports(settings) if host in settings.topology.app else []
+    if host not in settings.topology.app:
+        return []
+    return upstreams.ports(settings, processes(settings, survey))
 
 
 def old_ports(settings: Settings, survey: Survey, host: str) -> set[int]:
     """Return the app's ports that are open by the present rules, but not by the settings."""
-    return set(survey.firewall_ports) - set(app_ports(settings, host))
+    return set(survey.firewall_ports) - set(app_ports(settings, survey, host))
 
 
 def public_ports(settings: Settings, host: str) -> list[int]:
@@ -98,7 +101,7 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
         ip_network(text)
         for text in settings.edge.unlimited_networks + (behind.networks if behind else ())
     ]
-    ports = set(app_ports(settings, host))
+    ports = set(app_ports(settings, survey, host))
     if not final and host in topology.app:
         ports |= set(survey.firewall_ports)
     public = public_ports(settings, host)
@@ -196,7 +199,11 @@ NUMBERS = {"igmp": 2, "ipip": 4, "gre": 47, "esp": 50, "ah": 51, "ospf": 89, "vr
 
 def closed(settings: Settings, survey: Survey, host: str) -> tuple[str, ...]:
     """Return what to say of programs that listen on ports that others do not reach."""
-    open_tcp = {*ssh_ports(survey), *public_ports(settings, host), *app_ports(settings, host)}
+    open_tcp = {
+        *ssh_ports(survey),
+        *public_ports(settings, host),
+        *app_ports(settings, survey, host),
+    }
     open_tcp |= set(survey.firewall_ports)
     open_udp = {68, 546}
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from wsdeploy.files import Command, File, FileSet, enabled
 from wsdeploy.limits import OPEN_TIMEOUT, SPARE_FILES, derive
-from wsdeploy.plan import acme, confinement, edge, identity, places, tls, upstreams
+from wsdeploy.plan import acme, confinement, edge, identity, places, processes, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -58,7 +58,7 @@ def jail(settings: Settings) -> str:
     return places.sockets(settings.name, "").rstrip("/")
 
 
-def servers(settings: Settings, proxy: str) -> list[Server]:
+def servers(settings: Settings, survey: Survey, proxy: str) -> list[Server]:
     """Return the app's listeners, with sockets as they are found from inside the jail."""
     return [
         Server(
@@ -66,7 +66,7 @@ def servers(settings: Settings, proxy: str) -> list[Server]:
             re.sub(r"[^\w.:-]", "_", upstream.name, flags=re.ASCII),
             _address(upstream, jail(settings)),
         )
-        for upstream in upstreams.upstreams(settings, proxy)
+        for upstream in upstreams.upstreams(settings, survey, proxy)
     ]
 
 
@@ -93,18 +93,25 @@ class Room:
     HTTP."""
 
 
-def room(settings: Settings, survey: Survey) -> Room:
+def fits(settings: Settings, survey: Survey) -> int:
     """Return how many connections fit into the open files that a host allows a process.
 
     HAProxy takes two for each connection, one for each server's health check, and refuses to start
     if the limit can't be raised that far.
     """
-    limits = derive(settings, survey)
-    hosts = 1 if settings.topology.alone else len(settings.topology.app)
-    servers = hosts * settings.app.processes
+    topology = settings.topology
+    # On a host that is alone, whatever its name is.
+    hosts = topology.app[:1] if topology.alone else topology.app
+    servers = sum(processes.of(settings, survey, host) for host in hosts)
     threads = survey.limits.get("processors", 1)
-    fits = (limits.open_files - SPARE_FILES - servers - THREAD_FILES * threads) // 2
-    clients = min(settings.max_connections, fits - limits.waiting)
+    ceiling = derive(settings, survey).open_files
+    return (ceiling - SPARE_FILES - servers - THREAD_FILES * threads) // 2
+
+
+def room(settings: Settings, survey: Survey) -> Room:
+    """Return how many of the connections that fit are clients, as far as those are wanted."""
+    limits = derive(settings, survey)
+    clients = min(settings.max_connections, fits(settings, survey) - limits.waiting)
     return Room(clients, clients + limits.waiting)
 
 
@@ -139,7 +146,7 @@ def files(
         identity.client(settings, survey, identities, FOLDER) if settings.internal_tls else None
     )
     names = tls.names(settings)
-    fits = room(settings, survey)
+    size = room(settings, survey)
     limits = derive(settings, survey)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
     certificates = f"{settings.name}.certificates"
@@ -149,12 +156,12 @@ def files(
         limits=limits,
         tls=tls.policy(settings, survey),
         edge=edge,
-        servers=servers(settings, proxy),
+        servers=servers(settings, survey, proxy),
         # As in a Host header.
         hosts=[f"[{name}]" if ":" in name else name for name in names],
         jail=jail(settings),
-        clients=fits.clients,
-        maxconn=fits.maxconn,
+        clients=size.clients,
+        maxconn=size.maxconn,
         open_timeout=OPEN_TIMEOUT,
         health=quoted(settings.app.health or ""),
         certificates=certificates,
@@ -174,6 +181,7 @@ def files(
             File(CONFIGURATION, configuration),
             File(f"{FOLDER}/{certificates}", shown),
             *((internal.file,) if internal else ()),
+            *processes.note(settings, survey, FOLDER),
             File(places.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
             confinement.file(settings, UNIT, open_files=limits.open_files),
         ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from wsdeploy.files import Command, File, FileSet
-from wsdeploy.limits import SPARE_FILES, derive
+from wsdeploy.limits import SPARE_FILES, derive, processes
 from wsdeploy.plan import identity, places, proxies, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
@@ -99,14 +99,23 @@ class Room:
     """What a process needs for that."""
 
 
-def room(settings: Settings, survey: Survey) -> Room:
+def fits(settings: Settings, survey: Survey) -> int:
     """Return how many connections fit: each takes two open files, as in the proxies."""
-    clients = settings.max_connections * max(1, len(settings.topology.proxy))
+    return (derive(settings, survey).open_files - _own_files(settings, survey)) // 2
+
+
+def _own_files(settings: Settings, survey: Survey) -> int:
     # A poller and a pipe for each thread of HAProxy; nginx has less.
-    own = SPARE_FILES + settings.app.processes + 8 * survey.limits.get("processors", 1)
+    return SPARE_FILES + processes(settings, survey) + 8 * survey.limits.get("processors", 1)
+
+
+def room(settings: Settings, survey: Survey) -> Room:
+    """Return how many connections the listener should have, and what it needs for them."""
+    clients = settings.max_connections * max(1, len(settings.topology.proxy))
     ceiling = derive(settings, survey).open_files
-    connections = min(clients, (ceiling - own) // 2)
-    return Room(clients, connections, min(2 * connections + own + SPARE_FILES, ceiling))
+    connections = min(clients, fits(settings, survey))
+    needed = 2 * connections + _own_files(settings, survey) + SPARE_FILES
+    return Room(clients, connections, min(needed, ceiling))
 
 
 def files(
@@ -119,8 +128,8 @@ def files(
 
     identities: the certificates of the hosts of this run.
     """
-    chosen, topology, fits = program(settings), settings.topology, room(settings, survey)
-    limits = derive(settings, survey)
+    chosen, topology, size = program(settings), settings.topology, room(settings, survey)
+    limits, count = derive(settings, survey), processes(settings, survey)
     context = {
         "settings": settings,
         "unit": unit(settings),
@@ -128,14 +137,18 @@ def files(
         "configuration": configuration(settings),
         "address": topology.listen_address(host),
         "ports": dict(
-            zip(upstreams.process_names(settings), upstreams.reached(settings), strict=True)
+            zip(
+                upstreams.process_names(settings, count),
+                upstreams.reached(settings, count),
+                strict=True,
+            )
         ),
         "pair": places.identity(settings.name),
         "trust": trust(settings).rpartition("/")[2],
         "tls": tls.policy(settings, survey),
         "backlog": limits.backlog,
-        "connections": fits.connections,
-        "open_files": fits.open_files,
+        "connections": size.connections,
+        "open_files": size.open_files,
         "proxies_wait": limits.idle_timeout,
         "idle_timeout": limits.idle_timeout + OUTLASTS,
         "sockets": places.sockets(settings.name, "current"),
@@ -143,10 +156,10 @@ def files(
     }
     trusted = identity.trusted(settings, survey, identities, topology.proxy)
     notes = identity.notes(identities, topology.proxy, trusted)
-    if fits.connections < fits.wanted:
+    if size.connections < size.wanted:
         notes += (
             f"this host allows {limits.open_files:,} open files per process, so its TLS listener "
-            f"holds {fits.connections:,} clients, not the {fits.wanted:,} of all proxies",
+            f"holds {size.connections:,} clients, not the {size.wanted:,} of all proxies",
         )
     return FileSet(
         name=set_name(settings),

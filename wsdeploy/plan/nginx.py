@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from wsdeploy.files import Command, File, FileSet, enabled
 from wsdeploy.limits import derive
-from wsdeploy.plan import acme, confinement, edge, identity, places, tls, upstreams
+from wsdeploy.plan import acme, confinement, edge, identity, places, processes, tls, upstreams
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -43,8 +43,9 @@ def leaves_out(settings: Settings) -> bool:
     A host that is down answers nothing, so each try costs a client a second. On its own host nginx
     is refused at once, and if there is only one server, there is nobody else to ask.
     """
-    hosts = len(settings.topology.app)
-    return not settings.topology.alone and hosts * len(upstreams.reached(settings)) > 1
+    topology = settings.topology
+    several = settings.app.processes != 1 and settings.listen() != "shared"
+    return not topology.alone and (len(topology.app) > 1 or several)
 
 
 def back_after(settings: Settings) -> float:
@@ -60,9 +61,9 @@ def set_name(settings: Settings) -> str:
     return f"{settings.name}-nginx"
 
 
-def servers(settings: Settings, proxy: str) -> list[str]:
+def servers(settings: Settings, survey: Survey, proxy: str) -> list[str]:
     """Return the app's listeners as nginx writes addresses."""
-    return [_address(upstream) for upstream in upstreams.upstreams(settings, proxy)]
+    return [_address(upstream) for upstream in upstreams.upstreams(settings, survey, proxy)]
 
 
 def _address(upstream: Upstream) -> str:
@@ -95,7 +96,7 @@ def files(
         edge=edge,
         most=COUNTED_MOST,
         shards=shards(limits.worker_clients),
-        servers=servers(settings, proxy),
+        servers=servers(settings, survey, proxy),
         leaves_out=leaves_out(settings),
         server_names=tls.names(settings),
         certificate=places.certificate(settings.name),
@@ -110,6 +111,7 @@ def files(
             File(places.drop_in(settings.name, UNIT), render("nginx/unit.conf")),
             confinement.file(settings, UNIT, open_files=limits.open_files),
             *((internal.file,) if internal else ()),
+            *processes.note(settings, survey, folder),
         ),
         validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{places.NGINX_CONF}"),),
         activate=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from wsdeploy.files import Command, File, FileSet
-from wsdeploy.plan import acme, haproxy, identity, nginx, places, tls
+from wsdeploy.plan import acme, haproxy, identity, nginx, places, processes, tls
 from wsdeploy.remote import PROGRAMS
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.survey import Request, Survey
@@ -78,4 +78,4 @@ def request(settings: Settings, proxy: str) -> Request:
         # Also from before the proxy was changed.
         folders = (haproxy.FOLDER, places.NGINX_CONF.rpartition("/")[0])
         rest += Request(texts=tuple(identity.app_hosts(settings, folder) for folder in folders))
-    return chosen(settings).request(settings, proxy) + rest
+    return chosen(settings).request(settings, proxy) + processes.request(settings) + rest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsdeploy.files import File, FileSet
-from wsdeploy.limits import derive
+from wsdeploy.limits import PROCESSES_LEAST, derive, processes
 from wsdeploy.plan import acme, firewall, internal, places, proxies, upgrades, upstreams
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
@@ -55,7 +55,7 @@ def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
             "A client who reads slowly holds this much unsent data in the kernel, not 4 MB.",
         ),
     ]
-    ports = upstreams.ports(settings)
+    ports = upstreams.ports(settings, processes(settings, survey))
     if ports and ports[-1] >= SOURCE_PORTS:
         found.append(
             (
@@ -72,7 +72,9 @@ def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
                 "Source ports of ended connections to the app can be used again after a second.",
             )
         )
-        listeners = len(ports) * len(settings.topology.app) or 1
+        # Hosts may have more than the least, but which ones, others don't know.
+        least = settings.app.processes if settings.app.processes != "auto" else PROCESSES_LEAST
+        listeners = len(upstreams.ports(settings, least)) * len(settings.topology.app) or 1
         if settings.max_connections > PORTS_ENOUGH * listeners:
             found.append(
                 (
@@ -160,10 +162,14 @@ def undone(settings: Settings, survey: Survey) -> list[str]:
 
 def request(settings: Settings, host: str) -> Request:
     """Return what to ask a host about, to plan this part."""
+    keys = [key for key, _, _ in sysctl(settings, Survey(bare=True))]
+    if settings.app.processes == "auto":
+        # Only for so many processes that they have ports of that range.
+        keys.append("net.ipv4.ip_local_reserved_ports")
     return files(settings, Survey(bare=True)).request() + Request(
         packages=packages(settings, host),
         users=(settings.name,),
         groups=(f"{settings.name}-proxy",),
-        sysctl=tuple(key for key, _, _ in sysctl(settings, Survey(bare=True))),
+        sysctl=tuple(dict.fromkeys(keys)),
         paths=(*folders(settings), *settings.app.writable),
     )

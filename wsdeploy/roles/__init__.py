@@ -2,8 +2,19 @@
 
 from wsdeploy.roles.app import app, retired
 from wsdeploy.roles.base import base
+from wsdeploy.roles.capacity import capacity
 from wsdeploy.roles.history import restart, rollback
 from wsdeploy.roles.proxy import certificate, proxy
 from wsdeploy.roles.verify import verify
 
-__all__ = ["app", "base", "certificate", "proxy", "restart", "retired", "rollback", "verify"]
+__all__ = [
+    "app",
+    "base",
+    "capacity",
+    "certificate",
+    "proxy",
+    "restart",
+    "retired",
+    "rollback",
+    "verify",
+]

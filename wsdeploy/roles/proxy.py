@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
@@ -68,4 +70,5 @@ def certificate() -> None:
 
 def _files(settings: Settings, survey: Survey) -> FileSet:
     known = facts.identities(settings) if settings.internal_tls else {}
+    survey = replace(survey, app_processes=facts.app_processes(settings, survey))
     return proxies.chosen(settings).files(settings, survey, host.name, known)

@@ -22,6 +22,7 @@ PATH = re.compile(r"/[A-Za-z0-9._~/%?&=+:@!,-]*")
 FOLDER = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
 FOLDER_WORDS = "an absolute path of letters, digits and ._@+-, without a / at its end"
 HIDDEN_FOLDER = re.compile(r"/(home|root|run/user|tmp|var/tmp|dev|proc|sys)(/|$)")
+PROCESSES_MOST = 99
 PATH_WORDS = "a path: / and then letters, digits and ._~/%?&=+:@!,-"
 
 
@@ -51,8 +52,9 @@ class App(Section):
     path: str
     """The app, relative to the folder that pyinfra is started in: a Python file, a folder, or a
     Python project (a folder with a pyproject.toml)."""
-    processes: int = 4
-    """Processes per host, 1 to 99. One process uses one core; start with one or two per core."""
+    processes: int | Literal["auto"] = 4
+    """Processes per host, 1 to 99. One process uses one core; start with one or two per core.
+    "auto" is one per core of each host, and at least two; see docs/capacity.md."""
     command: tuple[str, ...] | None = None
     """Command that runs the app, such as ["python", "-m", "chat"]. `python` is the host's
     interpreter with the release's packages; $WS_SOCKET, $WS_HOST, $WS_PORT, $WS_APP (the app's
@@ -121,7 +123,11 @@ class App(Section):
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
         limits: dict[str, tuple[float, float, str]] = {
-            "processes": (1, 99, "a whole number"),
+            **(
+                {"processes": (1, PROCESSES_MOST, "a whole number")}
+                if isinstance(self.processes, int)
+                else {}
+            ),
             "port": (1024, 65_435, "a whole number"),
             "max_size": (1, 2**30, "a whole number of bytes"),
             "ping_interval": (1, 300, "seconds"),

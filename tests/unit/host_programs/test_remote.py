@@ -17,6 +17,7 @@ from wsdeploy.survey import Request, Survey
 PROGRAMS = [
     "account",
     "apply_files",
+    "capacity",
     "certificate",
     "history",
     "identity",

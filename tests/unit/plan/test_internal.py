@@ -26,7 +26,7 @@ def text(settings, survey, host="app1"):
 def test_processes_listen_on_sockets_and_proxies_ask_for_tls_ports(encrypted, debian):
     settings = encrypted({"processes": 2, "port": 9000})
     assert app.listen(settings, "app1", "a" * 12) == f"unix:/run/ws/{'a' * 12}"
-    found = [(each.address, each.port) for each in upstreams.upstreams(settings, "lb1")]
+    found = [(each.address, each.port) for each in upstreams.upstreams(settings, debian(), "lb1")]
     assert found == [("10.0.0.1", 9100), ("10.0.0.1", 9101), ("fd00::2", 9100), ("fd00::2", 9101)]
     one, other = text(settings, debian()), text(settings, debian(), "app2")
     for process, port in (("ws_00", 9100), ("ws_01", 9101)):
@@ -37,15 +37,15 @@ def test_processes_listen_on_sockets_and_proxies_ask_for_tls_ports(encrypted, de
 def test_ports_of_before_stay_closed_to_others(encrypted, tiers):
     """While it is switched on, old processes have theirs."""
     settings = encrypted({"processes": 2})
-    assert upstreams.ports(settings) == [8000, 8001, 8100, 8101]
-    assert upstreams.reached(settings) == [8100, 8101]
+    assert upstreams.ports(settings, 2) == [8000, 8001, 8100, 8101]
+    assert upstreams.reached(settings, 2) == [8100, 8101]
     assert firewall.wanted(settings)
     without = tiers({"processes": 2})
-    assert upstreams.ports(without) == upstreams.reached(without) == [8000, 8001]
+    assert upstreams.ports(without, 2) == upstreams.reached(without, 2) == [8000, 8001]
 
 
 def test_app_ports_and_tls_ports_are_never_the_same(encrypted):
-    ports = upstreams.ports(encrypted({"processes": 99, "port": 65_335}))
+    ports = upstreams.ports(encrypted({"processes": 99, "port": 65_335}), 99)
     assert len(set(ports)) == 2 * 99
     assert max(ports) <= 65_535
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+from wsdeploy import limits as derived
 from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
 from wsdeploy.survey import Survey
 
@@ -82,3 +83,20 @@ def test_a_host_that_nothing_is_known_of(make):
     limits = derive(make(), Survey(bare=True))
     assert limits.worker_connections >= 20_000
     assert limits.proxy_shortfall is limits.app_shortfall is None
+
+
+def test_as_many_processes_as_a_host_has_processors(make, debian):
+    auto = {"processes": "auto"}
+    for processors, open_files, connections, expected in (
+        (1, 1_048_576, 10_000, 2),
+        (2, 1_048_576, 10_000, 2),
+        (8, 1_048_576, 10_000, 8),
+        (128, 1_048_576, 10_000, 99),
+        # 896 clients have room in each.
+        (2, 1_024, 10_000, 12),
+        (2, 1_024, 1_000_000, 99),
+    ):
+        host = debian(open_files=open_files, processors=processors)
+        assert derived.processes(make(auto, max_connections=connections), host) == expected
+        assert derived.processes(make({"processes": 3}), host) == 3
+    assert derived.processes(make(auto), Survey(bare=True)) == 2

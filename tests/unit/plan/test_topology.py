@@ -1,6 +1,9 @@
 """Which host is behind which proxy, and by which addresses."""
 
-from wsdeploy.plan import nginx, upstreams
+from dataclasses import replace
+
+from wsdeploy.plan import haproxy, nginx, processes, upstreams
+from wsdeploy.survey import Survey
 from wsdeploy.topology import Topology, Upstream
 
 
@@ -52,15 +55,15 @@ def test_ports_of_a_host_alone(make):
         ("shared", [9000]),
     ):
         settings = make({"processes": 3, "listen": listen, "port": 9000})
-        assert upstreams.ports(settings) == ports
-        found = upstreams.upstreams(settings, "one")
+        assert upstreams.ports(settings, settings.app.processes) == ports
+        found = upstreams.upstreams(settings, Survey(), "one")
         reached = [("127.0.0.1", upstream.port) for upstream in found if not upstream.unix]
         assert reached == [("127.0.0.1", port) for port in ports]
         assert len(found) == len(ports or "123")
 
 
 def test_upstreams_on_sockets(make):
-    assert upstreams.upstreams(make({"processes": 2}), "one") == [
+    assert upstreams.upstreams(make({"processes": 2}), Survey(), "one") == [
         Upstream("one-ws_00", unix="/run/ws/current/ws_00.sock"),
         Upstream("one-ws_01", unix="/run/ws/current/ws_01.sock"),
     ]
@@ -75,8 +78,12 @@ def test_upstreams_of_tiers(tiers):
         Upstream("app2-ws_01", address="fd00::2", port=8001),
     ]
     # The same for each proxy, host after host, in the inventory's order.
-    assert upstreams.upstreams(settings, "lb1") == upstreams.upstreams(settings, "lb2") == expected
-    assert nginx.servers(settings, "lb1") == [
+    assert (
+        upstreams.upstreams(settings, Survey(), "lb1")
+        == upstreams.upstreams(settings, Survey(), "lb2")
+        == expected
+    )
+    assert nginx.servers(settings, Survey(), "lb1") == [
         "10.0.0.1:8000",
         "10.0.0.1:8001",
         "[fd00::2]:8000",
@@ -84,17 +91,40 @@ def test_upstreams_of_tiers(tiers):
     ]
 
 
+def test_upstreams_of_hosts_with_processes_of_their_own_number(tiers, make, debian):
+    settings = tiers({"processes": "auto"})
+    survey = replace(debian(processors=64), app_processes={"app1": 2, "app2": 3})
+    found = [(it.address, it.port) for it in upstreams.upstreams(settings, survey, "lb1")]
+    assert found == [
+        *(("10.0.0.1", 8000 + number) for number in range(2)),
+        *(("fd00::2", 8000 + number) for number in range(3)),
+    ]
+    for module in (nginx, haproxy):
+        files = {file.path: file.content for file in module.files(settings, survey, "lb1").files}
+        (note,) = [text for path, text in files.items() if path.endswith("/ws.processes")]
+        assert note == "app1 2\napp2 3\n"
+    assert processes.noted(settings, Survey(texts={"/etc/haproxy/ws.processes": note.strip()})) == {
+        "app1": 2,
+        "app2": 3,
+    }
+    # Who is alone knows it, and a shared port is one whatever the number.
+    for other in (make({"processes": "auto"}), tiers({"processes": "auto", "listen": "shared"})):
+        assert not processes.learnt(other)
+        assert not processes.note(other, survey, "/etc/nginx")
+    assert len(upstreams.upstreams(make({"processes": "auto"}), debian(processors=6), "one")) == 6
+
+
 def test_upstreams_of_a_shared_port(tiers):
     settings = tiers({"processes": 2, "listen": "shared"})
-    assert upstreams.ports(settings) == [8000]
-    assert upstreams.upstreams(settings, "lb2") == [
+    assert upstreams.ports(settings, settings.app.processes) == [8000]
+    assert upstreams.upstreams(settings, Survey(), "lb2") == [
         Upstream("app1-ws", address="10.0.0.1", port=8000),
         Upstream("app2-ws", address="fd00::2", port=8000),
     ]
 
 
 def test_names_are_unique_and_do_not_change_with_more_processes(tiers):
-    few = [u.name for u in upstreams.upstreams(tiers({"processes": 3}), "lb1")]
-    many = [u.name for u in upstreams.upstreams(tiers({"processes": 99}), "lb1")]
+    few = [u.name for u in upstreams.upstreams(tiers({"processes": 3}), Survey(), "lb1")]
+    many = [u.name for u in upstreams.upstreams(tiers({"processes": 99}), Survey(), "lb1")]
     assert set(few) <= set(many)
     assert len(set(many)) == len(many) == 2 * 99

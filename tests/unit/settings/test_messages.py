@@ -57,7 +57,7 @@ TOP = {
 APP = {
     "processes": {
         f"{WHOLE_NUMBER} from 1 to 99": [0, 100, -1],
-        WHOLE_NUMBER: ["4", True, 4.0],
+        f"{WHOLE_NUMBER} or 'auto'": ["4", True, 4.0, "Auto"],
     },
     "drain": {
         "give seconds from 0 to 3,600": [-1, 3601, float("nan"), float("inf")],
@@ -461,5 +461,5 @@ def test_the_error_ends_the_program_with_its_lines(make):
 
 def test_a_rejected_setting_is_not_reported_twice(make, lines):
     assert lines(make(app=App("app.py", processes="many"))) == [
-        "app.processes: 'many' given; give a whole number"
+        "app.processes: 'many' given; give a whole number or 'auto'"
     ]

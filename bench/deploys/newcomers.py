@@ -1,0 +1,40 @@
+"""Clients who come while something happens to the service."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from bench.clients import Crowd, Target
+from bench.clients.numbers import Report
+
+AT_ONCE = 2
+"""Newcomers under way at a time: enough to feel each moment, too few to be the load themselves."""
+
+
+def during(
+    target: Target, sources: tuple[str, ...], seconds: float, happening: Callable[[], Report]
+) -> tuple[Report, Report]:
+    """Let something happen, and new clients come meanwhile, one after the other, for some seconds.
+
+    Returns what `happening` has returned, and what the new clients have seen.
+    """
+    found: list[Report] = []
+
+    def come() -> None:
+        with Crowd(target, sources, workers=1) as crowd:
+            begun.set()
+            found.append(crowd.handshakes(AT_ONCE, seconds, warm_up=0))
+
+    begun = threading.Event()
+    coming = threading.Thread(target=come)
+    coming.start()
+    begun.wait()
+    result = happening()
+    coming.join()
+    return result, found[0]
+
+
+def failures(report: Report) -> int:
+    """Return how many handshakes failed, whatever the reason."""
+    return sum(report.refused.values())

@@ -1,0 +1,140 @@
+"""What docs/benchmarks.md is made of: the goals, the parts and the words around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.report.goals import Goal
+from bench.report.plots import Plot
+
+PROXIES = {"nginx": "nginx", "haproxy": "HAProxy"}
+"""As parts of names, and as people call them."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section: some result files."""
+
+    suite: str
+    names: Mapping[str, str]
+    """What people call what was measured, such as nginx, and the name of its result."""
+    title: str
+    text: str
+    """What was measured, and how."""
+
+
+def _messages(proxy: str) -> tuple[Goal, ...]:
+    part, case = f"messages-{proxy}", "200 clients, 64 B"
+    ours, direct = f"ours, TLS, {case}", f"processes, {case}"
+    return (
+        Goal("over TLS, to the guide's", "traffic", part, ours, "≥", 1.4, f"guide, TLS, {case}"),
+        Goal("plain, to the processes'", "traffic", part, f"ours, plain, {case}", "≥", 0.8, direct),
+        Goal("over TLS, to the processes'", "traffic", part, ours, "≥", 0.5, direct),
+    )
+
+
+def _memory(proxy: str) -> tuple[Goal, ...]:
+    part = f"memory-{proxy}"
+    return (
+        Goal("compression off, KB", "traffic", part, "ours, TLS, compression off", "≤", 45),
+        Goal("as it is by default, KB", "traffic", part, "ours, TLS, default compression", "≤", 60),
+    )
+
+
+def _storm(proxy: str) -> tuple[Goal, ...]:
+    part, back = f"storm-{proxy}", "at once, 99 % back"
+    return (
+        Goal("until 99 % are back, to the ideal", "deploys", part, back, "≤", 1.5, "ideal"),
+        Goal("clients refused for good", "deploys", part, "at once, given up", "≤", 0),
+    )
+
+
+def _held(proxy: str) -> tuple[Goal, ...]:
+    return (
+        Goal(
+            "held, to what open files allow", "traffic", f"held-{proxy}",
+            "ours, TLS", "≥", 0.95, "allowed",
+        ),
+    )  # fmt: skip
+
+
+GOALS: dict[str, tuple[Goal, ...]] = {}
+for _title, _goals in {
+    "Clients": _held,
+    "Messages a second, 200 clients, 64 bytes": _messages,
+    "Memory of an idle client over TLS": _memory,
+    "All of 5,000 clients dropped at once": _storm,
+}.items():
+    for _proxy, _name in PROXIES.items():
+        GOALS[f"{_title}: {_name}"] = _goals(_proxy)
+
+
+def _both(name: str) -> dict[str, str]:
+    return {called: f"{name}-{proxy}" for proxy, called in PROXIES.items()}
+
+
+PARTS = (
+    Part(
+        "traffic", {"a program that answers": "generator"}, "The clients are not the bottleneck",
+        "The client generator against a program that does nothing but answer. All other rates "
+        "stay below these. *Generator* is its processor time in each second.",
+    ),
+    Part(
+        "traffic", _both("held"), "Clients held",
+        "Clients connect until some are refused, and all who are in send a message each. "
+        "*Allowed* is what the machine's limit of open files for a process allows at best.",
+    ),
+    Part(
+        "traffic", _both("messages"), "Messages",
+        "Each client sends a message when the echo of its last one is there. Processor time is "
+        "that of a message and its echo.",
+    ),
+    Part(
+        "traffic", _both("handshakes"), "Handshakes",
+        "Clients connect and leave, 32 at a time. *Resumed*: with the TLS session of the client's "
+        "last connection.",
+    ),
+    Part(
+        "traffic", _both("memory"), "Memory of a client",
+        "Growth of what proxy, app and kernel take, for each client that has sent one message.",
+    ),
+    Part(
+        "deploys", _both("redeploy"), "A restart of the app",
+        "Clients are connected, and newcomers come one after the other, while the app is "
+        "restarted: with `wsdeploy.restart`, and all processes at once, as the guides do. "
+        "Newcomers come throughout; those who were closed come back as `websockets` does.",
+    ),
+    Part(
+        "deploys", _both("storm"), "All clients at once",
+        "*At once*: all lose their connections at the same moment, and come back at once. "
+        "*Paced*: the app is restarted with `wsdeploy.restart`, which closes them over the drain "
+        "time. *Ideal*: the time for 99 % of the handshakes at the rate that was measured just "
+        "before.",
+    ),
+)  # fmt: skip
+
+_CASE = "200 clients, 64 B"
+PLOTS = tuple(
+    plot
+    for proxy, called in PROXIES.items()
+    for plot in (
+        Plot(
+            f"messages-{proxy}", "traffic", f"messages-{proxy}",
+            f"Messages a second through {called}, {_CASE}",
+            tuple(
+                f"{name}, {_CASE}"
+                for name in ("processes", "ours, plain", "guide, plain", "ours, TLS", "guide, TLS")
+            ),
+        ),
+        Plot(
+            f"held-{proxy}", "traffic", f"held-{proxy}", f"Clients held with {called}",
+            ("allowed", "ours, TLS", "guide, plain", "one process"),
+        ),
+        Plot(
+            f"storm-{proxy}", "deploys", f"storm-{proxy}",
+            f"Until 99 % of the clients are back, with {called}",
+            ("ideal", "at once, 99 % back", "paced, 99 % back"),
+        ),
+    )
+)  # fmt: skip

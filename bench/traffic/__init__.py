@@ -1,0 +1,1 @@
+"""Traffic through a deployed service, through what the guides set up, and without a proxy."""

@@ -1,0 +1,134 @@
+"""What is compared: all on one host, reached on ports of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.clients import Target
+from bench.traffic import plain
+from bench.traffic.host import Host
+
+GUIDES = Path(__file__).with_name("guides")
+PROCESSES = 4
+DIRECT_PORT = 8100
+"""Of the first process that clients reach without a proxy."""
+
+CONFIGURATIONS = {"nginx": "/etc/nginx/nginx.conf", "haproxy": "/etc/haproxy/haproxy.cfg"}
+
+UNTRACKED = """
+table inet bench {
+    # The deployed firewall tracks no connections to the service. What is compared with it should
+    # not have to pay for that, either.
+    chain in { type filter hook prerouting priority raw; notrack; }
+    chain out { type filter hook output priority raw; notrack; }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to serve WebSockets."""
+
+    target: Target
+    proxy: str | None
+    """The systemd unit of its proxy, if it has one."""
+    app: str
+    """The unit of the app's processes."""
+
+    def processor(self, host: Host) -> tuple[float, float]:
+        """Return the seconds of processor time that proxy and app have taken so far."""
+        return host.processor(self.proxy) if self.proxy else 0.0, host.processor(self.app)
+
+
+def prepare(host: Host) -> dict[str, Contender]:
+    """Start what is compared with the deployed service, and return all contenders by name."""
+    host.shell(f"nft delete table inet bench 2>/dev/null || true\nnft -f - <<'E'\n{UNTRACKED}E")
+    _start_plain(host)
+    _start_guide(host)
+    start_direct(host)
+
+    def target(scheme: str, *ports: int) -> Target:
+        return Target(f"{scheme}://{host.domain}/", tuple((host.address, port) for port in ports))
+
+    own = f"{host.proxy}.service"
+    direct = range(DIRECT_PORT, DIRECT_PORT + PROCESSES)
+    guide = "guide-proxy.service", "guide-app.service"
+    return {
+        "ours, TLS": Contender(target("wss", 443), own, "supervisor.service"),
+        "guide, TLS": Contender(target("wss", 8443), *guide),
+        "ours, plain": Contender(target("ws", plain.PORT), "plain.service", "supervisor.service"),
+        "guide, plain": Contender(target("ws", 8082), *guide),
+        "processes": Contender(target("ws", *direct), None, "direct.service"),
+        "one process": Contender(target("ws", DIRECT_PORT), None, "direct.service"),
+    }
+
+
+def _unit(host: Host, name: str, command: str, *options: str) -> None:
+    """Run a command as a unit, in place of one of the same name."""
+    host.shell(
+        f"systemctl stop {name}.service 2>/dev/null || true\n"
+        f"systemctl reset-failed {name}.service 2>/dev/null || true\n"
+        f"systemd-run --quiet --unit={name} {' '.join(options)} {command}"
+    )
+
+
+def _start_plain(host: Host) -> None:
+    """Run the deployed proxy's configuration once more, without TLS."""
+    deployed = CONFIGURATIONS[host.proxy]
+    changes = plain.NGINX if host.proxy == "nginx" else plain.HAPROXY
+    path = f"{deployed}.plain"
+    host.write(path, plain.without_tls(host.shell(f"cat {deployed}"), changes))
+    commands = {
+        "nginx": f"/usr/sbin/nginx -c {path} -g 'daemon off;'",
+        "haproxy": f"/usr/sbin/haproxy -Ws -f {path}",
+    }
+    _unit(
+        host, "plain", commands[host.proxy], "-p LimitNOFILE=20000", "-p CPUSchedulingPolicy=batch"
+    )
+
+
+def _start_guide(host: Host) -> None:
+    """Do what the guide says, as the user that the proxy's package has."""
+    user = {"nginx": "www-data", "haproxy": "haproxy"}[host.proxy]
+    proxy = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[host.proxy]
+    host.shell(
+        "mkdir -p /opt/guide; cat /etc/ws/tls/cert.pem /etc/ws/tls/key.pem >/opt/guide/pair.pem"
+    )
+    host.write("/opt/guide/app.py", (GUIDES / f"{host.proxy}_app.py").read_text())
+    for name in ("supervisord.conf", proxy):
+        host.write(f"/opt/guide/{name}", (GUIDES / name).read_text())
+    host.shell(f"chown -R {user} /opt/guide")
+    options = f"--uid={user}", "--working-directory=/opt/guide"
+    packages = "PYTHONPATH=$(readlink -f /srv/ws/current)/lib"
+    _unit(host, "guide-app", "supervisord -c supervisord.conf -n", *options, f"-E {packages}")
+    commands = {
+        # Relative paths are those of the folder that it is started in, as when nginx is built so.
+        "nginx": "nginx -p /opt/guide/ -c nginx.conf -e stderr -g 'pid nginx.pid;'",
+        "haproxy": "haproxy -f haproxy.cfg",
+    }
+    _unit(host, "guide-proxy", commands[host.proxy], *options)
+
+
+def start_direct(host: Host, compression: str = "low") -> None:
+    """Run the deployed app's processes once more, on TCP ports, with this level of compression."""
+    host.shell(
+        "release=$(readlink -f /srv/ws/current)\n"
+        "systemctl stop direct.service 2>/dev/null || true\n"
+        "systemctl reset-failed direct.service 2>/dev/null || true\n"
+        "cat /etc/ws/*.env >/run/direct.env\n"
+        f"sed -i 's/^WS_COMPRESSION=.*/WS_COMPRESSION=\"{compression}\"/' /run/direct.env\n"
+        "cat >/run/direct.sh <<E\n"
+        f"for number in $(seq 0 {PROCESSES - 1} | tr '\\n' ' '); do\n"
+        "    SUPERVISOR_PROCESS_NAME=ws_0\\$number /usr/bin/python3 -I $release/launch.py"
+        f" /run/direct.env 20000 tcp:0.0.0.0:{DIRECT_PORT} python $release/app/app.py &\n"
+        "done\n"
+        "wait\n"
+        "E\n"
+        "chown ws /run/direct.env\n"
+        "systemd-run --quiet --unit=direct --uid=ws -p LimitNOFILE=20000"
+        " -p CPUSchedulingPolicy=batch sh /run/direct.sh\n"
+        f"for port in $(seq {DIRECT_PORT} {DIRECT_PORT + PROCESSES - 1}); do\n"
+        '    timeout 10 sh -c "until ss -Hltn sport = $port | grep -q .; do sleep 0.1; done"\n'
+        "done"
+    )

@@ -1,0 +1,100 @@
+"""A host under test: deploying to it, running commands on it, and what its services take."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.machine import PROJECT
+from wsdeploy import sandbox
+from wsdeploy.sandbox import cgroups, ssh
+from wsdeploy.sandbox.command import run
+
+INVENTORY = "bench/traffic/inventory.py"
+DRAIN = 0
+"""Seconds, unless a benchmark is about deployments."""
+SUITES = {"nginx": "bookworm", "haproxy": "trixie"}
+"""Proxies, and the Debian release that each is measured on."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A sandbox host with the service on it."""
+
+    proxy: str
+    """`nginx` or `haproxy`."""
+    name: str
+    address: str
+    domain: str
+
+    def shell(self, script: str, *words: str) -> str:
+        """Run a script as root; `words` are its arguments. Returns what it printed."""
+        return run(*ssh.command("root", self.address, "sh", "-es", "-", *words), stdin=script)
+
+    def write(self, path: str, content: str) -> None:
+        """Write a file, readable for all."""
+        run(*ssh.command("root", self.address, f"umask 022; cat >{path}"), stdin=content)
+
+    def _group(self, unit: str) -> Path:
+        return cgroups.group(self.name) / cgroups.MACHINE / "payload/system.slice" / unit
+
+    def processor(self, unit: str) -> float:
+        """Return the seconds of processor time that a unit has taken so far."""
+        for line in (self._group(unit) / "cpu.stat").read_text().splitlines():
+            key, value = line.split()
+            if key == "usage_usec":
+                return int(value) / 1e6
+        raise ValueError(f"{unit} has no cpu.stat")
+
+    def memory(self, unit: str) -> int:
+        """Return the bytes of memory of a unit's processes, what they share in proportion (PSS)."""
+        group = self._group(unit)
+        pids = [pid for file in group.rglob("cgroup.procs") for pid in file.read_text().split()]
+        return sum(_proportional(pid) for pid in pids)
+
+
+def _proportional(pid: str) -> int:
+    try:
+        rollup = Path("/proc", pid, "smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line[:4] == "Pss:")
+
+
+def kernel_memory() -> int:
+    """Return the bytes that the kernel has taken for sockets, files and the like (slab)."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Slab:"))
+
+
+def deploy(proxy: str, drain: int = DRAIN) -> Host:
+    """Bring a host up, deploy the service to it with the real command, and return it.
+
+    drain: seconds over which the app closes its connections when it is replaced.
+    """
+    pyinfra(proxy, "deploy.py", drain)
+    found = sandbox.find(f"traffic-{proxy}")
+    return Host(proxy, found.name, found.address, found.domain)
+
+
+def pyinfra(proxy: str, operation: str, drain: int = DRAIN) -> None:
+    """Run one of pyinfra's commands on a host. Raises RuntimeError with its words if it fails."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("pyinfra")), "-y", INVENTORY, operation],
+        cwd=PROJECT,
+        env=os.environ
+        | {"BENCH_PROXY": proxy, "BENCH_DRAIN": str(drain), "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{operation} failed:\n{done.stdout}{done.stderr}")
+
+
+def down() -> None:
+    """Throw all hosts of this benchmark away."""
+    sandbox.down(*(f"traffic-{proxy}" for proxy in SUITES))

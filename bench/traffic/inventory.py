@@ -1,0 +1,36 @@
+"""A throwaway host with the service as it is deployed by default, but for what stands here.
+
+BENCH_PROXY=nginx|haproxy chooses: nginx on Debian 12, HAProxy on Debian 13. BENCH_DRAIN: seconds.
+"""
+
+import os
+
+from wsdeploy import App, Edge, Firewall, HAProxy, Nginx, Probe, SelfSigned, Settings, sandbox
+from wsdeploy.sandbox import network
+
+_kind = os.environ["BENCH_PROXY"]
+_suite = {"nginx": "bookworm", "haproxy": "trixie"}[_kind]
+_host = sandbox.up(f"traffic-{_kind}:{_suite}")[0]
+_subnets = network.planned()
+assert _subnets is not None
+
+settings = Settings(
+    domain=_host.domain,
+    app=App(
+        "files/app.py",
+        processes=4,
+        drain=int(os.environ["BENCH_DRAIN"]),
+        probe=Probe(send="hello", expect="hello"),
+    ),
+    proxy=Nginx() if _kind == "nginx" else HAProxy(),
+    tls=SelfSigned(),
+    # More than the machine's open files allow, to see what they do.
+    max_connections=20_000,
+    # One machine stands for all clients.
+    edge=Edge(unlimited_networks=(str(_subnets.v4),)),
+    # What else is compared on this host.
+    firewall=Firewall(allow=(f"tcp/8000-8999 from {_subnets.v4}",)),
+)
+
+app = settings.group([(_host.name, _host.ssh_data())])
+proxy = app

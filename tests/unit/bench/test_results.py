@@ -1,0 +1,81 @@
+"""Contenders take turns; files keep what was measured; the report counts in ratios."""
+
+import pytest
+
+from bench import results
+from bench.report.goals import Goal, number, table
+from bench.results import Measurement, Result
+
+
+def result(commit="0123456789", **measurements):
+    machine = {"processors": 2, "model": "x", "memory": 24, "kernel": "6", "python": "3"}
+    found = {name: Measurement("s", samples) for name, samples in measurements.items()}
+    return Result(commit, "2026-01-01", False, machine, {}, found)
+
+
+def test_another_one_begins_each_round():
+    order = []
+    contenders = {name: lambda name=name: order.append(name) or float(len(order)) for name in "abc"}
+    assert results.alternately(contenders, 3) == {
+        "a": [1.0, 6.0, 8.0],
+        "b": [2.0, 4.0, 9.0],
+        "c": [3.0, 5.0, 7.0],
+    }
+    assert order == list("abcbcacab")
+
+
+def test_what_is_written_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(results.machine, "commit", lambda: "0123456789+")
+    measured = {"run": Measurement("s", [3.0, 1.0, 2.0])}
+    written = results.write("deploy", "runs", measured, {"hosts": 5}, versions={"nginx": "1.22"})
+    assert written == tmp_path / "deploy" / "runs.json"
+    found = results.load("deploy", "runs")
+    assert (found.commit, found.quick, found.notes) == ("0123456789+", False, {"hosts": 5})
+    assert found.versions["nginx"] == "1.22"
+    run = found.measurements["run"]
+    assert (run.median, run.low, run.high) == (2.0, 1.0, 3.0)
+
+
+def test_a_quick_run_replaces_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(results.machine, "commit", lambda: "0123456789")
+    results.write("deploy", "runs", {}, quick=True)
+    with pytest.raises(FileNotFoundError):
+        results.load("deploy", "runs")
+    assert results.load("deploy", "runs", quick=True).quick
+
+
+@pytest.mark.parametrize(
+    ("goal", "median", "reached"),
+    [
+        (Goal("x", "s", "p", "a", "≤", 2.0, "b"), "2.00", True),
+        (Goal("x", "s", "p", "a", "≤", 1.9, "b"), "2.00", False),
+        (Goal("x", "s", "p", "a", "≥", 2.0, "b"), "2.00", True),
+        (Goal("x", "s", "p", "a", "≤", 3.0, "b", minus=True), "3.00", True),
+        (Goal("x", "s", "p", "a", "≤", 6.0), "6.00", True),
+    ],
+)
+def test_goals_are_met_by_the_median_of_the_rounds(goal, median, reached):
+    # By themselves, the medians are 6 and 2: what slowed one round down slowed both.
+    found = result(a=[2.0, 6.0, 20.0], b=[2.0, 3.0, 1.0])
+    row = table({"group": (goal,)}, lambda suite, part: found).splitlines()[-1]
+    assert f"| {median} |" in row
+    assert ("| yes |" in row) == reached
+    assert "`0123456789`" in row
+
+
+def test_what_was_not_measured_is_named():
+    def load(suite, part):
+        raise FileNotFoundError
+
+    goals = {"group": (Goal("x", "s", "p", "a", "≤", 2.0),)}
+    assert "not measured" in table(goals, load)
+    goals = {"group": (Goal("x", "s", "p", "other", "≤", 2.0),)}
+    assert "not measured" in table(goals, lambda suite, part: result(a=[1.0]))
+
+
+def test_numbers_have_three_digits_that_count():
+    assert [number(x) for x in (0.01234, 1.5, 24.04, 1999.4, 0, 123456)] == [
+        "0.0123", "1.50", "24.0", "1,999", "0", "123,456",
+    ]  # fmt: skip

@@ -1,0 +1,238 @@
+"""How many clients a host holds, and what gives out first. Pure.
+
+docs/capacity.md explains the formulas. Each limit is a number of clients; the least one counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wsdeploy import limits
+from wsdeploy.limits import SPARE_FILES
+from wsdeploy.plan import firewall, haproxy, internal, processes, upstreams
+from wsdeploy.plan.measured import Measured, Use
+from wsdeploy.settings import Nginx, Settings
+from wsdeploy.settings.app import PROCESSES_MOST
+
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+
+APP_CLIENT = {"off": 18 * KIB, "low": 48 * KIB, "medium": 57 * KIB, "high": 115 * KIB}
+"""Bytes of a process of wsapp for each client, by `App.compression`. Measured with short messages;
+an app that keeps something for each client has that on top."""
+
+APP_PROCESS = 17 * MIB
+"""Bytes of a process of wsapp without clients; of what it has in common with others, its share.
+Measured with two processes of files/app.py on Debian 12 and 13."""
+
+PROXY_CLIENT = {"Nginx": 57 * KIB, "HAProxy": 33 * KIB}
+"""Bytes of a proxy for each client over TLS, the connection to the app included. Measured with
+TLS 1.3 and 2,500 clients, the higher of Debian 12 and 13 (nginx 50 and 57, HAProxy 23 and 33)."""
+
+TCP_SOCKET, UNIX_SOCKET = 4 * KIB, 2.5 * KIB
+"""Bytes of the kernel for a connection's end without data: socket, inode, directory entry, file,
+epoll item. The sizes of these objects in /proc/slabinfo of Linux 6.18, added up."""
+
+FREE = 0.1
+"""Share of a host's memory that is left for the rest: page cache, peaks, data under way."""
+
+BUSY = 0.8
+"""Share of a host's processors that is meant to be used. Above it, queues grow quickly."""
+
+HARD_LIMIT = "a higher hard limit of the host"
+
+FULL_LEAST = 1_000
+"""Clients of a process from which on its memory is divided by them."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a host holds by one measure."""
+
+    clients: int
+    what: str
+    remedy: str
+    """What to change, and to what."""
+
+
+def wanted(settings: Settings, host: str) -> int:
+    """Return how many clients a host should hold: an app host, all that its proxies may send."""
+    topology = settings.topology
+    proxies = 1 if host in topology.proxy else len(topology.proxy)
+    return settings.max_connections * proxies
+
+
+def found(settings: Settings, host: str, measured: Measured) -> list[Limit]:
+    """Return all limits of a host, the lowest first."""
+    target = wanted(settings, host)
+    others = sorted(
+        _others(settings, host, measured, target),
+        key=lambda limit: limit.clients,
+    )
+    if host not in settings.topology.proxy:
+        return others
+    rest = _rounded(others[0].clients) if others else 0
+    if rest > settings.max_connections:
+        remedy = f"max_connections={rest:_} is what the rest allows"
+    elif rest == settings.max_connections:
+        remedy = "the rest allows no more"
+    else:
+        remedy = f"max_connections={rest:_} would refuse those that the host can't hold"
+    own = Limit(settings.max_connections, "max_connections", remedy)
+    return sorted([own, *others], key=lambda limit: limit.clients)
+
+
+def _rounded(clients: int) -> int:
+    """Return a number of two digits and zeros that is not more."""
+    scale = 10 ** max(0, len(str(clients)) - 2)
+    return int(clients // scale * scale)
+
+
+def _others(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
+    """Yield all limits but max_connections."""
+    topology = settings.topology
+    if host in topology.app and measured.app:
+        yield _app_files(settings, measured, measured.app, target)
+    if host in topology.proxy and measured.proxy:
+        yield _proxy_files(settings, measured)
+        yield from _ports(settings, host, measured, target)
+        if measured.tracked and not topology.alone and firewall.wanted(settings):
+            count, most = measured.tracked
+            room = most - max(0, count - measured.proxy.clients)
+            more = f"net.netfilter.nf_conntrack_max={most + max(0, target - room)}"
+            yield Limit(room, "connections that the packet filter tracks", more)
+    if internal.wanted(settings, host):
+        what = f"open files of the TLS listener, {measured.limits['open_files']:,}"
+        room = internal.fits(settings, measured.survey)
+        yield Limit(room, what, HARD_LIMIT)
+    yield _host_files(settings, host, measured)
+    yield _memory(settings, host, measured, target)
+    yield from _processors(settings, host, measured, target)
+
+
+def _app_files(settings: Settings, measured: Measured, app: Use, target: int) -> Limit:
+    derived = limits.derive(settings, measured.survey)
+    count = limits.processes(settings, measured.survey)
+    if app.files < derived.app_files:
+        room = max(0, app.files - SPARE_FILES) * count
+        return Limit(
+            room,
+            f"open files of {count} processes, which were started with {app.files:,} each",
+            f"deploy, which gives each {derived.app_files:,}",
+        )
+    each = derived.open_files - SPARE_FILES
+    room = each * count
+    needed = min(PROCESSES_MOST, math.ceil(target / each))
+    more = f"App(processes={needed})" if count < needed else "more processes"
+    return Limit(
+        room,
+        f"open files of {count} processes, {derived.open_files:,} each",
+        f"{more}, or {HARD_LIMIT}",
+    )
+
+
+def _proxy_files(settings: Settings, measured: Measured) -> Limit:
+    derived = limits.derive(settings, measured.survey)
+    if isinstance(settings.proxy, Nginx):
+        workers = measured.limits["processors"]
+        room = (derived.open_files - SPARE_FILES - derived.waiting) // 2 * workers
+        what = f"open files of {workers} nginx workers, {derived.open_files:,} each"
+    else:
+        room = haproxy.fits(settings, measured.survey) - derived.waiting
+        what = f"open files of HAProxy, {derived.open_files:,}"
+    return Limit(room, what, f"{HARD_LIMIT}, or one more proxy")
+
+
+def _ports(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
+    """Yield what source ports allow: each connection to one listener needs its own."""
+    if processes.learnt(settings) and set(settings.topology.app) - measured.app_processes.keys():
+        # Not all app hosts have been asked.
+        return
+    listeners = [it for it in upstreams.upstreams(settings, measured.survey, host) if not it.unix]
+    if not listeners:
+        return
+    room = measured.ports * len(listeners)
+    hosts = len({it.address for it in listeners})
+    needed = max(math.ceil(target / measured.ports / hosts), len(listeners) // hosts + 1)
+    if settings.listen() == "shared":
+        remedy = 'App(listen="tcp"): each process has its own'
+    elif needed <= PROCESSES_MOST:
+        remedy = f"App(processes={needed})"
+    else:
+        remedy = "one more app host"
+    what = f"{measured.ports:,} source ports to each of {len(listeners)} listeners of the app"
+    yield Limit(room, what, remedy)
+
+
+def _sockets(settings: Settings, host: str) -> tuple[int, int]:
+    """Return a client's ends of TCP and of unix connections on a host."""
+    topology, unix = settings.topology, settings.listen() == "unix"
+    ends = (host in topology.proxy) + (host in topology.app)
+    # Where TLS is between the tiers, an app host has a program that passes on to the sockets.
+    inner = 2 if settings.internal_tls and host in topology.app else 0
+    tcp = int(host in topology.proxy)
+    if unix and not settings.internal_tls:
+        return tcp, ends
+    return tcp + ends, inner
+
+
+def _host_files(settings: Settings, host: str, measured: Measured) -> Limit:
+    used, most = measured.files
+    each = sum(_sockets(settings, host))
+    room = max(0, most - used) // each + measured.clients
+    return Limit(room, f"open files of the whole host, {most:,}", "sysctl fs.file-max")
+
+
+def app_client(settings: Settings, app: Use) -> float:
+    """Return the bytes that the app's processes take for a client.
+
+    By the table, or more if that is what it looks like with many clients.
+    """
+    listed = APP_CLIENT[settings.app.compression]
+    if app.clients < FULL_LEAST * app.processes:
+        return listed
+    return max(listed, (app.memory - app.processes * APP_PROCESS) / app.clients)
+
+
+def _memory(settings: Settings, host: str, measured: Measured, target: int) -> Limit:
+    """Return what memory allows.
+
+    A deployment has the app's processes twice: the old ones give nothing back before they end.
+    """
+    tcp, unix = _sockets(settings, host)
+    app = measured.app
+    once = tcp * TCP_SOCKET + unix * UNIX_SOCKET
+    twice, present = 0.0, 0
+    if host in settings.topology.proxy or internal.wanted(settings, host):
+        once += PROXY_CLIENT[type(settings.proxy).__name__]
+    if app:
+        twice, present = app_client(settings, app), app.memory
+    clients = measured.clients
+    spare = measured.available - FREE * measured.limits["memory"] - present
+    # At `room` clients: spare = (room - clients) * once + (2 * room - 2 * clients) * twice.
+    per_client = once + 2 * twice
+    room = max(0, math.floor(clients + spare / per_client))
+    more = (target - room) * per_client / (1 - FREE)
+    what = f"memory, {once / KIB + twice / KIB:.0f} KiB for a client"
+    what += ", the app's part twice in a deployment" if app else ""
+    remedy = f"{more / GIB:.1f} GiB more" if more > 0 else "more memory"
+    return Limit(room, what, remedy)
+
+
+def _processors(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
+    """Yield what processors allow, if each client goes on to cost what it costs now."""
+    cores = measured.limits["processors"]
+    per_client = measured.cores_per_client
+    if not per_client:
+        return
+    needed = math.ceil(target * per_client / BUSY)
+    remedy = f"{needed} cores" if needed > cores else "more cores"
+    what = f"{cores} cores at {BUSY:.0%}, with what clients send now"
+    yield Limit(math.floor(cores * BUSY / per_client), what, f"{remedy}, or one more host")
+    app = measured.app
+    count = limits.processes(settings, measured.survey)
+    if app and app.cores_per_client and count < cores:
+        room = math.floor(count * BUSY / app.cores_per_client)
+        what = f"{count} processes, each on one core at {BUSY:.0%}"
+        yield Limit(room, what, f"App(processes={cores})")

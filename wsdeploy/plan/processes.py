@@ -1,0 +1,53 @@
+"""How many processes each app host has, as proxies on other hosts know it. Pure.
+
+Where the settings give no number (`App(processes="auto")`), each host has its own. A run that is
+limited to some hosts asks no others, so a proxy keeps a note of what it has learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wsdeploy import limits
+from wsdeploy.files import File
+from wsdeploy.settings import Settings
+from wsdeploy.survey import Request, Survey
+
+FOLDERS = ("/etc/nginx", "/etc/haproxy")
+"""Where a note may be: beside the configuration of one proxy or the other."""
+
+
+def of(settings: Settings, survey: Survey, host: str) -> int:
+    """Return how many processes an app host has; `survey` is of the host that wants to know it."""
+    return survey.app_processes.get(host) or limits.processes(settings, survey)
+
+
+def learnt(settings: Settings) -> bool:
+    """Tell whether proxies have to learn the numbers from the app hosts."""
+    auto, tiers = settings.app.processes == "auto", not settings.topology.alone
+    return auto and tiers and settings.listen() != "shared"
+
+
+def note(settings: Settings, survey: Survey, folder: str) -> tuple[File, ...]:
+    """Return a proxy's note, for the folder of its configuration; none if it needs none."""
+    if not learnt(settings):
+        return ()
+    numbers = {host: of(settings, survey, host) for host in settings.topology.app}
+    return (File(_path(settings, folder), "".join(f"{h} {n}\n" for h, n in numbers.items())),)
+
+
+def noted(settings: Settings, survey: Survey) -> Mapping[str, int]:
+    """Return what the notes on a host say."""
+    texts = [survey.texts.get(_path(settings, folder)) or "" for folder in FOLDERS]
+    rows = [line.rpartition(" ") for text in texts for line in text.splitlines()]
+    return {host: int(number) for host, _, number in rows if number.isdigit()}
+
+
+def request(settings: Settings) -> Request:
+    """Return what to ask a proxy about."""
+    paths = tuple(_path(settings, folder) for folder in FOLDERS)
+    return Request(texts=paths) if learnt(settings) else Request()
+
+
+def _path(settings: Settings, folder: str) -> str:
+    return f"{folder}/{settings.name}.processes"
