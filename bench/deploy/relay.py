@@ -25,7 +25,7 @@ class Traffic:
     """Bytes from servers to clients."""
     turns: int = 0
     """How often a server answered: how often bytes came from it after bytes had gone to it. Each
-    took a round trip."""
+    took a round trip, or less where both sides spoke at the same time."""
 
     def __sub__(self, before: Traffic) -> Traffic:
         """Return what was added since."""
@@ -144,6 +144,8 @@ class Relay:
 
             # Cancelled where a connection outlives the relay.
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                # To connect takes a round trip, too.
+                await asyncio.sleep(self.delay)
                 there, to = await asyncio.open_connection(address, port, limit=CHUNK)
                 await asyncio.gather(
                     _carry(reader, to, self.delay / 2, sent),
