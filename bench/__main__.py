@@ -12,6 +12,7 @@ import time
 from bench.traffic import host
 
 PARTS = (
+    "bench.deploy.runs",
     "bench.clients.proof",
     "bench.traffic.held",
     "bench.traffic.handshakes",

@@ -59,7 +59,23 @@ def _held(proxy: str) -> tuple[Goal, ...]:
     )  # fmt: skip
 
 
-GOALS: dict[str, tuple[Goal, ...]] = {}
+GOALS: dict[str, tuple[Goal, ...]] = {
+    "A run that finds nothing to do": (
+        Goal(
+            "1 host, to `pyinfra exec -- true`", "deploy", "nothing-1",
+            "wsdeploy", "≤", 2.0, "pyinfra exec true",
+        ),
+        Goal("1 host, Ansible's to ours", "deploy", "nothing-1", "ansible", "≥", 8, "wsdeploy"),
+        Goal("20 hosts, Ansible's to ours", "deploy", "nothing-20", "ansible", "≥", 12, "wsdeploy"),
+        Goal(
+            "1 host, seconds more with a round trip that is 50 ms longer", "deploy", "far",
+            "wsdeploy, far", "≤", 1.5, "wsdeploy", minus=True,
+        ),
+    ),
+    "A first run": (
+        Goal("1 host, to the shell script's", "deploy", "first-1", "wsdeploy", "≤", 1.3, "script"),
+    ),
+}  # fmt: skip
 for _title, _goals in {
     "Clients": _held,
     "Messages a second, 200 clients, 64 bytes": _messages,
@@ -75,6 +91,25 @@ def _both(name: str) -> dict[str, str]:
 
 
 PARTS = (
+    Part(
+        "deploy",
+        {
+            "1 host": "nothing-1", "5 hosts": "nothing-5", "20 hosts": "nothing-20",
+            "1 host, 50 ms away": "far",
+        },
+        "Runs that find nothing to do",
+        "`deploy.py` once more, next to a playbook of Ansible's for the same job (pipelining, 20 "
+        "forks, no facts), and next to pyinfra that only connects and runs `true`. *Far*: "
+        "through a relay that adds 50 ms to each round trip, and counts what goes through it. "
+        "[`bench/deploy/__init__.py`](../bench/deploy/__init__.py) says what each of them does.",
+    ),
+    Part(
+        "deploy",
+        {"1 host": "first-1", "5 hosts": "first-5", "20 hosts": "first-20"},
+        "First runs",
+        "The same on hosts that have just been made, next to a shell script that does the job "
+        "over one SSH connection.",
+    ),
     Part(
         "traffic", {"a program that answers": "generator"}, "The clients are not the bottleneck",
         "The client generator against a program that does nothing but answer. All other rates "
@@ -115,7 +150,18 @@ PARTS = (
 )  # fmt: skip
 
 _CASE = "200 clients, 64 B"
-PLOTS = tuple(
+_RUNS = (
+    Plot(
+        "nothing-1", "deploy", "nothing-1", "Nothing to do, 1 host",
+        ("pyinfra exec true", "wsdeploy", "ansible"),
+    ),
+    Plot(
+        "nothing-20", "deploy", "nothing-20", "Nothing to do, 20 hosts",
+        ("pyinfra exec true", "wsdeploy", "ansible"),
+    ),
+    Plot("first-1", "deploy", "first-1", "First run, 1 host", ("script", "wsdeploy", "ansible")),
+)  # fmt: skip
+_CLIENTS = tuple(
     plot
     for proxy, called in PROXIES.items()
     for plot in (
@@ -138,3 +184,5 @@ PLOTS = tuple(
         ),
     )
 )  # fmt: skip
+
+PLOTS = _RUNS + _CLIENTS
