@@ -165,6 +165,18 @@ class Client:
             return None
         return self.incoming.frames(data) if data else None
 
+    def say_goodbye(self) -> None:
+        """Announce the end of TLS, before the connection is cut.
+
+        OpenSSL forgets the session of a connection that ends without, so it can't be resumed.
+        """
+        if isinstance(self.sock, ssl.SSLSocket):
+            # SSLError is an OSError, too: the other side's own goodbye is not waited for.
+            with contextlib.suppress(OSError):
+                # A reset would overtake it.
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+                self.sock.unwrap()
+
     def cut(self) -> None:
         """End the connection without a word."""
         self.is_open = False

@@ -243,7 +243,10 @@ class Worker:
         def opened(client: Client) -> None:
             client.due = 0.0
             self._opened(client)
-            engine.drop(client.sock.fileno(), client)
+            fd = client.sock.fileno()
+            if command.resume:
+                client.say_goodbye()
+            engine.drop(fd, client)
             again(client)
 
         def refused(client: Client, reason: str) -> None:
