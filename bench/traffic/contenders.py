@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.clients import Target
+from bench.clients import Crowd, Target
 from bench.traffic import plain
 from bench.traffic.host import Host
 
 GUIDES = Path(__file__).with_name("guides")
 PROCESSES = 4
+READY = 15
+"""Seconds that a contender may take to start."""
 DIRECT_PORT = 8100
 """Of the first process that clients reach without a proxy."""
 
@@ -54,7 +57,7 @@ def prepare(host: Host) -> dict[str, Contender]:
     own = f"{host.proxy}.service"
     direct = range(DIRECT_PORT, DIRECT_PORT + PROCESSES)
     guide = "guide-proxy.service", "guide-app.service"
-    return {
+    found = {
         "ours, TLS": Contender(target("wss", 443), own, "supervisor.service"),
         "guide, TLS": Contender(target("wss", 8443), *guide),
         "ours, plain": Contender(target("ws", plain.PORT), "plain.service", "supervisor.service"),
@@ -62,6 +65,20 @@ def prepare(host: Host) -> dict[str, Contender]:
         "processes": Contender(target("ws", *direct), None, "direct.service"),
         "one process": Contender(target("ws", DIRECT_PORT), None, "direct.service"),
     }
+    for name, contender in found.items():
+        _await(name, contender)
+    return found
+
+
+def _await(name: str, contender: Contender) -> None:
+    """Wait until as many clients as have to meet each process get in."""
+    deadline = time.monotonic() + READY
+    with Crowd(contender.target, workers=1) as crowd:
+        while crowd.open(4 * PROCESSES).refused:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{name} does not serve")
+            crowd.leave()
+            time.sleep(0.2)
 
 
 def _unit(host: Host, name: str, command: str, *options: str) -> None:
