@@ -9,29 +9,19 @@ import importlib
 import sys
 import time
 
-from bench.traffic import host
-
 PARTS = (
     "bench.deploy.runs",
-    "bench.clients.proof",
-    "bench.traffic.held",
-    "bench.traffic.handshakes",
-    "bench.traffic.messages",
-    "bench.traffic.memory",
-    "bench.deploys.redeploy",
-    "bench.deploys.storm",
+    "bench.traffic.__main__",
+    "bench.deploys.__main__",
 )
 
 
 def main() -> None:
     """Run each part, and say how long it took."""
-    try:
-        for part in PARTS:
-            began = time.monotonic()
-            importlib.import_module(part).main("--quick" in sys.argv[1:])
-            print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)
-    finally:
-        host.down()
+    for part in PARTS:
+        began = time.monotonic()
+        importlib.import_module(part).main("--quick" in sys.argv[1:])
+        print(f"{part.removesuffix('.__main__')}: {time.monotonic() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

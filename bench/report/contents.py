@@ -126,6 +126,11 @@ PARTS = (
         "that of a message and its echo.",
     ),
     Part(
+        "traffic", _both("levels"), "Messages of more clients, and longer ones",
+        "The same with 100, 1,000 and 5,000 clients, as far as a setup holds them, and with "
+        "messages of 64 and of 4,096 bytes.",
+    ),
+    Part(
         "traffic", _both("handshakes"), "Handshakes",
         "Clients connect and leave, 32 at a time. *Resumed*: with the TLS session of the client's "
         "last connection.",

@@ -4,13 +4,16 @@ from bench.clients import proof
 from bench.traffic import handshakes, held, levels, memory, messages, part
 from bench.traffic.host import SUITES, down
 
+ALL = (messages.main, levels.main, handshakes.main, held.main, memory.main)
+QUICK = (messages.main, held.main, memory.main)
+
 
 def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
     """Measure everything, and write the results."""
     proof.main(quick)
     try:
-        for module in (messages, levels, handshakes, held, memory):
-            module.main(quick, proxies)
+        for measure in QUICK if quick else ALL:
+            measure(quick, proxies)
     finally:
         down()
 
