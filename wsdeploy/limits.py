@@ -107,6 +107,10 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     waiting = max(64, min(max(WAITING_LEAST, wanted // 10), ceiling // 50))
     used = min(2 * wanted + SPARE_FILES + waiting, ceiling - SPARE_FILES)
     held = (used - waiting) // 2 * workers
+    connections = math.ceil(used * FREE_FOR_NGINX) + 1
+    if (math.floor(ceiling / FREE_FOR_NGINX) - waiting) // 2 * workers >= wanted:
+        # So nginx has no reason to warn of more connections than files.
+        connections = min(connections, ceiling)
     app, number = settings.app, processes(settings, survey)
     shutdown_drain = min(app.drain, app.shutdown_drain)
 
@@ -124,7 +128,7 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     return Limits(
         open_files=ceiling,
         app_files=min(wanted + SPARE_FILES, ceiling),
-        worker_connections=math.ceil(used * FREE_FOR_NGINX) + 1,
+        worker_connections=connections,
         # Twice is the rule for nginx: a connection can have a file beside its socket.
         worker_files=min(2 * used, ceiling),
         worker_clients=min(wanted, held),

@@ -29,6 +29,9 @@ def test_limits_of_a_host(make, debian):
         # nginx does not use the last sixteenth of its connections.
         used = (limits.worker_connections - 1) * 15 // 16
         assert 0 < used <= limits.worker_files <= ceiling
+        room = (ceiling * 15 // 16 - limits.waiting) // 2 * processors
+        if limits.worker_connections > limits.worker_files:
+            assert room < connections, "a warning that is not needed"
         assert 0 < limits.app_files <= ceiling
         assert limits.app_files > connections or limits.app_files == ceiling
         # net.core.somaxconn is kept in 32 bits, and listen() takes 16 of queue sensibly.
