@@ -14,13 +14,18 @@ from bench.report import contents, goals, tables
 
 PAGE = PROJECT / "docs" / "benchmarks.md"
 INTRODUCTION = Path(__file__).with_name("introduction.md")
+BOUNDS = Path(__file__).with_name("bounds.md")
 PICTURES = PROJECT / "docs" / "benchmarks"
 
 
 def main() -> None:
     """Read all results, and write."""
     PICTURES.mkdir(exist_ok=True)
-    sections = [INTRODUCTION.read_text().strip(), goals.table(contents.GOALS, results.load)]
+    sections = [
+        INTRODUCTION.read_text().strip(),
+        goals.table(contents.GOALS, results.load),
+        BOUNDS.read_text().strip(),
+    ]
     for part in contents.PARTS:
         sections += [f"## {part.title}", part.text]
         for called, name in part.names.items():
