@@ -143,7 +143,9 @@ PARTS = (
         "deploys", _both("redeploy"), "A restart of the app",
         "Clients are connected, and newcomers come one after the other, while the app is "
         "restarted: with `wsdeploy.restart`, and all processes at once, as the guides do. "
-        "Newcomers come throughout; those who were closed come back as `websockets` does.",
+        "Newcomers come throughout; those who were closed come back as `websockets` does. With "
+        "nginx as its guide has it, servers that have refused are left alone for ten seconds, and "
+        "who is refused waits longer each time; a round ends after 30 seconds.",
     ),
     Part(
         "deploys", _both("storm"), "All clients at once",
