@@ -37,6 +37,8 @@ class Watched:
     """Killed by us, or dead by itself; Supervisor may not know yet."""
     obstacle: str = ""
     """Why it can't be asked, in words."""
+    queued: float = 0.0
+    """Seconds that it had waited for a processor when it was last looked at."""
 
 
 class Rounds:
@@ -109,6 +111,7 @@ class Rounds:
     def go(self, now: float) -> list[tuple[Watched, str]]:
         """Take in answers, and ask who is due. Returns who has to be killed, and why."""
         for process in self.watched.values():
+            self._allow(process)
             for question in list(process.questions):
                 question.proceed()
                 self._note(process, question, now)
@@ -125,6 +128,16 @@ class Rounds:
             elif now >= process.pulse.due:
                 self._ask(process, now)
         return condemned
+
+    @staticmethod
+    def _allow(process: Watched) -> None:
+        """Give questions more time for as long as the process has waited for a processor.
+
+        Who hangs does not wait for one, or gets it from time to time. Who has too many clients on
+        a host that is busy needs one to answer, and killing it would make that worse.
+        """
+        before, process.queued = process.queued, queued(process.pid)
+        process.pulse.postpone(max(0.0, process.queued - before))
 
     def next(self, now: float) -> float:
         """Return when to go next."""
@@ -229,3 +242,14 @@ def age(pid: int) -> float:
     # The name in brackets can hold anything; the start is the 20th field after it.
     ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def queued(pid: int) -> float:
+    """Return for how many seconds a process's first thread has waited for a processor so far.
+
+    0 if it is gone, or if the kernel does not count that (CONFIG_SCHED_INFO).
+    """
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0

@@ -4,6 +4,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -288,6 +290,43 @@ def test_not_after_this_machine_has_stood_still(three):
     three.watch(seconds=1.5)
     assert len(three.alive()) == 3
     assert three.log == ""
+
+
+def test_not_for_time_without_a_processor(three, monkeypatch):
+    """Of two that do not answer, one waits for a processor all the time."""
+    waits, hangs = (three.started[name].pid for name in ("ws_00", "ws_01"))
+    began = time.monotonic()
+    stopped = []
+    monkeypatch.setattr(
+        rounds,
+        "queued",
+        lambda pid: (stopped or [time.monotonic()])[0] - began if pid == waits else 0.0,
+    )
+    for pid in (waits, hangs):
+        os.kill(pid, signal.SIGSTOP)
+    three.watch(until=three.killed("ws_01"))
+    three.watch(seconds=1.5)
+    assert three.alive() == {"ws_00", "ws_02"}
+    stopped.append(time.monotonic())
+    three.watch(until=three.killed("ws_00"))
+
+
+def test_time_in_the_queue_is_counted():
+    """Two of them share one processor, so each waits for half of the time."""
+    code = (
+        "import os, time\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
+    )
+    busy = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    try:
+        deadline = time.monotonic() + 20
+        while min(rounds.queued(each.pid) for each in busy) < 0.2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        for each in busy:
+            each.kill()
+            each.wait()
+    assert rounds.queued(busy[0].pid) == 0
 
 
 def two_ports():
