@@ -33,6 +33,10 @@ WAITING_LEAST = 1024
 # 19,872 connections holds 9,316 clients.
 FREE_FOR_NGINX = 16 / 15
 
+# nginx workers for each processor at most, where a worker's open files have no room for its share
+# of the clients. More would only take turns on the processors.
+WORKERS_MOST = 4
+
 # With "auto": when one crashes, the other one serves.
 PROCESSES_LEAST = 2
 
@@ -55,6 +59,9 @@ class Limits:
     app_files: int
     """Open files of one app process. Each could have to take all clients, after the others crash:
     a limit costs nothing until it is used."""
+    workers: int | None
+    """nginx workers, or None for nginx's own "auto", one for each processor: where the open files
+    of those have no room for all clients."""
     worker_connections: int
     """Connections of one nginx worker: client and upstream count, so a WebSocket needs two. A
     sixteenth of them stays free."""
@@ -62,6 +69,8 @@ class Limits:
     """Open files of one nginx worker."""
     worker_clients: int
     """Clients that all of a host's nginx workers hold; one more is told "503"."""
+    worker_room: int
+    """Clients that nginx could hold, whatever `max_connections` is."""
     waiting: int
     """Connections of a proxy for those who are not served yet, or told "503"."""
     backlog: int
@@ -102,15 +111,16 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     """Return the limits for a host: what `settings` ask for, as far as the host allows it."""
     wanted = settings.max_connections
     ceiling = _ceiling(survey)
-    workers = survey.limits.get("processors", 1)
+    processors = survey.limits.get("processors", 1)
 
     waiting = max(64, min(max(WAITING_LEAST, wanted // 10), ceiling // 50))
-    used = min(2 * wanted + SPARE_FILES + waiting, ceiling - SPARE_FILES)
-    held = (used - waiting) // 2 * workers
-    connections = math.ceil(used * FREE_FOR_NGINX) + 1
-    if (math.floor(ceiling / FREE_FOR_NGINX) - waiting) // 2 * workers >= wanted:
-        # So nginx has no reason to warn of more connections than files.
-        connections = min(connections, ceiling)
+    most = min(ceiling - SPARE_FILES, math.floor((ceiling - 1) / FREE_FOR_NGINX))
+    used = min(2 * wanted + SPARE_FILES + waiting, most)
+    each = (used - waiting) // 2
+    workers = min(max(processors, math.ceil(wanted / each)), processors * WORKERS_MOST)
+    held = each * workers
+    room = (most - waiting) // 2 * processors * WORKERS_MOST
+    connections = min(math.ceil(used * FREE_FOR_NGINX) + 1, ceiling)
     app, number = settings.app, processes(settings, survey)
     shutdown_drain = min(app.drain, app.shutdown_drain)
 
@@ -128,10 +138,12 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     return Limits(
         open_files=ceiling,
         app_files=min(wanted + SPARE_FILES, ceiling),
+        workers=workers if workers > processors else None,
         worker_connections=connections,
         # Twice is the rule for nginx: a connection can have a file beside its socket.
-        worker_files=min(2 * used, ceiling),
+        worker_files=min(2 * connections, ceiling),
         worker_clients=min(wanted, held),
+        worker_room=room,
         waiting=waiting,
         backlog=max(BACKLOG_LEAST, min(wanted, BACKLOG_MOST)),
         idle_timeout=round(app.ping_interval + app.ping_timeout) + 15,

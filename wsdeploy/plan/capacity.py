@@ -136,8 +136,8 @@ def _app_files(settings: Settings, measured: Measured, app: Use, target: int) ->
 def _proxy_files(settings: Settings, measured: Measured) -> Limit:
     derived = limits.derive(settings, measured.survey)
     if isinstance(settings.proxy, Nginx):
-        workers = measured.limits["processors"]
-        room = (derived.open_files - SPARE_FILES - derived.waiting) // 2 * workers
+        workers = measured.limits["processors"] * limits.WORKERS_MOST
+        room = derived.worker_room
         what = f"open files of {workers} nginx workers, {derived.open_files:,} each"
     else:
         room = haproxy.fits(settings, measured.survey) - derived.waiting

@@ -26,20 +26,28 @@ def test_limits_of_a_host(make, debian):
         settings = make({"processes": processes}, max_connections=connections)
         limits = derive(settings, debian(open_files=ceiling, processors=processors))
         assert limits.open_files == ceiling
-        # nginx does not use the last sixteenth of its connections.
+        # nginx warns of more connections than files, and does not use the last sixteenth of them.
+        assert limits.worker_connections <= limits.worker_files <= ceiling
         used = (limits.worker_connections - 1) * 15 // 16
-        assert 0 < used <= limits.worker_files <= ceiling
-        room = (ceiling * 15 // 16 - limits.waiting) // 2 * processors
-        if limits.worker_connections > limits.worker_files:
-            assert room < connections, "a warning that is not needed"
+        assert limits.worker_connections - used > limits.worker_connections / 16
+        # Files that are no connections.
+        assert used + 60 < limits.worker_files
+        if limits.worker_files < ceiling:
+            assert limits.worker_files >= 2 * limits.worker_connections
         assert 0 < limits.app_files <= ceiling
         assert limits.app_files > connections or limits.app_files == ceiling
         # net.core.somaxconn is kept in 32 bits, and listen() takes 16 of queue sensibly.
         assert min(connections, 4096) <= limits.backlog <= 65_535
 
         # A WebSocket takes two of a worker's connections.
-        held = (used - limits.waiting) // 2 * processors
+        each = (used - limits.waiting) // 2
+        workers = limits.workers or processors
+        assert processors <= workers <= 4 * processors
+        if limits.workers:
+            assert each * (workers - 1) < connections, "a worker more than needed"
+        held = each * workers
         assert limits.worker_clients == min(held, connections)
+        assert limits.worker_room >= limits.worker_clients
         assert complains(limits.proxy_shortfall, held, connections, ceiling)
         # A process also has files open that are no clients.
         spare = limits.app_files < ceiling and limits.app_files - connections
@@ -48,7 +56,7 @@ def test_limits_of_a_host(make, debian):
 
 
 def test_a_shortfall_in_words(make, debian):
-    # One process can have 1024 files open; 64 workers could hold far more.
+    # One process can have 1024 files open; nginx' workers can hold far more.
     settings = make({"processes": 1}, max_connections=20_000)
     limits = derive(settings, debian(open_files=1024, processors=64))
     assert limits.proxy_shortfall is None
@@ -58,7 +66,7 @@ def test_a_shortfall_in_words(make, debian):
     )
     limits = derive(settings, debian(open_files=1024, processors=2))
     assert limits.proxy_shortfall == (
-        "this host allows 1,024 open files per process, so its 2 nginx workers hold 832 clients, "
+        "this host allows 1,024 open files per process, so its 8 nginx workers hold 3,328 clients, "
         "not the 20,000 of max_connections"
     )
 
