@@ -10,6 +10,16 @@ Everything here raises SandboxError, whose text is one clear line, and needs roo
 
 from wsdeploy.sandbox.errors import SandboxError
 from wsdeploy.sandbox.host import SandboxHost
-from wsdeploy.sandbox.lifecycle import down, find, hosts, poweroff, reboot, up
+from wsdeploy.sandbox.lifecycle import down, find, give_way, hosts, poweroff, reboot, up
 
-__all__ = ["SandboxError", "SandboxHost", "down", "find", "hosts", "poweroff", "reboot", "up"]
+__all__ = [
+    "SandboxError",
+    "SandboxHost",
+    "down",
+    "find",
+    "give_way",
+    "hosts",
+    "poweroff",
+    "reboot",
+    "up",
+]

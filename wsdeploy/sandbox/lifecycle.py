@@ -71,6 +71,15 @@ def find(name: str) -> SandboxHost:
     return found[name]
 
 
+def give_way(name: str) -> None:
+    """Let a host have only the processor time that nobody else wants, until it reboots.
+
+    Hosts share this machine's processors, which those of an attacker and of the attacked don't.
+    Raises SandboxError if there is no such host, or the kernel is older than 5.15.
+    """
+    cgroups.make_idle(find(name).name)
+
+
 def down(*names: str) -> list[str]:
     """Delete hosts (all without names), running or not, and return the names of those there were.
 
