@@ -64,18 +64,26 @@ def make_idle(name: str) -> None:
         (it for it in mounts() if it.kind == "cgroup" and "cpu" in it.options.split(",")), None
     )
     if legacy is not None:
-        # Version 1 has taken the controller: it needs a group of its own, which end() removes.
+        # Version 1 has taken the controller: it needs groups of its own, which end() removes. Only
+        # such hosts are in them, so the one around them has to give way, too.
         own = legacy.point / GROUP / name
         own.mkdir(parents=True, exist_ok=True)
+        _give_way(own.parent)
         for procs in (path / MACHINE).rglob("cgroup.procs"):
             for pid in procs.read_text().split():
                 with contextlib.suppress(ProcessLookupError):
                     (own / "cgroup.procs").write_text(pid)
         path = own
+    _give_way(path)
+
+
+def _give_way(path: Path) -> None:
     try:
         (path / "cpu.idle").write_text("1")
     except OSError as error:
-        raise SandboxError(f"{name} can't be made idle: {path / 'cpu.idle'}: {error}") from error
+        raise SandboxError(
+            f"a control group can't give way: {path / 'cpu.idle'}: {error}"
+        ) from error
 
 
 def names() -> list[str]:
