@@ -29,9 +29,13 @@ def _messages(proxy: str) -> tuple[Goal, ...]:
     ours, direct = f"ours, TLS, {case}", f"processes, {case}"
     return (
         Goal("over TLS, to the guide's", "traffic", part, ours, "≥", 1.4, f"guide, TLS, {case}"),
+        Goal(
+            "no proxy and no TLS: the processes', to the guide's over TLS",
+            "traffic", part, direct, "", None, f"guide, TLS, {case}",
+        ),
         Goal("plain, to the processes'", "traffic", part, f"ours, plain, {case}", "≥", 0.8, direct),
         Goal("over TLS, to the processes'", "traffic", part, ours, "≥", 0.5, direct),
-    )
+    )  # fmt: skip
 
 
 def _memory(proxy: str) -> tuple[Goal, ...]:

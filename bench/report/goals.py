@@ -22,8 +22,9 @@ class Goal:
     part: str
     one: str
     """The measurement that is looked at."""
-    sign: Literal["≤", "≥"]
-    bound: float
+    sign: Literal["≤", "≥", ""]
+    bound: float | None
+    """None where there is no goal: the ratio is there to compare with."""
     other: str | None = None
     """What it is divided by, round by round; None looks at the samples themselves."""
     minus: bool = False
@@ -37,8 +38,10 @@ class Goal:
         pairs = zip(first, result.measurements[self.other].samples, strict=True)
         return [a - b if self.minus else a / b for a, b in pairs]
 
-    def reached(self, result: Result) -> bool:
-        """Tell whether the median keeps to the bound."""
+    def reached(self, result: Result) -> bool | None:
+        """Tell whether the median keeps to the bound, if there is one."""
+        if self.bound is None:
+            return None
         found = statistics.median(self.samples(result))
         return found <= self.bound if self.sign == "≤" else found >= self.bound
 
@@ -60,7 +63,7 @@ def table(goals: Mapping[str, tuple[Goal, ...]], load: Load) -> str:
 
 
 def _row(goal: Goal, load: Load) -> str:
-    bound = f"{goal.sign} {number(goal.bound)}"
+    bound = "" if goal.bound is None else f"{goal.sign} {number(goal.bound)}"
     try:
         result = load(goal.suite, goal.part)
         found = goal.samples(result)
@@ -72,7 +75,7 @@ def _row(goal: Goal, load: Load) -> str:
         number(statistics.median(found)),
         f"{number(min(found))} to {number(max(found))}",
         str(len(found)),
-        "yes" if goal.reached(result) else "**no**",
+        {True: "yes", False: "**no**", None: ""}[goal.reached(result)],
         f"`{result.commit}`",
     )
     return f"| {' | '.join(cells)} |"

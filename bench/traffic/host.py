@@ -16,6 +16,8 @@ from wsdeploy.sandbox.command import run
 INVENTORY = "bench/traffic/inventory.py"
 DRAIN = 0
 """Seconds, unless a benchmark is about deployments."""
+CONNECTIONS = 10_000
+"""Clients that a host should hold: the default, unless a benchmark is about that."""
 SUITES = {"nginx": "bookworm", "haproxy": "trixie"}
 """Proxies, and the Debian release that each is measured on."""
 
@@ -87,23 +89,29 @@ def kernel_memory() -> int:
     return kept
 
 
-def deploy(proxy: str, drain: int = DRAIN) -> Host:
+def deploy(proxy: str, drain: int = DRAIN, connections: int = CONNECTIONS) -> Host:
     """Bring a host up, deploy the service to it with the real command, and return it.
 
-    drain: seconds over which the app closes its connections when it is replaced.
+    drain: seconds over which the app closes its connections when it is replaced. connections:
+    clients that the host should hold.
     """
-    pyinfra(proxy, "deploy.py", drain)
+    pyinfra(proxy, "deploy.py", drain, connections)
     found = sandbox.find(f"traffic-{proxy}")
     return Host(proxy, found.name, found.address, found.domain)
 
 
-def pyinfra(proxy: str, operation: str, drain: int = DRAIN) -> None:
+def pyinfra(proxy: str, operation: str, drain: int = DRAIN, connections: int = CONNECTIONS) -> None:
     """Run one of pyinfra's commands on a host. Raises RuntimeError with its words if it fails."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name("pyinfra")), "-y", INVENTORY, operation],
         cwd=PROJECT,
         env=os.environ
-        | {"BENCH_PROXY": proxy, "BENCH_DRAIN": str(drain), "PYTHONPATH": str(PROJECT)},
+        | {
+            "BENCH_PROXY": proxy,
+            "BENCH_DRAIN": str(drain),
+            "BENCH_CONNECTIONS": str(connections),
+            "PYTHONPATH": str(PROJECT),
+        },
         capture_output=True,
         text=True,
         check=False,

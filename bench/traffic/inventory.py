@@ -1,6 +1,7 @@
 """A throwaway host with the service as it is deployed by default, but for what stands here.
 
 BENCH_PROXY=nginx|haproxy chooses: nginx on Debian 12, HAProxy on Debian 13. BENCH_DRAIN: seconds.
+BENCH_CONNECTIONS: clients that the host should hold.
 """
 
 import os
@@ -24,8 +25,7 @@ settings = Settings(
     ),
     proxy=Nginx() if _kind == "nginx" else HAProxy(),
     tls=SelfSigned(),
-    # More than the machine's open files allow, to see what they do.
-    max_connections=20_000,
+    max_connections=int(os.environ["BENCH_CONNECTIONS"]),
     # One machine stands for all clients.
     edge=Edge(unlimited_networks=(str(_subnets.v4),)),
     # What else is compared on this host.

@@ -4,12 +4,16 @@ Each client has sent one message and got it back, as what a connection allocates
 message it mostly keeps. Programs: growth of their proportional set size (PSS). Kernel: growth of
 its slab for sockets and open files, less what the clients' own sockets take, which are half of
 those of a direct connection.
+
+What no setting can change is measured apart (bench/traffic/alone): a connection of the OpenSSL that
+is on the host, and a connection's Python objects of websockets.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bench.clients import Crowd, Target, sources
 from bench.traffic import part
@@ -19,6 +23,21 @@ from bench.traffic.host import SUITES, Host, deploy, kernel_memory
 
 FIRST = 200
 """Clients before, so that what is allocated once is there already."""
+
+ALONE = Path(__file__).with_name("alone")
+"""Programs that run on the host, each of which prints a number of bytes."""
+
+OPENSSL_CONF = "/run/openssl.cnf"
+OPENSSL_GROUPS = """openssl_conf = all
+[all]
+ssl_conf = modules
+[modules]
+system_default = tls
+[tls]
+Groups = {}
+"""
+GROUPS = {"nginx": ("X25519",), "haproxy": ("X25519", "X25519MLKEM768")}
+"""Key exchanges that OpenSSL has on the proxy's Debian release. The clients take the first."""
 
 LEVELS = ("off", "low", "medium", "high")
 
@@ -35,7 +54,7 @@ class Taken:
 
 def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
     """Measure with each proxy, and write the results."""
-    clients, rounds = (1000, 1) if quick else (3000, 2)
+    clients, rounds = (1000, 1) if quick else (3000, 5)
     for proxy in proxies:
         host = deploy(proxy)
         contenders = prepare(host)
@@ -60,6 +79,11 @@ def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
                 for where, value in parts.items():
                     samples.add(f"{name}: {where}", "KB", value / 1024)
                 samples.add(name, "KB", sum(parts.values()) / 1024)
+            samples.add("websockets alone", "KB", _alone(host, "websockets") / 1024)
+            for group in GROUPS[proxy]:
+                host.write(OPENSSL_CONF, OPENSSL_GROUPS.format(group))
+                alone = _alone(host, "openssl", f"OPENSSL_CONF={OPENSSL_CONF}")
+                samples.add(f"OpenSSL alone, {group}", "KB", alone / 1024)
         for level in LEVELS:
             start_direct(host, level)
             taken = _taken(host, contenders["processes"], clients, offer=True)
@@ -78,6 +102,13 @@ def _taken(host: Host, contender: Contender, clients: int, *, offer: bool) -> Ta
         after = _used(host, contender)
     each = [(new - old) / (held - FIRST) for new, old in zip(after, before, strict=True)]
     return Taken(*each)
+
+
+def _alone(host: Host, what: str, environment: str = "") -> float:
+    """Return the bytes of a connection in a library by itself."""
+    script = (ALONE / f"{what}.py").read_text()
+    packages = "PYTHONPATH=$(readlink -f /srv/ws/current)/lib"
+    return float(host.shell(f"{environment} {packages} python3 - <<'E'\n{script}\nE"))
 
 
 def _used(host: Host, contender: Contender) -> tuple[int, int, int]:
