@@ -84,7 +84,7 @@ def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
                 host.write(OPENSSL_CONF, OPENSSL_GROUPS.format(group))
                 alone = _alone(host, "openssl", f"OPENSSL_CONF={OPENSSL_CONF}")
                 samples.add(f"OpenSSL alone, {group}", "KB", alone / 1024)
-        for level in LEVELS:
+        for level in LEVELS[:2] if quick else LEVELS:
             start_direct(host, level)
             taken = _taken(host, contenders["processes"], clients, offer=True)
             samples.add(f"process, compression {level}", "KB", taken.app / 1024)

@@ -31,7 +31,7 @@ def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
         host = deploy(proxy)
         contenders = prepare(host)
         samples = Samples()
-        _goal(host, contenders, samples, rounds=2 if quick else 5, seconds=1.0 if quick else 1.3)
+        _goal(host, contenders, samples, rounds=1 if quick else 5, seconds=1.0 if quick else 1.3)
         samples.write("messages", host, quick)
 
 
