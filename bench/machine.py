@@ -12,7 +12,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def describe() -> dict[str, str | int]:
-    """Return the machine: processors, memory in GiB, kernel, limit of open files, Python."""
+    """Return the machine: processors, memory in GiB, kernel, Python."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "processors": len(os.sched_getaffinity(0)),

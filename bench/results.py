@@ -56,16 +56,6 @@ class Result:
     notes: dict[str, str | float | int] = field(default_factory=dict)
     """What else there is to know: counts, bounds, what was left out."""
 
-    def ratio(self, one: str, other: str) -> float:
-        """Return the median of the ratios of two measurements, round by round.
-
-        What slowed one round down slowed both.
-
-        Raises ValueError if they do not have as many samples.
-        """
-        pairs = zip(self.measurements[one].samples, self.measurements[other].samples, strict=True)
-        return statistics.median(first / second for first, second in pairs)
-
 
 def alternately(
     contenders: Mapping[str, Callable[[], float]], rounds: int

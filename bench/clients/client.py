@@ -43,7 +43,6 @@ class Client:
 
     __slots__ = (
         "address",
-        "attempts",
         "begun",
         "due",
         "extensions",
@@ -69,7 +68,6 @@ class Client:
         """When this attempt was begun (monotonic seconds)."""
         self.due = 0.0
         """When what the client is measured for was begun, such as its last message."""
-        self.attempts = 0
 
     def begin(self, now: float) -> int:
         """Start to connect; return the file descriptor to watch."""

@@ -56,6 +56,8 @@ class Crowd:
             theirs.close()
             self._pipes.append(ours)
             self._processes.append(process)
+        for pipe in self._pipes:
+            pipe.recv()  # when it is ready: Python takes longer to start than what is measured
         return self
 
     def __exit__(
@@ -104,14 +106,24 @@ class Crowd:
         return self._all([worker.Echo(text(size), seconds, warm_up)] * self.workers)
 
     def handshakes(
-        self, at_once: int, seconds: float, *, resume: bool = False, warm_up: float = 0.5
+        self,
+        at_once: int,
+        seconds: float,
+        *,
+        resume: bool = False,
+        warm_up: float = 0.5,
+        pause: float = 0.0,
     ) -> Report:
         """Connect and leave, again and again, with so many handshakes under way at a time.
 
-        resume: whether clients resume their last TLS session.
+        resume: whether clients resume their last TLS session. pause: seconds for which those wait
+        who are refused.
         """
         return self._all(
-            [worker.Handshakes(share, seconds, warm_up, resume) for share in self._shares(at_once)]
+            [
+                worker.Handshakes(share, seconds, warm_up, resume, pause)
+                for share in self._shares(at_once)
+            ]
         )
 
     def reconnect(

@@ -34,7 +34,6 @@ class Engine:
     def begin(self, client: Client) -> None:
         """Start to connect a client."""
         now = time.monotonic()
-        client.attempts += 1
         try:
             fd = client.begin(now)
         except RefusedError as reason:
@@ -70,7 +69,12 @@ class Engine:
             return
         for opcode, payload in frames:
             if opcode == PING:
-                client.sock.send(pong(payload))
+                try:
+                    client.sock.send(pong(payload))
+                except OSError:
+                    self.drop(fd, client)
+                    self.on_ended(client, 1006)
+                    return
             elif opcode == CLOSE:
                 self.drop(fd, client)
                 self.on_ended(client, int.from_bytes(payload[:2], "big") or 1005)

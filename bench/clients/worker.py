@@ -6,6 +6,7 @@ import gc
 import heapq
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -51,6 +52,8 @@ class Handshakes:
     warm_up: float
     resume: bool
     """Whether clients resume their last TLS session."""
+    pause: float
+    """Seconds for which a client waits that was refused."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +183,12 @@ class Worker:
             if client.is_open
         }
         room = bytearray(len(command.payload) + 512)
-        for client, _, send, frame, _ in talks.values():
+        for fd, (client, _, send, frame, _) in talks.items():
             client.due = clock()
-            send(frame)
+            try:
+                send(frame)
+            except OSError:
+                engine.handle(fd, client, None)
         began = clock() + command.warm_up
         end = began + command.seconds
         from_here = 0
@@ -212,7 +218,7 @@ class Worker:
                 warm, began, from_here = True, now, len(latencies)
             if now >= end or not engine.clients:
                 break
-        seconds = clock() - began
+        seconds = max(0.0, clock() - began)
         del latencies[:from_here]
         self._await_echoes()
         return seconds
@@ -234,6 +240,7 @@ class Worker:
     def _handshakes(self, command: Handshakes) -> float:
         engine, seen = self.engine, self.seen
         leaving: list[Client] = []
+        waiting: deque[tuple[float, Client]] = deque()
 
         def again(client: Client) -> None:
             if not command.resume:
@@ -251,7 +258,7 @@ class Worker:
 
         def refused(client: Client, reason: str) -> None:
             self._refused(client, reason)
-            again(client)
+            waiting.append((time.monotonic() + command.pause, client))
 
         engine.on_open, engine.on_refused = opened, refused
         for _ in range(command.at_once):
@@ -263,7 +270,9 @@ class Worker:
                 warm, began = True, now
                 self.seen.opened, self.seen.waited = type(seen.opened)("d"), type(seen.waited)("d")
                 seen.resumed = 0
-            engine.step(0.1)
+            engine.step(min(0.1, max(0.0, waiting[0][0] - now)) if waiting else 0.1)
+            while waiting and waiting[0][0] <= time.monotonic():
+                again(waiting.popleft()[1])
             again_now, leaving[:] = leaving[:], []
             for client in again_now:
                 engine.begin(client)
@@ -332,4 +341,6 @@ def work(
     import resource  # noqa: PLC0415
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    Worker(target, sources, number).run(pipe)
+    ready = Worker(target, sources, number)
+    pipe.send("ready")
+    ready.run(pipe)

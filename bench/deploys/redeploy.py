@@ -10,14 +10,12 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import results
 from bench.clients import Crowd, sources
 from bench.clients.numbers import Report
 from bench.deploys import newcomers
-from bench.results import Measurement
 from bench.traffic import contenders
 from bench.traffic import host as hosts
-from bench.traffic.collect import turns, versions
+from bench.traffic.collect import Samples, turns
 from bench.traffic.contenders import Contender
 from bench.traffic.host import Host
 
@@ -45,22 +43,18 @@ def main(quick: bool) -> None:
                 functools.partial(host.shell, "systemctl restart guide-app.service"),
             ),
         }
-        samples: dict[str, list[float]] = {}
+        samples = Samples("deploys")
+        samples.notes |= newcomers.notes(CLIENTS, DRAIN)
         for number in range(QUICK_ROUNDS if quick else ROUNDS):
             for name in turns(list(ways), number):
                 for what, value in _restarted(host, *ways[name]).items():
-                    samples.setdefault(f"{name}, {what}", []).append(value)
-        results.write(
-            "deploys",
-            f"redeploy-{proxy}",
-            {name: Measurement(_unit(name), values) for name, values in samples.items()},
-            {"clients": CLIENTS, "drain, in s": DRAIN, "newcomers at a time": newcomers.AT_ONCE},
-            quick=quick,
-            versions=versions(host),
-        )
+                    samples.add(f"{name}, {what}", _unit(what), value)
+        samples.write("redeploy", host, quick)
 
 
 def _unit(name: str) -> str:
+    if name.endswith("failed"):
+        return "tries"
     return "s" if name.endswith(("p99", "back")) else "clients"
 
 

@@ -9,13 +9,11 @@ import functools
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import results
 from bench.clients import Crowd, Target, sources
 from bench.clients.numbers import Report
 from bench.deploys import newcomers
-from bench.results import Measurement
 from bench.traffic import host as hosts
-from bench.traffic.collect import versions
+from bench.traffic.collect import Samples
 from bench.traffic.host import Host
 
 CLIENTS = 5000
@@ -29,32 +27,26 @@ STORM = 5
 LIMIT = 90
 """Seconds after which a round ends, whoever is back."""
 
-Samples = dict[str, list[float]]
-
 
 def main(quick: bool) -> None:
     """Measure both proxies, and write what was found."""
     clients, rounds = (QUICK_CLIENTS, QUICK_ROUNDS) if quick else (CLIENTS, ROUNDS)
     for proxy in hosts.SUITES:
         host = hosts.deploy(proxy, DRAIN)
-        samples: Samples = {}
+        samples = Samples("deploys")
+        samples.notes |= newcomers.notes(clients, DRAIN)
         for _ in range(rounds):
             for name, value in _round(host, clients).items():
-                samples.setdefault(name, []).append(value)
-        results.write(
-            "deploys",
-            f"storm-{proxy}",
-            {name: Measurement(_unit(name), values) for name, values in samples.items()},
-            {"clients": clients, "drain, in s": DRAIN, "newcomers at a time": newcomers.AT_ONCE},
-            quick=quick,
-            versions=versions(host),
-        )
+                samples.add(name, _unit(name), value)
+        samples.write("storm", host, quick)
 
 
 def _unit(name: str) -> str:
     if name == "handshakes/s":
         return name
-    return "clients" if name.endswith(("failed", "given up", "away")) else "s"
+    if name.endswith("failed"):
+        return "tries"
+    return "clients" if name.endswith(("given up", "away")) else "s"
 
 
 def _round(host: Host, clients: int) -> dict[str, float]:

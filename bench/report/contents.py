@@ -116,12 +116,15 @@ PARTS = (
     ),
     Part(
         "traffic", {"a program that answers": "generator"}, "The clients are not the bottleneck",
-        "The client generator against a program that does nothing but answer. All other rates "
-        "stay below these. *Generator* is its processor time in each second.",
+        "The client generator against a program that does nothing but answer. Rates of messages "
+        "and plain handshakes stay far below these. Of a TLS handshake, clients take about half of "
+        "the time, so processor times tell more than rates there. *Generator* is its processor "
+        "time in each second.",
     ),
     Part(
         "traffic", _both("held"), "Clients held",
-        "Clients connect until some are refused, and all who are in send a message each. "
+        "Clients connect until some are refused, and all who are in send messages "
+        "for a second. "
         "*Allowed* is what the machine's limit of open files for a process allows at best.",
     ),
     Part(
@@ -141,22 +144,23 @@ PARTS = (
     ),
     Part(
         "traffic", _both("memory"), "Memory of a client",
-        "Growth of what proxy, app and kernel take, for each client that has sent one message.",
+        "Growth of what proxy, app and kernel take, for each client that has sent messages.",
     ),
     Part(
         "deploys", _both("redeploy"), "A restart of the app",
         "Clients are connected, and newcomers come one after the other, while the app is "
-        "restarted: with `wsdeploy.restart`, and all processes at once, as the guides do. "
-        "Newcomers come throughout; those who were closed come back as `websockets` does. With "
-        "nginx as its guide has it, servers that have refused are left alone for ten seconds, and "
-        "who is refused waits longer each time; a round ends after 30 seconds.",
+        "restarted: with `wsdeploy.restart`, and by restarting Supervisor, as the guides have no "
+        "other way. Newcomers come throughout, and again after 0.1 s if they were refused; those "
+        "who were closed come back as `websockets` does. With nginx as its guide has it, servers "
+        "that have refused are left alone for ten seconds, and who is refused waits longer each "
+        "time; a round ends after 30 seconds.",
     ),
     Part(
         "deploys", _both("storm"), "All clients at once",
         "*At once*: all lose their connections at the same moment, and come back at once. "
         "*Paced*: the app is restarted with `wsdeploy.restart`, which closes them over the drain "
         "time. *Ideal*: the time for 99 % of the handshakes at the rate that was measured just "
-        "before.",
+        "before, with clients and service on the same processors.",
     ),
 )  # fmt: skip
 

@@ -9,9 +9,13 @@ from bench.traffic.host import Host
 
 
 class Samples:
-    """Measurements of one part, as they come in."""
+    """Measurements of one part, as they come in.
 
-    def __init__(self) -> None:
+    suite: the folder of results that they belong to.
+    """
+
+    def __init__(self, suite: str = "traffic") -> None:
+        self.suite = suite
         self.found: dict[str, results.Measurement] = {}
         self.notes: dict[str, str | float | int] = {}
 
@@ -22,7 +26,7 @@ class Samples:
     def write(self, part: str, host: Host, quick: bool) -> None:
         """Write the result of a part on a host."""
         results.write(
-            "traffic",
+            self.suite,
             f"{part}-{host.proxy}",
             self.found,
             self.notes,

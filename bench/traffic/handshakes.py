@@ -17,7 +17,8 @@ AT_ONCE = 32
 
 WARM_UP = 0.5
 SOURCES = 4
-"""Own addresses. Clients leave with a reset, so that no port waits for a minute (TIME_WAIT)."""
+"""Own addresses. Clients leave with a reset, so that no port waits for a minute (TIME_WAIT); those
+who resume say goodbye, as OpenSSL forgets their session otherwise."""
 
 
 def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:

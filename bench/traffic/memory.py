@@ -1,7 +1,7 @@
 """Memory that an idle client takes: in the proxy, in the app, and in the kernel.
 
-Each client has sent one message and got it back, as what a connection allocates at its first
-message it mostly keeps. Programs: growth of their proportional set size (PSS). Kernel: growth of
+Each client has sent messages for a moment, as what a connection allocates at its first message it
+mostly keeps. Programs: growth of their proportional set size (PSS). Kernel: growth of
 its slab for sockets and open files, less what the clients' own sockets take, which are half of
 those of a direct connection.
 

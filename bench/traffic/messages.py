@@ -17,8 +17,8 @@ from bench.traffic.host import SUITES, Host, deploy
 
 WARM_UP = 0.4
 OTHERS = 0.1
-"""Share of a processor that others may take on this machine. A sample is taken once more if it was
-more; how much it was is in the result."""
+"""Share of a processor that others may take on this machine. If it was more, a sample is taken
+again, up to TRIES times; how much it was is in the result."""
 
 TRIES = 3
 GOAL = 200, 64

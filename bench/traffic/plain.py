@@ -18,7 +18,7 @@ OTHER_PORT = 8081
 Change = tuple[str, str]
 
 NGINX: Sequence[Change] = (
-    (r"listen (\[::\]:)?443 ssl( http2)?", rf"listen \g<1>{PORT}"),
+    (r"listen (\[::\]:)?443 ssl", rf"listen \g<1>{PORT}"),
     (r"listen (\[::\]:)?80\b", rf"listen \g<1>{OTHER_PORT}"),
     (r"pid \S+;", "pid /run/nginx-plain.pid;"),
     (r" *ssl_reject_handshake on;\n", ""),

@@ -5,6 +5,7 @@ What malloc has given out is counted, which Python's own small objects don't com
 
 import ctypes
 import gc
+import socket
 import ssl
 
 WARM_UP, COUNT = 50, 500
@@ -31,22 +32,24 @@ def given_out() -> int:
     return int(info.uordblks + info.hblkhd)
 
 
-def connection(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
+def connection(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLSocket:
     """Return a server's end, after a handshake and a message in each direction."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = server.wrap_bio(to_server, to_client, server_side=True)
-    theirs = client.wrap_bio(to_client, to_server)
-    open_ends = [theirs, ours]
-    while open_ends:
-        for end in tuple(open_ends):
-            try:
-                end.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-            open_ends.remove(end)
-    theirs.write(b"x" * 64)
-    ours.write(ours.read(64))
-    theirs.read(64)
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+    ours = server.wrap_socket(pair[0], server_side=True, do_handshake_on_connect=False)
+    with client.wrap_socket(pair[1], do_handshake_on_connect=False) as theirs:
+        waiting = [theirs, ours]
+        while waiting:
+            for end in tuple(waiting):
+                try:
+                    end.do_handshake()
+                except ssl.SSLWantReadError:
+                    continue
+                waiting.remove(end)
+        theirs.send(b"x" * 64)
+        ours.send(ours.recv(64))
+        theirs.recv(64)
     return ours
 
 

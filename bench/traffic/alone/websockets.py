@@ -1,7 +1,7 @@
 """Print how many bytes of Python objects websockets has for an idle connection.
 
 Objects of its server are counted, as tracemalloc knows them; clients are another process.
-There is no compression.
+There is no compression, and the loop is the app's.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 
+import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 
 WARM_UP, COUNT = 50, 500
@@ -64,4 +65,5 @@ async def main() -> None:
         await clients.wait()
 
 
-asyncio.run(main())
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner.run(main())
