@@ -89,7 +89,9 @@ def _missing_issuer(chain: list[x509.Certificate]) -> str | None:
         last = issuer
     if last.issuer == last.subject or not _tells_of_issuer(last):
         return None
-    return None if last.issuer in _roots() else last.issuer.rfc4514_string()
+    roots = _roots()
+    # Who trusts nobody can't tell.
+    return last.issuer.rfc4514_string() if roots and last.issuer not in roots else None
 
 
 def _tells_of_issuer(certificate: x509.Certificate) -> bool:
@@ -103,12 +105,18 @@ def _tells_of_issuer(certificate: x509.Certificate) -> bool:
 
 
 def _roots() -> set[x509.Name]:
-    """Return the names of the authorities that this machine trusts."""
+    """Return the names of the authorities that this machine trusts; none if it has no list."""
+    contents = ssl.create_default_context().get_ca_certs(binary_form=True)
+    # Of a folder, Python lists only those that it has needed already.
+    folder = ssl.get_default_verify_paths().capath
+    for file in Path(folder).glob("*.[0-9]") if folder else ():
+        with contextlib.suppress(OSError, ValueError):
+            contents.append(ssl.PEM_cert_to_DER_cert(file.read_text().strip()))
     found = set()
     with warnings.catch_warnings():
         # Some roots are older than the rules for certificates.
         warnings.simplefilter("ignore")
-        for content in ssl.create_default_context().get_ca_certs(binary_form=True):
+        for content in contents:
             with contextlib.suppress(ValueError):
                 found.add(x509.load_der_x509_certificate(content).subject)
     return found

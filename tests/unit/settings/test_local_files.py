@@ -1,6 +1,7 @@
 """Files on this machine that settings name are looked at before any host is."""
 
 import datetime
+import ssl
 
 import pytest
 from cryptography import x509
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from wsdeploy import App, CertFiles, Settings
+from wsdeploy.settings import local_certificates
 
 DOMAIN = "ws.a-company.com"
 HASH = "--hash=sha256:" + "0" * 64
@@ -182,6 +184,15 @@ def test_a_chain_that_leads_nowhere(pair, lines, folder, monkeypatch):
     (folder / "roots.pem").write_bytes(root)
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "roots.pem"))
     pair(leaf + between, pem(key)).check()
+    # A folder of roots, named by hash as OpenSSL has it, counts as well; without any, who knows.
+    monkeypatch.delenv("SSL_CERT_FILE")
+    (folder / "roots").mkdir()
+    (folder / "roots" / "0123abcd.0").write_bytes(root)
+    paths = ssl.get_default_verify_paths()._replace(capath=str(folder / "roots"))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    pair(leaf + between, pem(key)).check()
+    monkeypatch.setattr(local_certificates, "_roots", set)
+    pair(leaf, pem(key)).check()
     # Of a small authority of one's own.
     pair(certificate(key, DOMAIN, issuer="Ours"), pem(key)).check()
 
