@@ -57,8 +57,8 @@ class Limits:
     open_files: int
     """Open files that this host can allow a process at most."""
     app_files: int
-    """Open files of one app process. Each could have to take all clients, after the others crash:
-    a limit costs nothing until it is used."""
+    """Open files of one app process. Each could have to take the clients of all proxies, after the
+    others crash: a limit costs nothing until it is used."""
     workers: int | None
     """nginx workers, or None for nginx's own "auto", one for each processor: where the open files
     of those have no room for all clients."""
@@ -90,16 +90,22 @@ class Limits:
     """What an app host's limits don't allow of max_connections, in words, or None."""
 
 
+def app_clients(settings: Settings) -> int:
+    """Return how many clients an app host could have to take: all that its proxies hold."""
+    topology = settings.topology
+    return settings.max_connections * (1 if topology.alone else max(1, len(topology.proxy)))
+
+
 def processes(settings: Settings, survey: Survey) -> int:
     """Return how many processes of the app a host has.
 
-    "auto" is one for each processor, and as many as have room for `max_connections` in the open
-    files of each.
+    "auto" is one for each processor, and as many as have room for all clients (`app_clients`) in
+    the open files of each.
     """
     if isinstance(settings.app.processes, int):
         return settings.app.processes
     each = _ceiling(survey) - SPARE_FILES
-    needed = math.ceil(settings.max_connections / each)
+    needed = math.ceil(app_clients(settings) / each)
     return min(PROCESSES_MOST, max(PROCESSES_LEAST, needed, survey.limits.get("processors", 1)))
 
 
@@ -121,23 +127,23 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     held = each * workers
     room = (most - waiting) // 2 * processors * WORKERS_MOST
     connections = min(math.ceil(used * FREE_FOR_NGINX) + 1, ceiling)
-    app, number = settings.app, processes(settings, survey)
+    app, number, clients = settings.app, processes(settings, survey), app_clients(settings)
     shutdown_drain = min(app.drain, app.shutdown_drain)
 
     def stop(drain: float) -> int:
         return math.ceil(max(drain, 1)) + CLOSE_TIMEOUT + STOP_REST
 
-    def shortfall(held: int, by: str) -> str | None:
+    def shortfall(held: int, by: str, wanted: int, whose: str = "") -> str | None:
         return (
             f"this host allows {ceiling:,} open files per process, so its {by} hold {held:,} "
-            f"clients, not the {wanted:,} of max_connections"
+            f"clients, not the {wanted:,} of max_connections{whose}"
             if held < wanted
             else None
         )
 
     return Limits(
         open_files=ceiling,
-        app_files=min(wanted + SPARE_FILES, ceiling),
+        app_files=min(clients + SPARE_FILES, ceiling),
         workers=workers if workers > processors else None,
         worker_connections=connections,
         # Twice is the rule for nginx: a connection can have a file beside its socket.
@@ -150,6 +156,11 @@ def derive(settings: Settings, survey: Survey) -> Limits:
         stop_wait=stop(app.drain),
         shutdown_drain=shutdown_drain,
         unit_stop=stop(shutdown_drain) + 15,
-        proxy_shortfall=shortfall(held, f"{workers} nginx workers"),
-        app_shortfall=shortfall((ceiling - SPARE_FILES) * number, f"{number} app processes"),
+        proxy_shortfall=shortfall(held, f"{workers} nginx workers", wanted),
+        app_shortfall=shortfall(
+            (ceiling - SPARE_FILES) * number,
+            f"{number} app processes",
+            clients,
+            " on all proxies" if clients > wanted else "",
+        ),
     )

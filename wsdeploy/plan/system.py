@@ -74,7 +74,7 @@ def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
         )
         # Hosts may have more than the least, but which ones, others don't know.
         least = settings.app.processes if settings.app.processes != "auto" else PROCESSES_LEAST
-        listeners = len(upstreams.ports(settings, least)) * len(settings.topology.app) or 1
+        listeners = len(upstreams.reached(settings, least)) * len(settings.topology.app) or 1
         if settings.max_connections > PORTS_ENOUGH * listeners:
             found.append(
                 (

@@ -55,6 +55,18 @@ def test_limits_of_a_host(make, debian):
         assert complains(limits.app_shortfall, held, connections, ceiling)
 
 
+def test_an_app_host_may_have_to_take_the_clients_of_all_proxies(tiers, debian):
+    limits = derive(tiers(max_connections=5_000), debian())
+    assert limits.app_files == 2 * 5_000 + 128
+    limits = derive(tiers({"processes": 1}, max_connections=5_000), debian(open_files=8_000))
+    assert limits.app_shortfall == (
+        "this host allows 8,000 open files per process, so its 1 app processes hold 7,872 clients, "
+        "not the 10,000 of max_connections on all proxies"
+    )
+    auto = tiers({"processes": "auto"}, max_connections=5_000)
+    assert derived.processes(auto, debian(open_files=2_628)) == 4
+
+
 def test_a_shortfall_in_words(make, debian):
     # One process can have 1024 files open; nginx' workers can hold far more.
     settings = make({"processes": 1}, max_connections=20_000)
