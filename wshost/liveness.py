@@ -69,8 +69,12 @@ class Pulse:
         self._absent_since = None
 
     def postpone(self, seconds: float) -> None:
-        """Give what is unanswered so much more time."""
+        """Give what it has not done yet so much more time: answers, its start, to listen again."""
         self._unanswered = [asked + seconds for asked in self._unanswered]
+        if not self._answered:
+            self._started += seconds
+        if self._absent_since is not None:
+            self._absent_since += seconds
 
     def verdict(self, now: float) -> str | None:
         """Return why the process has to be killed, in words, or None."""

@@ -9,7 +9,8 @@ import pytest
 from wsdeploy.plan.measured import Measured
 from wshost import capacity, peers, survey
 
-# Listens on TCP and on a unix socket; a child accepts, and connects to a server of its own.
+# Listens on TCP and on a unix socket; a child accepts, and connects to a server of its own. Nobody
+# listens on the unix socket any more then, as when a generation drains.
 SERVER = """
 import json, os, select, socket, sys
 path, elsewhere = (json.loads(a) for a in sys.argv[1:])
@@ -18,10 +19,12 @@ listeners[1].bind(path)
 listeners[1].listen()
 print(listeners[0].getsockname()[1], flush=True)
 if os.fork():
+    listeners[1].close()
     os.wait()
     os._exit(0)
 own = socket.create_connection(elsewhere)
 held = [listeners[0].accept() for _ in range(3)] + [listeners[1].accept() for _ in range(2)]
+listeners[1].close()
 print("accepted", flush=True)
 while not select.select([sys.stdin], [], [], 0)[0]:
     sum(range(10_000))

@@ -82,6 +82,17 @@ def test_what_is_postponed_has_so_much_more_time_and_no_more(pulse):
     assert pulse.verdict(3.7) is not None
 
 
+def test_a_start_and_a_drain_are_postponed_too():
+    starting, draining = Pulse(TERMS, started=0), Pulse(TERMS, started=-100)
+    draining.asked(-1)
+    draining.answered()
+    for pulse, end in ((starting, 30), (draining, 48)):
+        pulse.absent(0)
+        pulse.postpone(5)
+        assert pulse.verdict(end + 4.9) is None
+        assert pulse.verdict(end + 5) is not None
+
+
 def test_never_during_start():
     pulse = Pulse(TERMS, started=0)
     assert verdict_at(pulse, 0, 100) == 30.0
