@@ -35,6 +35,10 @@ PROXY_CLIENT = {"Nginx": 46 * KIB + HYBRID, "HAProxy": 33 * KIB + HYBRID}
 TLS 1.3, X25519 and 2,500 clients, the higher of Debian 12 and 13 (nginx 50 and 57 before
 ssl_buffer_size took 11 off, which bench/traffic finds on Debian 12: 38; HAProxy 23 and 33)."""
 
+INNER_TLS = 33 * KIB
+"""More bytes of a proxy for each client where TLS is between the tiers: a connection of OpenSSL 3.5
+with X25519MLKEM768. Calculated, not measured with a proxy."""
+
 TCP_SOCKET, UNIX_SOCKET = 4 * KIB, 2.5 * KIB
 """Bytes of the kernel for a connection's end without data: socket, inode, directory entry, file,
 epoll item. The sizes of these objects in /proc/slabinfo of Linux 6.18, added up."""
@@ -77,13 +81,14 @@ def found(settings: Settings, host: str, measured: Measured) -> list[Limit]:
     )
     if host not in settings.topology.proxy:
         return others
-    rest = _rounded(others[0].clients) if others else 0
-    if rest > settings.max_connections:
-        remedy = f"max_connections={rest:_} is what the rest allows"
-    elif rest == settings.max_connections:
+    rest = others[0].clients if others else 0
+    rounded = max(1, _rounded(rest))
+    if rounded > settings.max_connections:
+        remedy = f"max_connections={rounded:_} is what the rest allows"
+    elif rest >= settings.max_connections:
         remedy = "the rest allows no more"
     else:
-        remedy = f"max_connections={rest:_} would refuse those that the host can't hold"
+        remedy = f"max_connections={rounded:_} would refuse those that the host can't hold"
     own = Limit(settings.max_connections, "max_connections", remedy)
     return sorted([own, *others], key=lambda limit: limit.clients)
 
@@ -142,7 +147,7 @@ def _proxy_files(settings: Settings, measured: Measured) -> Limit:
     if isinstance(settings.proxy, Nginx):
         workers = measured.limits["processors"] * limits.WORKERS_MOST
         room = derived.worker_room
-        what = f"open files of {workers} nginx workers, {derived.open_files:,} each"
+        what = f"open files of up to {workers} nginx workers, {derived.open_files:,} each"
     else:
         room = haproxy.fits(settings, measured.survey) - derived.waiting
         what = f"open files of HAProxy, {derived.open_files:,}"
@@ -209,8 +214,10 @@ def _memory(settings: Settings, host: str, measured: Measured, target: int) -> L
     app = measured.app
     once = tcp * TCP_SOCKET + unix * UNIX_SOCKET
     twice, present = 0.0, 0
-    if host in settings.topology.proxy or internal.wanted(settings, host):
-        once += PROXY_CLIENT[type(settings.proxy).__name__]
+    programs = (host in settings.topology.proxy) + internal.wanted(settings, host)
+    once += programs * PROXY_CLIENT[type(settings.proxy).__name__]
+    if settings.internal_tls and host in settings.topology.proxy:
+        once += INNER_TLS
     if app:
         twice, present = app_client(settings, app), app.memory
     clients = measured.clients
@@ -240,4 +247,4 @@ def _processors(settings: Settings, host: str, measured: Measured, target: int) 
     if app and app.cores_per_client and count < cores:
         room = math.floor(count * BUSY / app.cores_per_client)
         what = f"{count} processes, each on one core at {BUSY:.0%}"
-        yield Limit(room, what, f"App(processes={cores})")
+        yield Limit(room, what, f"App(processes={min(cores, PROCESSES_MOST)})")

@@ -65,6 +65,20 @@ def test_max_connections_gives_out_first_and_can_be_raised(make, measured):
     assert [limit.clients for limit in limits] == sorted(limit.clients for limit in limits)
 
 
+def test_max_connections_that_is_right_stays(make, measured):
+    few = {"open_files": 20_000, "processors": 4, "memory": 8 * GIB}
+    room = 2 * (20_000 - 128)
+    for connections, words in (
+        (room - 1_000, "max_connections=39_000 is what the rest allows"),
+        (room - 100, "the rest allows no more"),
+        (room, "the rest allows no more"),
+        (room + 1, "max_connections=39_000 would refuse those that the host can't hold"),
+    ):
+        settings = make({"processes": 2}, max_connections=connections)
+        limits = capacity.found(settings, "one", measured(limits=few, app={"files": 20_000}))
+        assert by(limits, "max_connections").remedy == words
+
+
 def test_max_connections_that_is_too_high_should_be_lowered(make, measured):
     busy = measured(app={"files": 1_000_000})
     limits = capacity.found(make(max_connections=900_000), "one", busy)
@@ -78,7 +92,7 @@ def test_open_files_of_a_proxy(make, measured, proxy):
     settings = make(proxy=proxy(), max_connections=10_000)
     small = {"open_files": 20_000, "processors": 2, "memory": 8 * GIB}
     limits = capacity.found(settings, "one", measured(limits=small))
-    word = "nginx workers" if proxy is Nginx else "HAProxy"
+    word = "up to 8 nginx workers" if proxy is Nginx else "HAProxy"
     # nginx leaves a sixteenth free, 400 wait, and it gets up to 4 workers for each processor. Of
     # HAProxy's, 128 are spare, 4 are for health checks, and 8 for each thread.
     fits = {Nginx: (18_749 - 400) // 2 * 8, HAProxy: (20_000 - 128 - 4 - 16) // 2 - 400}
