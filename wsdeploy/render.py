@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from importlib import metadata
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -30,6 +32,15 @@ def environment(templates: Path = TEMPLATES) -> Environment:
     )
 
 
+class _Bytecode(FileSystemBytecodeCache):
+    """Compiled templates in a folder, as long as there is room."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a template, if that is possible."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
 def _bytecode() -> FileSystemBytecodeCache | None:
     """Return where compiled templates are kept, below the user's cache; None if they can't be.
 
@@ -38,7 +49,9 @@ def _bytecode() -> FileSystemBytecodeCache | None:
     # Jinja itself compares templates and the version of Python, but not these.
     kind = hashlib.sha256(f"{OPTIONS} {metadata.version('jinja2')}".encode()).hexdigest()[:12]
     try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # Its specification has relative ones ignored.
+        cache = cache if cache.is_absolute() else Path.home() / ".cache"
         folder = cache / "wsdeploy" / "templates" / kind
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
@@ -48,7 +61,7 @@ def _bytecode() -> FileSystemBytecodeCache | None:
     # Whoever may write there can let code run here.
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         return None
-    return FileSystemBytecodeCache(str(folder))
+    return _Bytecode(str(folder))
 
 
 _ENVIRONMENT = environment()
