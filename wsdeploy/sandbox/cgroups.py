@@ -55,8 +55,10 @@ def create(name: str) -> Path:
 
 
 def make_idle(name: str) -> None:
-    """Let a host's processes run only when nobody else wants a processor, until it is deleted.
+    """Let a host's processes run only when no other host wants a processor.
 
+    Where version 1 has the controller, as here with older systems, that goes for everything else on
+    this machine, too, and it ends when the host reboots.
     Raises SandboxError if the kernel can't: that takes Linux 5.15.
     """
     path = group(name)
@@ -64,17 +66,24 @@ def make_idle(name: str) -> None:
         (it for it in mounts() if it.kind == "cgroup" and "cpu" in it.options.split(",")), None
     )
     if legacy is not None:
-        # Version 1 has taken the controller: it needs groups of its own, which end() removes. Only
-        # such hosts are in them, so the one around them has to give way, too.
+        # It needs groups of its own, which end() removes. Only such hosts are in them, so the one
+        # around them has to give way, too.
         own = legacy.point / GROUP / name
         own.mkdir(parents=True, exist_ok=True)
         _give_way(own.parent)
-        for procs in (path / MACHINE).rglob("cgroup.procs"):
-            for pid in procs.read_text().split():
+        moved: set[str] = set()
+        # Those that are started meanwhile by one that has not been moved are found the next time.
+        while left := _pids(path / MACHINE) - moved:
+            for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     (own / "cgroup.procs").write_text(pid)
+            moved |= left
         path = own
     _give_way(path)
+
+
+def _pids(path: Path) -> set[str]:
+    return {pid for procs in path.rglob("cgroup.procs") for pid in procs.read_text().split()}
 
 
 def _give_way(path: Path) -> None:
@@ -126,10 +135,9 @@ def _kill(path: Path) -> None:
     try:
         (path / "cgroup.kill").write_text("1")
     except OSError:  # before Linux 5.14
-        for procs in path.rglob("cgroup.procs"):
-            for pid in procs.read_text().split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), 9)
+        for pid in _pids(path):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), 9)
 
 
 def _remove(path: Path) -> None:

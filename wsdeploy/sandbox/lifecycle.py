@@ -72,7 +72,7 @@ def find(name: str) -> SandboxHost:
 
 
 def give_way(name: str) -> None:
-    """Let a host have only the processor time that nobody else wants, until it reboots.
+    """Let a host have only the processor time that no other host wants, until it reboots.
 
     Hosts share this machine's processors, which those of an attacker and of the attacked don't.
     Raises SandboxError if there is no such host, or the kernel is older than 5.15.
