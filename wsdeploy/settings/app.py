@@ -73,12 +73,13 @@ class App(Section):
     deploy. They are shown nowhere."""
     writable: tuple[str, ...] = ()
     """Folders that the app may write to, beside /var/lib/NAME and /tmp: absolute paths outside of
-    /home, /root, /run/user, /tmp, /dev, /proc and /sys. Missing ones are made for the app's user;
-    those that are there keep their owner. It applies when Supervisor is started next."""
+    /home, /root, /run/user, /tmp, /var/tmp, /dev, /proc and /sys. Missing ones are made for the
+    app's user; those that are there keep their owner. It applies when Supervisor is started
+    next."""
     listen: Literal["unix", "tcp", "shared"] | None = None
     """How processes listen: each on a `unix` socket, each on a `tcp` port of its own, or all on
     one `shared` port, among which the kernel balances. None is unix where app and proxy are on
-    one host, and tcp where they are not."""
+    one host, or have `internal_tls` between them, and tcp otherwise."""
     port: int = 8000
     """TCP port of the first process, or the shared one, 1024 to 65435."""
     reuse_port: bool = True

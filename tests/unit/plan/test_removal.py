@@ -1,0 +1,46 @@
+"""The commands that clear a host (docs/topologies.md) know every file that a deployment makes."""
+
+import re
+import shlex
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from tests.unit.plan.test_rendering import PROXIES, SETTINGS, everything
+from wsdeploy.plan import acme, proxies, watchdog
+
+COMMANDS = re.search(
+    r"<!-- removal -->\s+```sh\n(.*?)```",
+    (Path(__file__).parents[3] / "docs" / "topologies.md").read_text(),
+    re.DOTALL,
+)[1]
+
+# They stay with their packages.
+OF_PACKAGES = {"/etc/nginx/nginx.conf", "/etc/haproxy/haproxy.cfg"}
+
+
+def removed(path):
+    words = shlex.split(COMMANDS, comments=True)
+    patterns = [word for word in words if word.startswith("/")]
+    return any(fnmatch(path, each) or fnmatch(path, f"{each}/*") for each in patterns)
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+@pytest.mark.parametrize("case", [*SETTINGS, "tiers with as many processes as processors"])
+def test_every_file_is_removed(make, debian, tmp_path, monkeypatch, proxy, case):
+    monkeypatch.chdir(tmp_path)
+    for file in ("c.pem", "k.pem"):
+        Path(file).write_text("")
+    changes = SETTINGS.get(case, {"groups": "tiers", "app": {"processes": "auto"}})
+    settings = make(**changes | {"proxy": PROXIES[proxy](), "name": "ws"})
+    made = set(everything(settings, debian()))
+    units = set()
+    if acme.wanted(settings):
+        made |= {file.path for file in proxies.renewal(settings, debian()).files}
+        units.add(acme.timer(settings))
+    if watchdog.wanted(settings):
+        made |= {file.path for file in watchdog.files(settings, debian()).files}
+        units.add(watchdog.unit(settings).removesuffix(".service"))
+    assert sorted(path for path in made - OF_PACKAGES if not removed(path)) == []
+    assert units <= set(shlex.split(COMMANDS.replace(";", " "), comments=True))
