@@ -74,6 +74,18 @@ def test_app_hosts_can_be_deployed_to_alone(deploy, tiers, converged):
     assert done.changed == {}
 
 
+@pytest.mark.parametrize("processors", [2, 6])
+def test_no_number_changes_behind_the_back_of_a_proxy(deploy, tiers, converged, processors):
+    fleet = tiers(processes="auto")
+    surveys = converged(fleet, app1=4)
+    surveys["@fake/app1"]["limits"]["processors"] = processors
+    done = deploy(fleet, surveys, *QUIET, "--limit", "@fake/app1")
+    assert done.code == 1
+    said = f'processes="auto": it would have {processors} processes, not 4, and @fake/lb1 would not'
+    assert f"{said} learn of it; run without --limit" in done.said
+    assert "rollout" not in [program for _, program in done.programs]
+
+
 def test_bare_hosts(deploy, tiers, bare):
     fleet = tiers(processes="auto")
     done = deploy(fleet, bare(fleet), *LOUD)

@@ -6,13 +6,13 @@ from collections.abc import Generator
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.operation import operation
-from pyinfra.context import host
+from pyinfra.context import host, state
 
 from wsdeploy import facts, run
 from wsdeploy.limits import derive
 from wsdeploy.operations.flow import failed_elsewhere, later
 from wsdeploy.operations.send import change, explain, failure
-from wsdeploy.plan import app, places
+from wsdeploy.plan import app, places, processes
 from wsdeploy.release import build, contents
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Survey
@@ -48,6 +48,11 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     undone = app.undone(settings, survey, wanted)
     if not undone:
         host.noop(f"generation {wanted.identity} serves")
+        return
+    present = {each.name for each in state.activated_hosts}
+    live = app.live_generation(settings, survey)
+    if unlearnt := processes.unlearnt(settings, survey, live, present):
+        yield failure(unlearnt)
         return
     failed = failed_elsewhere(settings)
     if failed:

@@ -6,7 +6,7 @@ limited to some hosts asks no others, so a proxy keeps a note of what it has lea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from wsdeploy import limits
 from wsdeploy.files import File
@@ -26,6 +26,26 @@ def learnt(settings: Settings) -> bool:
     """Tell whether proxies have to learn the numbers from the app hosts."""
     auto, tiers = settings.app.processes == "auto", not settings.topology.alone
     return auto and tiers and settings.listen() != "shared"
+
+
+def unlearnt(
+    settings: Settings, survey: Survey, live: str | None, present: Collection[str]
+) -> str | None:
+    """Return why an app host must keep its number of processes in this run, in words, or None.
+
+    Proxies that are no part of it would go on asking processes that are not there, or not ask new
+    ones. live: the generation that serves on the host. present: the hosts of this run.
+    """
+    absent = [proxy for proxy in settings.topology.proxy if proxy not in present]
+    group = f"{settings.name}-{live}"
+    now = sum(process.group == group for process in survey.processes or ())
+    planned = limits.processes(settings, survey)
+    if not learnt(settings) or not absent or now in (0, planned):
+        return None
+    return (
+        f'processes="auto": it would have {planned} processes, not {now}, and {absent[0]} '
+        "would not learn of it; run without --limit"
+    )
 
 
 def note(settings: Settings, survey: Survey, folder: str) -> tuple[File, ...]:
