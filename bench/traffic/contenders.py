@@ -100,9 +100,7 @@ def _start_plain(host: Host) -> None:
         "nginx": f"/usr/sbin/nginx -c {path} -g 'daemon off;'",
         "haproxy": f"/usr/sbin/haproxy -Ws -f {path}",
     }
-    _unit(
-        host, "plain", commands[host.proxy], "-p LimitNOFILE=20000", "-p CPUSchedulingPolicy=batch"
-    )
+    _unit(host, "plain", commands[host.proxy], "-p LimitNOFILE=20000")
 
 
 def _start_guide(host: Host) -> None:
@@ -144,7 +142,7 @@ def start_direct(host: Host, compression: str = "low") -> None:
         "E\n"
         "chown ws /run/direct.env\n"
         "systemd-run --quiet --unit=direct --uid=ws -p LimitNOFILE=20000"
-        " -p CPUSchedulingPolicy=batch sh /run/direct.sh\n"
+        " sh /run/direct.sh\n"
         f"for port in $(seq {DIRECT_PORT} {DIRECT_PORT + PROCESSES - 1}); do\n"
         '    timeout 10 sh -c "until ss -Hltn sport = $port | grep -q .; do sleep 0.1; done"\n'
         "done"
