@@ -122,7 +122,7 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     waiting = max(64, min(max(WAITING_LEAST, wanted // 10), ceiling // 50))
     most = min(ceiling - SPARE_FILES, math.floor((ceiling - 1) / FREE_FOR_NGINX))
     used = min(2 * wanted + SPARE_FILES + waiting, most)
-    each = (used - waiting) // 2
+    each = max(1, (used - waiting) // 2)
     workers = min(max(processors, math.ceil(wanted / each)), processors * WORKERS_MOST)
     held = each * workers
     room = (most - waiting) // 2 * processors * WORKERS_MOST
