@@ -57,7 +57,7 @@ def create(name: str) -> Path:
 def make_idle(name: str) -> None:
     """Let a host's processes run only when no other host wants a processor.
 
-    Where version 1 has the controller, as here with older systems, that goes for everything else on
+    Where version 1 has the controller, as on older systems, that goes for everything else on
     this machine, too, and it ends when the host reboots.
     Raises SandboxError if the kernel can't: that takes Linux 5.15.
     """
