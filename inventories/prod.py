@@ -15,11 +15,11 @@ settings = Settings(
     domain="ws.example.com",  # EDIT: the name that clients connect to
     app=App(
         "files/app.py",  # your own file: it goes to the hosts as it is here, now
-        processes=4,  # per host; one uses one core, so one or two per core. "auto" is one per core
+        # processes=8,  # per host; without it one for each of its cores, and at least two
         # requirements="files/requirements.txt",  # a lock file that is not beside the app
         # env={"API_URL": "https://api.example.com"},  # what the app reads from its environment
         # probe=Probe(path="/echo", send="hello", expect="hello"),  # proves more than a handshake
-        # compression="off",  # 14 KiB for a connection instead of 64, for larger messages
+        # compression="off",  # 18 KiB in the app for each client, not 48, for larger messages
         # writable=["/srv/uploads"],  # folders to write to, beside the app's own /var/lib/ws
         # max_size=16_384,  # for apps whose messages are small: refuse what is not
         # max_age=86_400,  # close each connection within a day, so that balance repairs itself

@@ -11,7 +11,7 @@ _host = sandbox.up(f"ws:{os.environ.get('SUITE', 'bookworm')}")[0]
 
 settings = Settings(
     domain=_host.domain,
-    app=App("files/app.py", processes=4, drain=3, probe=Probe(send="hello", expect="hello")),
+    app=App("files/app.py", drain=3, probe=Probe(send="hello", expect="hello")),
     proxy={"nginx": Nginx(), "haproxy": HAProxy()}[os.environ.get("PROXY", "nginx")],
     tls=SelfSigned(),
 )

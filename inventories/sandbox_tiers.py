@@ -17,7 +17,7 @@ def _entry(host):
 
 settings = Settings(
     domain=_proxy.domain,
-    app=App("files/app.py", processes=4, drain=3, probe=Probe(send="hello", expect="hello")),
+    app=App("files/app.py", drain=3, probe=Probe(send="hello", expect="hello")),
     proxy={"nginx": Nginx(), "haproxy": HAProxy()}[os.environ.get("PROXY", "nginx")],
     tls=SelfSigned(),
 )

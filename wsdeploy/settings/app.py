@@ -52,9 +52,10 @@ class App(Section):
     path: str
     """The app, relative to the folder that pyinfra is started in: a Python file, a folder, or a
     Python project (a folder with a pyproject.toml)."""
-    processes: int | Literal["auto"] = 4
-    """Processes per host, 1 to 99. One process uses one core; start with one or two per core.
-    "auto" is one per core of each host, and at least two; see docs/capacity.md."""
+    processes: int | Literal["auto"] = "auto"
+    """Processes per host, 1 to 99; "auto" is one per core of each host, and at least two. One
+    process uses one core, and more than there are cores make messages slower; see
+    docs/capacity.md."""
     command: tuple[str, ...] | None = None
     """Command that runs the app, such as ["python", "-m", "chat"]. `python` is the host's
     interpreter with the release's packages; $WS_SOCKET, $WS_HOST, $WS_PORT, $WS_APP (the app's

@@ -100,7 +100,10 @@ def test_what_else_is_on_the_host_makes_none(make, debian, base):
         "packages": {"nginx": "1.26.3", "openssl": "3.5.0", "supervisor": "4.2.5"},
         "processes": (),
     }
-    assert identity(make(), debian(processors=64, **more)) == base
+    assert identity(make(), debian(**more)) == base
+    # More processors make more processes, unless their number is given.
+    assert identity(make(), debian(processors=64)) != base
+    assert identity(make({"processes": 2}), debian(processors=64)) == base
 
 
 def test_other_hosts_make_none(tiers, debian):
@@ -219,7 +222,7 @@ def test_the_request_says_what_the_rollout_needs(make, debian):
         "version": "v",
         "generation": wanted.identity,
         "release": RELEASE,
-        "processes": 4,
+        "processes": 2,
         "listen": f"unix:/run/ws/{wanted.identity}",
         "reuse_port": False,
         "files": [file.to_json() for file in wanted.files],

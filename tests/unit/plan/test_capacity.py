@@ -89,7 +89,7 @@ def test_max_connections_that_is_too_high_should_be_lowered(make, measured):
 
 @pytest.mark.parametrize("proxy", [Nginx, HAProxy])
 def test_open_files_of_a_proxy(make, measured, proxy):
-    settings = make(proxy=proxy(), max_connections=10_000)
+    settings = make({"processes": 4}, proxy=proxy(), max_connections=10_000)
     small = {"open_files": 20_000, "processors": 2, "memory": 8 * GIB}
     limits = capacity.found(settings, "one", measured(limits=small))
     word = "up to 8 nginx workers" if proxy is Nginx else "HAProxy"
@@ -101,7 +101,8 @@ def test_open_files_of_a_proxy(make, measured, proxy):
 
 def test_open_files_of_the_app(make, measured):
     small = {"open_files": 1_024, "processors": 2, "memory": 8 * GIB}
-    limits = capacity.found(make(), "one", measured(limits=small, app={"files": 1_024}))
+    settings = make({"processes": 4})
+    limits = capacity.found(settings, "one", measured(limits=small, app={"files": 1_024}))
     limit = by(limits, "4 processes, 1,024 each")
     assert limit.clients == 4 * (1_024 - 128)
     assert limit.remedy == "App(processes=12), or a higher hard limit of the host"
@@ -226,7 +227,7 @@ def test_an_app_host_with_tls_has_a_listener_more(tiers, answer):
     uses = {"app": answer()["uses"]["app"], "internal": use}
     small = {"open_files": 20_000, "processors": 2, "memory": 8 * GIB}
     found = Measured.from_json(answer(uses=uses, limits=small))
-    limits = capacity.found(tiers(internal_tls=True), "app1", found)
+    limits = capacity.found(tiers({"processes": 4}, internal_tls=True), "app1", found)
     assert by(limits, "TLS listener").clients == (20_000 - 128 - 4 - 16) // 2
     plain = capacity.found(tiers(), "app1", replace(found, internal=None))
     assert by(limits, "memory").clients < by(plain, "memory").clients
