@@ -75,6 +75,11 @@ class Crowd:
                 process.kill()
 
     @property
+    def pids(self) -> list[int]:
+        """The numbers of the workers."""
+        return [process.pid for process in self._processes if process.pid]
+
+    @property
     def room(self) -> int:
         """How many clients the workers can hold."""
         return self.workers * (self.files - SPARE_FILES)

@@ -41,7 +41,7 @@ class Bench:
     def __init__(self, contenders: Contenders, quick: bool) -> None:
         self.contenders = contenders
         self.quick = quick
-        self.rounds = 3 if quick else 5
+        self.rounds = 2 if quick else 5
         self._deployed: dict[str, list[Target]] = {}
         self._up: set[str] = set()
 

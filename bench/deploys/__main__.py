@@ -6,6 +6,7 @@ python -m bench.deploys [--quick]
 import sys
 
 from bench.deploys import redeploy, storm
+from bench.traffic import tracking
 from bench.traffic.host import down
 
 
@@ -16,6 +17,7 @@ def main(quick: bool) -> None:
         storm.main(quick)
     finally:
         down()
+        tracking.on()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """All parts, one after the other; the hosts go at the end."""
 
 from bench.clients import proof
-from bench.traffic import handshakes, held, levels, memory, messages, part
+from bench.traffic import handshakes, held, levels, memory, messages, part, profile, tracking
 from bench.traffic.host import SUITES, down
 
-ALL = (messages.main, levels.main, handshakes.main, held.main, memory.main)
+ALL = (messages.main, profile.main, levels.main, handshakes.main, held.main, memory.main)
 QUICK = (messages.main, held.main, memory.main)
 
 
@@ -16,6 +16,7 @@ def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
             measure(quick, proxies)
     finally:
         down()
+        tracking.on()
 
 
 if __name__ == "__main__":

@@ -7,26 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.clients import Crowd, Target
-from bench.traffic import plain
+from bench.traffic import plain, tracking
 from bench.traffic.host import Host
 
 GUIDES = Path(__file__).with_name("guides")
-PROCESSES = 4
 READY = 15
 """Seconds that a contender may take to start."""
+ENOUGH = 16
+"""Clients that meet each process of a contender."""
 DIRECT_PORT = 8100
 """Of the first process that clients reach without a proxy."""
 
 CONFIGURATIONS = {"nginx": "/etc/nginx/nginx.conf", "haproxy": "/etc/haproxy/haproxy.cfg"}
-
-UNTRACKED = """
-table inet bench {
-    # The deployed firewall tracks no connections to the service. What is compared with it should
-    # not have to pay for that, either.
-    chain in { type filter hook prerouting priority raw; notrack; }
-    chain out { type filter hook output priority raw; notrack; }
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -46,16 +38,16 @@ class Contender:
 
 def prepare(host: Host) -> dict[str, Contender]:
     """Start what is compared with the deployed service, and return all contenders by name."""
-    host.shell(f"nft delete table inet bench 2>/dev/null || true\nnft -f - <<'E'\n{UNTRACKED}E")
+    tracking.off(host)
     _start_plain(host)
     _start_guide(host)
-    start_direct(host)
+    processes = start_direct(host)
 
     def target(scheme: str, *ports: int) -> Target:
         return Target(f"{scheme}://{host.domain}/", tuple((host.address, port) for port in ports))
 
     own = f"{host.proxy}.service"
-    direct = range(DIRECT_PORT, DIRECT_PORT + PROCESSES)
+    direct = range(DIRECT_PORT, DIRECT_PORT + processes)
     guide = "guide-proxy.service", "guide-app.service"
     found = {
         "ours, TLS": Contender(target("wss", 443), own, "supervisor.service"),
@@ -74,7 +66,7 @@ def _await(name: str, contender: Contender) -> None:
     """Wait until as many clients as have to meet each process get in."""
     deadline = time.monotonic() + READY
     with Crowd(contender.target, workers=1) as crowd:
-        while crowd.open(4 * PROCESSES).refused:
+        while crowd.open(ENOUGH).refused:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{name} does not serve")
             crowd.leave()
@@ -125,8 +117,12 @@ def _start_guide(host: Host) -> None:
     _unit(host, "guide-proxy", commands[host.proxy], *options)
 
 
-def start_direct(host: Host, compression: str = "low") -> None:
-    """Run the deployed app's processes once more, on TCP ports, with this level of compression."""
+def start_direct(host: Host, compression: str = "low") -> int:
+    """Run the deployed app's processes once more, on TCP ports, with this level of compression.
+
+    Returns how many there are.
+    """
+    processes = int(host.shell("ls /run/ws/current/*.sock | wc -l"))
     host.shell(
         "release=$(readlink -f /srv/ws/current)\n"
         "systemctl stop direct.service 2>/dev/null || true\n"
@@ -134,7 +130,7 @@ def start_direct(host: Host, compression: str = "low") -> None:
         "cat /etc/ws/*.env >/run/direct.env\n"
         f"sed -i 's/^WS_COMPRESSION=.*/WS_COMPRESSION=\"{compression}\"/' /run/direct.env\n"
         "cat >/run/direct.sh <<E\n"
-        f"for number in $(seq 0 {PROCESSES - 1} | tr '\\n' ' '); do\n"
+        f"for number in $(seq 0 {processes - 1} | tr '\\n' ' '); do\n"
         "    SUPERVISOR_PROCESS_NAME=ws_0\\$number /usr/bin/python3 -I $release/launch.py"
         f" /run/direct.env 20000 tcp:0.0.0.0:{DIRECT_PORT} python $release/app/app.py &\n"
         "done\n"
@@ -143,7 +139,8 @@ def start_direct(host: Host, compression: str = "low") -> None:
         "chown ws /run/direct.env\n"
         "systemd-run --quiet --unit=direct --uid=ws -p LimitNOFILE=20000"
         " sh /run/direct.sh\n"
-        f"for port in $(seq {DIRECT_PORT} {DIRECT_PORT + PROCESSES - 1}); do\n"
+        f"for port in $(seq {DIRECT_PORT} {DIRECT_PORT + processes - 1}); do\n"
         '    timeout 10 sh -c "until ss -Hltn sport = $port | grep -q .; do sleep 0.1; done"\n'
         "done"
     )
+    return processes

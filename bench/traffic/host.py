@@ -56,9 +56,12 @@ class Host:
 
     def memory(self, unit: str) -> int:
         """Return the bytes of memory of a unit's processes, what they share in proportion (PSS)."""
-        group = self._group(unit)
-        pids = [pid for file in group.rglob("cgroup.procs") for pid in file.read_text().split()]
-        return sum(_proportional(pid) for pid in pids)
+        return sum(_proportional(pid) for pid in self.pids(unit))
+
+    def pids(self, unit: str) -> list[int]:
+        """Return the numbers of a unit's processes, as this machine has them."""
+        files = self._group(unit).rglob("cgroup.procs")
+        return [int(pid) for file in files for pid in file.read_text().split()]
 
 
 def _processor(group: Path) -> float:
@@ -66,9 +69,9 @@ def _processor(group: Path) -> float:
     return int(values["usage_usec"]) / 1e6
 
 
-def _proportional(pid: str) -> int:
+def _proportional(pid: int) -> int:
     try:
-        rollup = Path("/proc", pid, "smaps_rollup").read_text()
+        rollup = Path("/proc", str(pid), "smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line[:4] == "Pss:")

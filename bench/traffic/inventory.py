@@ -19,7 +19,6 @@ settings = Settings(
     domain=_host.domain,
     app=App(
         "files/app.py",
-        processes=4,
         drain=int(os.environ["BENCH_DRAIN"]),
         probe=Probe(send="hello", expect="hello"),
     ),

@@ -6,7 +6,7 @@ from bench.traffic import part
 from bench.traffic.collect import Samples, turns
 from bench.traffic.contenders import prepare
 from bench.traffic.host import SUITES, deploy
-from bench.traffic.messages import Case, measure
+from bench.traffic.messages import connected, record, turn
 
 SIZES = (64, 4096)
 CLIENTS = (100, 1000, 5000)
@@ -29,7 +29,11 @@ def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
             ]
             for number in range(1 if quick else 2):
                 for name in turns(chosen, number):
-                    measure(host, name, contenders[name], samples, Case(clients, SIZES, 1.0))
+                    contender = contenders[name]
+                    with connected(name, contender, clients) as crowd:
+                        for size in SIZES:
+                            taken = turn(host, contender, crowd, size, 1.0)
+                            record(samples, f"{name}, {clients} clients, {size} B", [taken])
         samples.write("levels", host, quick)
 
 

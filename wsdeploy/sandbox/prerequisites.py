@@ -44,7 +44,7 @@ def ensure() -> None:
         raise SandboxError(f"this machine can't run the sandbox: {'; '.join(obstacles)}")
     packages = missing_packages()
     if packages:
-        _install(packages)
+        install(packages)
     still = missing_packages()
     if still:
         raise SandboxError(f"still missing after installing: {' '.join(still)}")
@@ -82,7 +82,8 @@ def has_keys(files: Iterable[str]) -> bool:
     return any(re.fullmatch(r"debian-archive-trixie-stable\.(gpg|pgp|asc)", name) for name in files)
 
 
-def _install(packages: list[str]) -> None:
+def install(packages: list[str]) -> None:
+    """Install Debian packages on this machine. Raises SandboxError if that can't be done."""
     command = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if not shutil.which("apt-get"):
         raise SandboxError(
