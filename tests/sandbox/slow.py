@@ -1,7 +1,7 @@
 """Clients that take their time, in each of the ways that holds a connection of a proxy.
 
 Arguments: address, domain, how many of each kind. Prints a line of JSON when all are there: kinds,
-each with the `ports` that its clients connect from, and the `age` of the first of them in seconds.
+each with where its `clients` connect from, and the `age` of the first of them in seconds.
 Then it sends a byte for each client every second, until standard input ends.
 """
 
@@ -49,23 +49,23 @@ def main() -> None:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     clients, report = [], {}
     for kind, port, tls, first, more in KINDS:
-        begun, ports = time.monotonic(), []
+        begun, sources = time.monotonic(), []
         for _ in range(COUNT):
             connection = socket.socket()
             # Before connecting, so that the window is small from the start.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.settimeout(10)
             connection.connect((ADDRESS, port))
-            ports.append(connection.getsockname()[1])
+            sources.append("{}:{}".format(*connection.getsockname()))
             if tls:
                 connection = context.wrap_socket(connection, server_hostname=DOMAIN)
             connection.sendall(first)
             # Who does not read must not keep the others waiting.
             connection.setblocking(False)
             clients.append((connection, more))
-        report[kind] = {"ports": ports, "begun": begun}
+        report[kind] = {"clients": sources, "begun": begun}
     now = time.monotonic()
-    kinds = {k: {"ports": v["ports"], "age": now - v["begun"]} for k, v in report.items()}
+    kinds = {k: {"clients": v["clients"], "age": now - v["begun"]} for k, v in report.items()}
     print(json.dumps(kinds), flush=True)
     while not select.select([sys.stdin], [], [], 1)[0]:
         for connection, more in clients:

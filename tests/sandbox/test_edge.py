@@ -336,12 +336,13 @@ def test_slow_clients_are_gone_soon_and_nobody_notices(site):
             kinds = json.loads(process.stdout.readline())
             now = time.monotonic()
             begun = {kind: now - found["age"] for kind, found in kinds.items()}
-            kind_of = {port: kind for kind, found in kinds.items() for port in found["ports"]}
+            kind_of = {it: kind for kind, found in kinds.items() for it in found["clients"]}
             seen, most, slowest = {}, 0, 0
             while time.monotonic() < now + GONE + 5:
                 listing = site.ssh("ss -Htn state established '( sport = :443 or sport = :80 )'")
-                ports = [int(line.split()[3].rpartition(":")[2]) for line in listing.splitlines()]
-                there = collections.Counter(kind_of[port] for port in ports if port in kind_of)
+                # With its address: a client by IPv6, who stays, may have the same port.
+                peers = [line.split()[3] for line in listing.splitlines()]
+                there = collections.Counter(kind_of[peer] for peer in peers if peer in kind_of)
                 seen |= {kind: time.monotonic() - begun[kind] for kind in there}
                 most = max(most, there.total())
                 asked = time.monotonic()
