@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -60,15 +60,21 @@ def main(quick: bool, proxies: tuple[str, ...] = tuple(SUITES)) -> None:
 
 def _profile(host: Host, contender: Contender, crowd: Crowd, seconds: float) -> dict[str, float]:
     """Return the microseconds that a message takes, by what takes them."""
-    owners = dict.fromkeys(crowd.pids, "clients") | dict.fromkeys(host.pids(contender.app), "app")
+    pids = {"clients": crowd.pids, "app": host.pids(contender.app)}
     if contender.proxy:
-        owners |= dict.fromkeys(host.pids(contender.proxy), "proxy")
+        pids["proxy"] = host.pids(contender.proxy)
+    owners = {thread: owner for owner, found in pids.items() for thread in _threads(found)}
     with Look() as look:
         echoed = crowd.echo(SIZE, seconds, WARM_UP)
     # It has looked from before the first message on, until after the last.
     messages = echoed.messages * (seconds + WARM_UP) / seconds
     counts = shares(look.table, owners)
     return {what: count / FREQUENCY / messages * 1e6 for what, count in sorted(counts.items())}
+
+
+def _threads(pids: Sequence[int]) -> list[int]:
+    """Return the numbers of processes' threads: perf has those where it says "Pid"."""
+    return [int(task.name) for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
 
 
 class Look:
@@ -108,9 +114,9 @@ class Look:
 
 
 def shares(table: str, owners: Mapping[int, str]) -> Counter[str]:
-    """Return how often each part was seen, from perf's table of process, code and count. Pure.
+    """Return how often each part was seen, from perf's table of thread, code and count. Pure.
 
-    owners: which part a process is, by its number. Clients are one part, whatever they do; other
+    owners: which part a thread is, by its number. Clients are one part, whatever they do; other
     processes and idle processors are left out.
     """
     found: Counter[str] = Counter()
