@@ -37,7 +37,7 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/pytest tests/unit tests/plan --numprocesses auto
 
-## All benchmarks, and docs/benchmarks.md with what they have found: most of an hour.
+## All benchmarks, and docs/benchmarks.md with what they have found: an hour and a half.
 bench: .venv/ready
 	$(BIN)/python -m bench
 	$(REPORT)
