@@ -1,17 +1,23 @@
 """The handlers: a WebSocket, a page from a file, and the health of the process."""
 
+import asyncio
 from pathlib import Path
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 STATIC = Path(__file__).parent / "static"
 OPEN = web.AppKey("open", set)
+STOPPING = web.AppKey("stopping", asyncio.Event)
 
 
 async def shout(request):
     """Answer with the message in capitals."""
     websocket = web.WebSocketResponse()
     await websocket.prepare(request)
+    if request.app[STOPPING].is_set():
+        # Its handshake was under way when the others were closed.
+        await websocket.close(code=WSCloseCode.SERVICE_RESTART)
+        return websocket
     request.app[OPEN].add(websocket)
     try:
         async for message in websocket:
@@ -34,6 +40,7 @@ async def healthy(_):
 
 async def close_all(app):
     """Close what is open; aiohttp would wait for clients to leave."""
+    app[STOPPING].set()
     for websocket in set(app[OPEN]):
         await websocket.close(code=WSCloseCode.SERVICE_RESTART)
 
@@ -42,6 +49,7 @@ def application():
     """Return the application."""
     app = web.Application()
     app[OPEN] = set()
+    app[STOPPING] = asyncio.Event()
     app.on_shutdown.append(close_all)
     app.add_routes(
         [web.get("/", shout), web.get("/page", page), web.get("/healthz", healthy)],
