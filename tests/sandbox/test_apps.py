@@ -78,8 +78,8 @@ def test_an_app_of_its_own_kind(site, name):
 
     with site.under_load() as outcome:
         site.deploy(app=case.source(env={"COLOUR": "green"}))
-    # An app that closes everybody at once closes those, too, who have only just come: with its code,
-    # which websockets calls an error if it is not 1000 or 1001. One that is cut off has no code.
+    # An app that closes everybody at once closes those, too, who have only just come: with its
+    # code, an error for websockets if it is not 1000 or 1001. One that is cut off has none.
     early = re.compile(rf"ConnectionClosed(OK|Error)\(Close\(code={case.code},")
     assert [reason for reason in outcome["failed"] if not early.match(reason)] == []
     assert outcome["passed"] > 0
