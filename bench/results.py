@@ -12,6 +12,8 @@ from pathlib import Path
 from bench import machine
 
 FOLDER = Path(__file__).with_name("results")
+QUICK, BEFORE = "quick", "before"
+"""Folders for a quick run's results, and for those of the whole run before the last one."""
 PACKAGES = ("pyinfra", "websockets", "uvloop")
 
 
@@ -85,6 +87,8 @@ def write(
 ) -> Path:
     """Write a result, and return its file. A quick run's never replace those of a whole one.
 
+    What a whole run replaces is kept, so that the two can be compared.
+
     versions: of what else was measured, such as nginx, next to this project's own packages.
     """
     result = Result(
@@ -96,21 +100,28 @@ def write(
         measurements=dict(measurements),
         notes=dict(notes or {}),
     )
-    file = path(suite, part, quick=quick)
+    file = path(suite, part, QUICK if quick else "")
     file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists() and not quick:
+        kept = path(suite, part, BEFORE)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(kept)
     file.write_text(json.dumps(asdict(result), indent=1) + "\n")
     return file
 
 
-def load(suite: str, part: str, *, quick: bool = False) -> Result:
-    """Read a result. Raises FileNotFoundError if there is none."""
-    content = json.loads(path(suite, part, quick=quick).read_text())
+def load(suite: str, part: str, which: str = "") -> Result:
+    """Read a result, of the last whole run if nothing is said. Raises FileNotFoundError.
+
+    which: QUICK or BEFORE.
+    """
+    content = json.loads(path(suite, part, which).read_text())
     content["measurements"] = {
         name: Measurement(**measured) for name, measured in content["measurements"].items()
     }
     return Result(**content)
 
 
-def path(suite: str, part: str, *, quick: bool = False) -> Path:
-    """Return the file of a result."""
-    return (FOLDER / "quick" if quick else FOLDER) / suite / f"{part}.json"
+def path(suite: str, part: str, which: str = "") -> Path:
+    """Return the file of a result: of the last whole run, or QUICK, or BEFORE."""
+    return FOLDER / which / suite / f"{part}.json"

@@ -6,6 +6,7 @@ python -m bench.report
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from bench import results
@@ -15,6 +16,8 @@ from bench.report import contents, goals, tables
 PAGE = PROJECT / "docs" / "benchmarks.md"
 INTRODUCTION = Path(__file__).with_name("introduction.md")
 BOUNDS = Path(__file__).with_name("bounds.md")
+TIMES = "<!-- times -->"
+"""Where the table of a message's time goes among the words."""
 PICTURES = PROJECT / "docs" / "benchmarks"
 
 
@@ -23,8 +26,8 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     sections = [
         INTRODUCTION.read_text().strip(),
-        goals.table(contents.GOALS, results.load),
-        BOUNDS.read_text().strip(),
+        goals.table(contents.GOALS, results.load, partial(results.load, which=results.BEFORE)),
+        BOUNDS.read_text().strip().replace(TIMES, tables.times(contents.PROXIES, results.load)),
     ]
     for part in contents.PARTS:
         sections += [f"## {part.title}", part.text]

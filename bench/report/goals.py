@@ -46,29 +46,31 @@ class Goal:
         return found <= self.bound if self.sign == "≤" else found >= self.bound
 
 
-def table(goals: Mapping[str, tuple[Goal, ...]], load: Load) -> str:
+def table(goals: Mapping[str, tuple[Goal, ...]], load: Load, before: Load) -> str:
     """Return the goals by group, with what was measured, as a table in Markdown.
 
-    A part that was not measured stands there as such.
+    before: gives the results of the run before, for the last column. A part that was not measured
+    stands there as such.
     """
     lines = [
-        "| | Goal | Median | Lowest and highest of the rounds | Rounds | Reached | Commit |",
-        "|---|---|---|---|---|---|---|",
+        "| | Goal | Median | Lowest and highest of the rounds | Rounds | Reached | Commit "
+        "| The run before |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for group, members in goals.items():
-        lines.append(f"| **{group}** | | | | | | |")
+        lines.append(f"| **{group}** | | | | | | | |")
         for goal in members:
-            lines.append(_row(goal, load))
+            lines.append(_row(goal, load, before))
     return "\n".join(lines)
 
 
-def _row(goal: Goal, load: Load) -> str:
+def _row(goal: Goal, load: Load, before: Load) -> str:
     bound = "" if goal.bound is None else f"{goal.sign} {number(goal.bound)}"
     try:
         result = load(goal.suite, goal.part)
         found = goal.samples(result)
     except (FileNotFoundError, KeyError):
-        return f"| {goal.what} | {bound} | not measured | | | | |"
+        return f"| {goal.what} | {bound} | not measured | | | | | |"
     cells = (
         goal.what,
         bound,
@@ -77,8 +79,19 @@ def _row(goal: Goal, load: Load) -> str:
         str(len(found)),
         {True: "yes", False: "**no**", None: ""}[goal.reached(result)],
         f"`{result.commit}`",
+        _before(goal, before),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _before(goal: Goal, load: Load) -> str:
+    try:
+        result = load(goal.suite, goal.part)
+        found = goal.samples(result)
+    except (FileNotFoundError, KeyError):
+        return ""
+    spread = f"{number(min(found))} to {number(max(found))}"
+    return f"{number(statistics.median(found))} ({spread}), `{result.commit}`"
 
 
 def number(value: float) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from bench import results
 from bench.report.goals import Goal, number, table
+from bench.report.tables import times
 from bench.results import Measurement, Result
 
 
@@ -43,7 +44,17 @@ def test_a_quick_run_replaces_nothing(tmp_path, monkeypatch):
     results.write("deploy", "runs", {}, quick=True)
     with pytest.raises(FileNotFoundError):
         results.load("deploy", "runs")
-    assert results.load("deploy", "runs", quick=True).quick
+    assert results.load("deploy", "runs", results.QUICK).quick
+
+
+def test_what_a_whole_run_replaces_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    for commit in ("0" * 10, "1" * 10, "2" * 10):
+        monkeypatch.setattr(results.machine, "commit", lambda commit=commit: commit)
+        results.write("deploy", "runs", {})
+    results.write("deploy", "runs", {}, quick=True)
+    assert results.load("deploy", "runs").commit == "2" * 10
+    assert results.load("deploy", "runs", results.BEFORE).commit == "1" * 10
 
 
 @pytest.mark.parametrize(
@@ -59,10 +70,13 @@ def test_a_quick_run_replaces_nothing(tmp_path, monkeypatch):
 def test_goals_are_met_by_the_median_of_the_rounds(goal, median, reached):
     # By themselves, the medians are 6 and 2: what slowed one round down slowed both.
     found = result(a=[2.0, 6.0, 20.0], b=[2.0, 3.0, 1.0])
-    row = table({"group": (goal,)}, lambda suite, part: found).splitlines()[-1]
+    before = result(commit="9876543210", a=[2.0, 6.0], b=[1.0, 1.0])
+    goals = {"group": (goal,)}
+    row = table(goals, lambda suite, part: found, lambda suite, part: before).splitlines()[-1]
     assert f"| {median} |" in row
     assert ("| yes |" in row) == reached
     assert "`0123456789`" in row
+    assert row.endswith("), `9876543210` |")
 
 
 def test_what_was_not_measured_is_named():
@@ -70,9 +84,27 @@ def test_what_was_not_measured_is_named():
         raise FileNotFoundError
 
     goals = {"group": (Goal("x", "s", "p", "a", "≤", 2.0),)}
-    assert "not measured" in table(goals, load)
+    assert "not measured" in table(goals, load, load)
     goals = {"group": (Goal("x", "s", "p", "other", "≤", 2.0),)}
-    assert "not measured" in table(goals, lambda suite, part: result(a=[1.0]))
+    assert "not measured" in table(goals, lambda suite, part: result(a=[1.0]), load)
+    goals = {"group": (Goal("x", "s", "p", "a", "≤", 2.0),)}
+    row = table(goals, lambda suite, part: result(a=[1.0]), load).splitlines()[-1]
+    assert row.endswith("| `0123456789` |  |")
+
+
+def test_what_takes_a_messages_time_is_summed():
+    taken = {"clients": [10.0], "app, kernel": [1.0, 3.0, 2.0], "app, uvloop": [0.5]}
+    ours = {f"ours, TLS: {what}": samples for what, samples in taken.items()}
+
+    def load(suite, part):
+        if part != "profile-nginx":
+            raise FileNotFoundError
+        return result(**ours, **{"guide, TLS: proxy, itself": [4.0], "processes: clients": [1.0]})
+
+    assert times({"nginx": "nginx", "haproxy": "HAProxy"}, load).splitlines()[2:] == [
+        "| nginx, ours | 10.0 | 0 | 2.50 | 0 | 0 | 0 | 12.5 |",
+        "| nginx, guide | 0 | 0 | 0 | 0 | 0 | 4.00 | 4.00 |",
+    ]
 
 
 def test_numbers_have_three_digits_that_count():
