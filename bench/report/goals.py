@@ -66,32 +66,37 @@ def table(goals: Mapping[str, tuple[Goal, ...]], load: Load, before: Load) -> st
 
 def _row(goal: Goal, load: Load, before: Load) -> str:
     bound = "" if goal.bound is None else f"{goal.sign} {number(goal.bound)}"
-    try:
-        result = load(goal.suite, goal.part)
-        found = goal.samples(result)
-    except (FileNotFoundError, KeyError):
+    found = _found(goal, load)
+    if not found:
         return f"| {goal.what} | {bound} | not measured | | | | | |"
+    result, samples = found
+    earlier = _found(goal, before)
     cells = (
         goal.what,
         bound,
-        number(statistics.median(found)),
-        f"{number(min(found))} to {number(max(found))}",
-        str(len(found)),
+        number(statistics.median(samples)),
+        _spread(samples),
+        str(len(samples)),
         {True: "yes", False: "**no**", None: ""}[goal.reached(result)],
         f"`{result.commit}`",
-        _before(goal, before),
+        f"{number(statistics.median(earlier[1]))} ({_spread(earlier[1])}), `{earlier[0].commit}`"
+        if earlier
+        else "",
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _before(goal: Goal, load: Load) -> str:
+def _found(goal: Goal, load: Load) -> tuple[Result, list[float]] | None:
+    """Return the result that a goal is about, and its ratios; None if that was not measured."""
     try:
         result = load(goal.suite, goal.part)
-        found = goal.samples(result)
+        return result, goal.samples(result)
     except (FileNotFoundError, KeyError):
-        return ""
-    spread = f"{number(min(found))} to {number(max(found))}"
-    return f"{number(statistics.median(found))} ({spread}), `{result.commit}`"
+        return None
+
+
+def _spread(samples: list[float]) -> str:
+    return f"{number(min(samples))} to {number(max(samples))}"
 
 
 def number(value: float) -> str:
