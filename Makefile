@@ -4,6 +4,8 @@ PROXY     ?= nginx
 SUITE     ?= bookworm
 INVENTORY ?= inventories/sandbox.py
 export PROXY SUITE
+# Where Python may not keep what it has compiled, each of a thousand processes compiles it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 python3.14,\
 	$(if $(shell $(python) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),\
@@ -13,7 +15,10 @@ BIN := .venv/bin
 REPORT := $(BIN)/uv run --quiet --no-project --with-requirements bench/requirements.lock \
 	python -m bench.report
 
-.PHONY: sandbox test test-matrix check bench bench-quick report format clean
+# Deployments under way at the same time: one more than there are cores, as each waits now and then.
+AT_ONCE ?= $(shell echo $$(($$(nproc) + 1)))
+
+.PHONY: sandbox test test-matrix check types fast bench bench-quick report format clean
 
 ## Deploy to a throwaway Debian host on this machine, and talk to it.
 sandbox: .venv/ready
@@ -23,8 +28,7 @@ sandbox: .venv/ready
 
 ## All tests: the fast ones, then whole deployments to both Debian releases.
 test: check
-	$(BIN)/pytest tests/sandbox -m "not alone" --numprocesses 2 --dist loadfile $(MATRIX)
-	$(BIN)/pytest tests/sandbox -m alone $(MATRIX)
+	$(BIN)/pytest tests/sandbox --numprocesses $(AT_ONCE) --dist loadscope $(MATRIX)
 
 ## The same for every combination of Debian release, proxy and way to listen: some two hours.
 test-matrix: MATRIX := --matrix
@@ -34,8 +38,13 @@ test-matrix: test
 check: .venv/ready
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	@$(MAKE) --no-print-directory --jobs 2 types fast
+
+# Side by side, as either waits now and then.
+types:
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit tests/plan --numprocesses auto
+fast:
+	$(BIN)/pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 2)) --dist worksteal
 
 ## All benchmarks, and docs/benchmarks.md with what they have found: an hour and a half.
 bench: .venv/ready
@@ -65,7 +74,10 @@ clean:
 		test "$$(id -u)" = 0 && apt-get install -y -q python3-venv >/dev/null; } || { \
 		echo "Python's venv module is needed: sudo apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
+	@sed -n '/^uv==/,/[^\]$$/p' requirements.lock >.venv/uv.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		--requirement .venv/uv.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --only-binary :all: \
 		--requirement requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@

@@ -65,6 +65,6 @@ def connect(url: str, **options: Any) -> Client:
     """Open a WebSocket; options are those of websockets.asyncio.client.connect."""
 
     async def connect() -> ClientConnection:
-        return await open_websocket(url, proxy=None, **options)
+        return await open_websocket(url, **{"proxy": None, "open_timeout": 60} | options)
 
     return Client(_run(connect()))

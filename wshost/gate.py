@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -41,7 +42,8 @@ def wait_healthy(generation: Generation, names: list[str], request: dict[str, An
                 raise GateClosedError(
                     f"{complaint} (waited {request['start_timeout']:g} s; nobody was sent there)"
                 )
-        for complaint in pool.map(lambda n: _watch(generation, n, request), names):
+        failed = threading.Event()
+        for complaint in pool.map(lambda n: _watch(generation, n, request, failed), names):
             if complaint:
                 raise GateClosedError(f"{complaint} (nobody was sent there)")
 
@@ -73,20 +75,28 @@ def _wait(
     return f"{name} is not healthy: {complaint}{_elsewhere(generation.pid(name), where)}"
 
 
-def _watch(generation: Generation, name: str, request: dict[str, Any]) -> str | None:
-    """Return None when a process has stayed healthy for long enough, or what went wrong."""
+def _watch(
+    generation: Generation, name: str, request: dict[str, Any], failed: threading.Event
+) -> str | None:
+    """Return None when a process has stayed healthy for long enough, or what went wrong.
+
+    failed: set when one process fails; then the others need not be watched any longer.
+    """
     start, born = time.monotonic(), generation.pid(name)
     end = start + request["healthy_for"]
     while time.monotonic() < end:
-        time.sleep(min(WATCH, max(0, end - time.monotonic())))
+        if failed.wait(min(WATCH, max(0, end - time.monotonic()))):
+            return None
         # It may be in the middle of a request of its own, so a second look counts. Who answers on
         # a port that is shared is for the kernel to say; it need not be this one again.
         deadline = time.monotonic() + SECOND_LOOK
         complaint = _wait(generation, name, request, deadline, {born})
         after = f"{name} was healthy for {time.monotonic() - start:.1f} s"
         if complaint:
+            failed.set()
             return f"{after}; then {complaint}"
         if generation.pid(name) != born:
+            failed.set()
             return f"{after}; then it crashed, and was started again"
     return None
 

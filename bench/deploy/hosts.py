@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +10,6 @@ from wsdeploy import sandbox
 from wsdeploy.sandbox import SandboxHost
 
 SUITE = "bookworm"
-
-INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
-"""How many of inotify's instances root may have, on this machine and all of its containers."""
-PER_HOST = 10
-"""More than a host needs: with the kernel's 128, the 19th host does not boot any more."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +30,6 @@ class Target:
 def names(purpose: str, number: int) -> list[str]:
     """Return the names of hosts for a purpose, such as `pyinfra`."""
     return [f"bdeploy-{purpose}-{each}" for each in range(number)]
-
-
-@contextlib.contextmanager
-def room(number: int) -> Iterator[None]:
-    """Let this machine hold so many hosts more, while the context lasts."""
-    before = int(INSTANCES.read_text())
-    INSTANCES.write_text(str(before + number * PER_HOST))
-    try:
-        yield
-    finally:
-        INSTANCES.write_text(str(before))
 
 
 def fresh(wanted: Sequence[str]) -> list[Target]:

@@ -199,8 +199,7 @@ def _counted(sample: Sample, relay: Relay, seen: list[Traffic]) -> Sample:
 
 def main(quick: bool, parts: Sequence[str] = ()) -> None:
     """Measure parts of the benchmark, all of them without a name, and write their results."""
-    # Twenty of each of two contenders, and of a third for a moment.
-    with tempfile.TemporaryDirectory() as folder, hosts.room(60):
+    with tempfile.TemporaryDirectory() as folder:
         contenders = Contenders(Path(folder))
         contenders.prepare_ansible()
         bench = Bench(contenders, quick)

@@ -9,12 +9,11 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import pyinfra_server
 from wsdeploy import CertFiles, Settings, limits
 from wsdeploy.plan import (
     acme,
@@ -401,18 +400,10 @@ def deploy(folder):
             base = {"wsdeploy-survey": text, "wsdeploy-probe": "\n", "wsdeploy-lock": TAKEN}
             answers[name] = base | (others or {}).get(name, {})
         (folder / "inventory.py").write_text(fleet.inventory(answers))
-        done = subprocess.run(
-            [sys.executable, "-m", "pyinfra", folder / "inventory.py", *what, *options],
+        done = pyinfra_server.run(
+            [folder / "inventory.py", *what, *options],
             cwd=REPOSITORY,
-            env=os.environ
-            | {
-                "PYINFRA_FAKE_DELAY": "0",
-                "PYINFRA_FAKE_DELAY_JITTER": "0",
-                "XDG_CACHE_HOME": str(folder / "cache"),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
+            env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
             timeout=120,
         )
         return Run(done.returncode, done.stdout, done.stderr)

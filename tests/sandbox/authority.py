@@ -13,8 +13,6 @@ REFUSED = "refused.sandbox.test"
 # On Debian 13: the pebble of Debian 12 knows no list of names to refuse.
 SETUP = """
 set -eu
-apt-get -q update >/dev/null
-apt-get install -q -y --no-install-recommends pebble openssl curl >/dev/null 2>&1
 mkdir -p /etc/pebble
 cd /etc/pebble
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc \
@@ -35,7 +33,9 @@ START = (
 
 
 class Authority:
-    """The authority on a host."""
+    """The authority on a host, which has these packages."""
+
+    PACKAGES = ("pebble", "openssl", "curl")
 
     def __init__(self, host: SandboxHost, folder: Path) -> None:
         self.host = host

@@ -3,17 +3,51 @@
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.sandbox.site import PROJECT, Site
-from wsdeploy import sandbox
+from wsdeploy import App, HAProxy, Nginx, SelfSigned, Settings, sandbox
+from wsdeploy.plan import acme, firewall, haproxy, internal, nginx, upgrades
+from wsdeploy.sandbox import Layer
 
 SUITES = ("bookworm", "trixie")
 PROXIES = ("Nginx", "HAProxy")
+
+
+def installed(proxy: str) -> Layer:
+    """What hosts have that were deployed to before: all packages, and no service that runs.
+
+    Installing them is most of what the first deployment to a host costs, and test_one_host.py
+    tests it on bare hosts.
+    """
+    chosen, kind = {"Nginx": (nginx, Nginx()), "HAProxy": (haproxy, HAProxy())}[proxy]
+    settings = Settings("ws.a-company.com", App("files/app.py"), SelfSigned(), proxy=kind)
+    packages = (
+        "python3", "supervisor", "openssl", *chosen.PACKAGES, *internal.program(settings).packages,
+        *acme.PACKAGES, *firewall.PACKAGES, *upgrades.packages(settings),
+    )  # fmt: skip
+    return Layer(tuple(dict.fromkeys(packages)), disabled=("supervisor.service", chosen.UNIT))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show with a test that failed what its runs and its hosts have said."""
+    report = (yield).get_result()
+    site = getattr(item, "funcargs", {}).get("site")
+    if site is None:
+        return
+    if report.failed and call.excinfo:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            report.sections += site.reports()
+    if report.when == "call":
+        site.said.clear()
 
 
 def pytest_addoption(parser):
@@ -34,6 +68,46 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("combination", chosen, ids=ids, scope="module", indirect=True)
 
 
+LONGEST = (
+    "test_deploys",
+    "test_history",
+    "test_internal_tls",
+    "test_apps",
+    "test_hardening",
+    "test_one_host",
+    "test_liveness",
+    "test_certificates",
+    "test_edge",
+    "test_tiers",
+)
+"""Modules that take minutes, the longest first: started last, one would keep all waiting for it."""
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest."""
+
+    def turn(item):
+        module = Path(item.path).stem
+        return LONGEST.index(module) if module in LONGEST else len(LONGEST)
+
+    items.sort(key=turn)
+
+
+class SideBySide(LoadScopeScheduling):
+    """A module's combinations, each on hosts of its own, go to whichever worker is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, _, test = nodeid.partition("::")
+        combination = re.search(r"[\[-]((bookworm|trixie)(-nginx|-haproxy)?)\b", test)
+        return f"{module} {combination[1] if combination else ''}"
+
+
+def pytest_xdist_make_scheduler(config, log):
+    # In the order of collection.
+    config.option.loadscopereorder = False
+    return SideBySide(config, log)
+
+
 @pytest.fixture(scope="module")
 def combination(request):
     """A Debian release and a proxy."""
@@ -45,14 +119,21 @@ def make_site(combination, tmp_path_factory):
     """Return a function that makes a site of fresh hosts, which go when the module ends.
 
     As root on one Debian release, as a user with sudo on the other: both have to work.
+    bare: whether they are as an installer leaves them, or have the packages already.
     """
     suite, proxy = combination
     made = []
 
-    def make(apps: list[str], proxies: list[str], **settings: str) -> Site:
+    def make(apps: list[str], proxies: list[str], *, bare=False, **settings: str) -> Site:
+        # Those of another combination may be there at the same time.
+        apps, proxies = (
+            [f"{name}-{suite}-{proxy.lower()}" for name in it] for it in (apps, proxies)
+        )
         names = list(dict.fromkeys([*apps, *proxies]))
         sandbox.down(*names)
-        hosts = {host.name: host for host in sandbox.up(*(f"{name}:{suite}" for name in names))}
+        requests = [f"{name}:{suite}" for name in names]
+        layer = None if bare else installed(proxy)
+        hosts = {host.name: host for host in sandbox.up(*requests, layer=layer)}
         made.extend(names)
         site = Site(
             apps=[hosts[name] for name in apps],
@@ -85,21 +166,31 @@ def once(request, combination):
 
 @pytest.fixture(scope="session")
 def kill_run():
-    """Return a function that deploys, and kills pyinfra in the middle of an operation."""
+    """Return a function that deploys, and kills pyinfra in the middle of an operation.
 
-    def kill(site: Site, operation: str, after: float = 0) -> None:
+    After so many seconds of it, or when something is true.
+    """
+
+    def kill(site: Site, operation: str, after: float = 0, until=None) -> None:
         run = subprocess.Popen(
             site.command("deploy.py", "-y"),
             cwd=site.project,
             env=site.environment(),
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
+        lines = []
         for line in run.stderr:
+            lines.append(line)
             if "Starting" in line and operation in line:
                 break
         else:
+            site.note(["deploy.py", "-y"], run.wait(), "".join(lines))
             pytest.fail(f"{operation} was never started")
+        site.note(["deploy.py", "-y"], f"none, to be killed in {operation}", "".join(lines))
+        while until and not until():
+            assert run.poll() is None, f"{operation} has ended before it could be killed"
         # A moment in a step can only be chosen by the clock.
         with contextlib.suppress(subprocess.TimeoutExpired):
             run.wait(after)

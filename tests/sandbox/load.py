@@ -15,9 +15,18 @@ import time
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+PATIENCE = 30
+"""Seconds in which an echo comes, if it ever comes."""
+
 
 async def main(url: str, authority: str, rate: float, held: int, every: float) -> None:
-    context = ssl.create_default_context(cafile=authority)
+    # The time-outs of a client would tell of this machine, not of the service.
+    options = {
+        "ssl": ssl.create_default_context(cafile=authority),
+        "proxy": None,
+        "open_timeout": 60,
+        "ping_interval": None,
+    }
     outcome = {
         "passed": 0,
         "failed": collections.Counter(),
@@ -25,13 +34,14 @@ async def main(url: str, authority: str, rate: float, held: int, every: float) -
         "codes": collections.Counter(),
         "closed_at": [],
         "echoes": 0,
+        "unanswered": 0,
         "slowest": 0.0,
     }
 
     async def come_and_go() -> None:
         begun = time.time()
         try:
-            async with connect(url, ssl=context, proxy=None) as websocket:
+            async with connect(url, **options) as websocket:
                 await websocket.send("marco")
                 await websocket.recv()
             outcome["passed"] += 1
@@ -39,13 +49,19 @@ async def main(url: str, authority: str, rate: float, held: int, every: float) -
             outcome["failed"][repr(error)[:200]] += 1
             outcome["failed_at"].append(begun)
 
+    leaving = asyncio.Event()
+
     async def stay(websocket) -> None:
         try:
-            while every:
+            while every and not leaving.is_set():
                 await asyncio.sleep(every)
+                if leaving.is_set():
+                    break
                 sent = time.monotonic()
                 await websocket.send("polo")
+                outcome["unanswered"] += 1
                 await websocket.recv()
+                outcome["unanswered"] -= 1
                 outcome["echoes"] += 1
                 outcome["slowest"] = max(outcome["slowest"], time.monotonic() - sent)
             await websocket.recv()
@@ -53,7 +69,7 @@ async def main(url: str, authority: str, rate: float, held: int, every: float) -
             outcome["codes"][closed.rcvd.code if closed.rcvd else 1006] += 1
             outcome["closed_at"].append(time.time())
 
-    connections = [await connect(url, ssl=context, proxy=None) for _ in range(held)]
+    connections = [await connect(url, **options) for _ in range(held)]
     staying = [asyncio.create_task(stay(websocket)) for websocket in connections]
     print("ready", flush=True)
 
@@ -63,6 +79,10 @@ async def main(url: str, authority: str, rate: float, held: int, every: float) -
         coming.append(asyncio.create_task(come_and_go()))
         await asyncio.sleep(max(0, start + len(coming) / rate - time.monotonic()))
     await asyncio.gather(*coming)
+    leaving.set()
+    end = time.monotonic() + PATIENCE
+    while outcome["unanswered"] and time.monotonic() < end:
+        await asyncio.sleep(0.05)
     for task in staying:
         task.cancel()
     await asyncio.gather(*staying, return_exceptions=True)

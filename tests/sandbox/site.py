@@ -1,15 +1,22 @@
 """A service on throwaway hosts, its inventory, and a checkout of the project to deploy it with."""
 
+import atexit
 import contextlib
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from websockets.exceptions import InvalidStatus
+
+from tests import pyinfra_server
 from tests.client import Client, connect
 from wsdeploy.plan import places
 from wsdeploy.sandbox import SandboxHost
@@ -19,6 +26,36 @@ PYINFRA = Path(sys.executable).with_name("pyinfra")
 
 # For tests whose one machine stands for many clients: more come from it than from one address.
 CROWD = 'Edge(unlimited_networks=["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"])'
+
+# Commands on a host share a connection: a login of its own costs both sides more than most of them.
+# The path has to be short, for a socket's name.
+CONNECTIONS = Path(tempfile.mkdtemp(prefix="ssh-"))
+
+
+@atexit.register
+def _disconnect() -> None:
+    for connection in CONNECTIONS.iterdir():
+        subprocess.run(
+            ["ssh", "-O", "exit", "-o", f"ControlPath={connection}", "host"],
+            capture_output=True,
+            check=False,
+        )
+    shutil.rmtree(CONNECTIONS, ignore_errors=True)
+
+
+# What a host has to say about a test that failed.
+REPORT = """
+supervisorctl status
+systemctl --failed --no-pager --plain
+tail -n 20 /var/log/ws/deploys.log /var/log/ws/*/*.log /var/log/nginx/error.log 2>/dev/null
+journalctl --no-pager --lines 150 --output short-precise
+"""
+
+RATE = 25
+"""Handshakes a second while something happens that nobody may notice: some in each of its steps,
+and few enough for a machine with other work to do."""
+HELD = 60
+"""Clients that are there before and stay."""
 
 OUTCOMES = ("error", "success", "no_change")
 
@@ -59,6 +96,8 @@ class Site:
     trusted: Path | None = None
     """Certificates to trust, where the proxies' own are from an authority."""
     bundle: Path = field(init=False)
+    said: list[str] = field(default_factory=list)
+    """What runs have printed in the present test, for the report if it fails."""
 
     def __post_init__(self) -> None:
         self.bundle = self.folder / "certificates.pem"
@@ -95,15 +134,12 @@ class Site:
 
     def pyinfra(self, *arguments: str) -> Result:
         """Run pyinfra on this site; without arguments, deploy."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.project,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
+        program, *words = self.command(*arguments)
+        if self.project == PROJECT:
+            done = pyinfra_server.run(words, cwd=PROJECT, env=self.environment(), timeout=600)
+        else:
+            done = self.command_line(program, *words)
+        self.note(words, done.returncode, done.stderr)
         # Nothing on standard output means that the run was aborted.
         results = json.loads(done.stdout)["results"] if done.stdout.startswith("{") else {}
         operations: dict[str, str] = {}
@@ -113,6 +149,22 @@ class Site:
             if found:
                 operations[entry["name"]] = found[0]
         return Result(done.returncode, done.stderr, results.get("totals", {}), operations)
+
+    def command_line(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run pyinfra as users do, in a process of its own."""
+        return subprocess.run(
+            words,
+            cwd=self.project,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
+    def note(self, words: list[str], code: object, output: str) -> None:
+        """Keep what a run has said, for the report of a test that fails."""
+        self.said.append(f"pyinfra {' '.join(words)}: exit code {code}\n{output}")
 
     def deploy(self, **changes: str) -> Result:
         """Deploy with these settings, which must work."""
@@ -143,13 +195,16 @@ class Site:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
 
-    def ssh(self, command: str, host: SandboxHost | None = None, text: str = "") -> str:
+    def ssh(
+        self, command: str, host: SandboxHost | None = None, text: str = "", *, anew: bool = False
+    ) -> str:
         """Run a shell command on a host as root, the proxy unless told, and return its output.
 
         text: what the command reads from standard input.
+        anew: log in for it, instead of using the connection that is there.
         """
         done = subprocess.run(
-            self.ssh_command(command, host),
+            self.ssh_command(command, host, anew=anew),
             input=text,
             capture_output=True,
             text=True,
@@ -161,12 +216,18 @@ class Site:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def ssh_command(self, command: str, host: SandboxHost | None = None) -> list[str]:
+    def ssh_command(
+        self, command: str, host: SandboxHost | None = None, *, anew: bool = False
+    ) -> list[str]:
         """Return the command for this machine that runs a shell command on a host as root."""
         host = host or self.host
+        shared = [
+            "-o", "ControlMaster=auto", "-o", f"ControlPath={CONNECTIONS}/%C",
+            "-o", "ControlPersist=120", "-o", "ServerAliveInterval=15",
+        ]  # fmt: skip
         return [
             "ssh", "-i", host.key, "-o", f"UserKnownHostsFile={host.known_hosts}",
-            "-o", "BatchMode=yes", f"root@{host.address}", command,
+            "-o", "BatchMode=yes", *([] if anew else shared), f"root@{host.address}", command,
         ]  # fmt: skip
 
     def fetch_certificate(self) -> Path:
@@ -188,16 +249,31 @@ class Site:
         """Send a message through the proxy; the same must come back."""
         with self.client() as websocket:
             websocket.send("marco")
-            assert websocket.recv(10) == "marco"
+            assert websocket.recv(60) == "marco"
+
+    def serves(self) -> None:
+        """Wait until the service is up, for its processes start by themselves after the host."""
+        end = time.monotonic() + 60
+        while True:
+            try:
+                self.client().close()
+            except (OSError, InvalidStatus):
+                assert time.monotonic() < end, "the service does not come up"
+                time.sleep(0.2)
+            else:
+                return
 
     @contextlib.contextmanager
-    def under_load(self, rate: int = 100, held: int = 100, echo_every: float = 0) -> Iterator[dict]:
+    def under_load(
+        self, rate: int = RATE, held: int = HELD, echo_every: float = 0
+    ) -> Iterator[dict]:
         """Make `rate` handshakes a second while the body runs, with `held` clients from before.
 
         echo_every: seconds between two messages of a held client; 0 for none.
         Yields a dict that is filled when the body has ended: `passed`, `failed` (reasons to how
         many), `failed_at` (when those handshakes were begun) `codes` (close codes of the held
-        clients to how many), `closed_at`, `echoes` (how many) and `slowest` (seconds for one).
+        clients to how many), `closed_at`, `echoes` (how many), `unanswered` (messages whose echo
+        never came) and `slowest` (seconds for one).
         """
         load = subprocess.Popen(
             [
@@ -213,11 +289,22 @@ class Site:
         try:
             assert load.stdout.readline() == "ready\n"
             yield outcome
-            answer, _ = load.communicate("stop\n", timeout=60)
+            answer, _ = load.communicate("stop\n", timeout=120)
             outcome.update(json.loads(answer))
         finally:
             load.kill()
             load.wait()
+
+    def reports(self) -> Iterator[tuple[str, str]]:
+        """Yield titles and texts: what the runs of this test and the hosts have said."""
+        for text in self.said:
+            yield "run", text
+        for host in dict.fromkeys([*self.apps, *self.proxies]):
+            done = subprocess.run(
+                self.ssh_command(REPORT, host),
+                capture_output=True, text=True, errors="replace", check=False, timeout=60,
+            )  # fmt: skip
+            yield host.name, done.stdout + done.stderr
 
     def live_generation(self, host: SandboxHost | None = None) -> str:
         return self.ssh("readlink /run/ws/current", host or self.apps[0]).strip()

@@ -14,7 +14,6 @@ import pytest
 from tests.sandbox.site import PROJECT
 from wsdeploy import inventory, remote, sandbox
 from wsdeploy.plan import haproxy, internal, nginx, places, proxies
-from wsdeploy.remote import PROGRAMS
 from wsdeploy.sandbox import ssh
 from wsdeploy.survey import Request, Survey
 from wshost import identity
@@ -153,16 +152,15 @@ ip address replace fd00::1/128 dev lo nodad
 START = ("timeout", "--preserve-status", "2", "haproxy", "-db", "-f")
 
 
+PACKAGES = ("python3", "openssl", *nginx.PACKAGES, *haproxy.PACKAGES, *internal.NGINX.packages)
+
+
 class Machine:
     """A host with both proxies installed, and neither running."""
 
     def __init__(self, host: sandbox.SandboxHost) -> None:
         self.host = host
-        packages = (
-            "python3", "openssl", *nginx.PACKAGES, *haproxy.PACKAGES, *internal.NGINX.packages
-        )  # fmt: skip
-        self.run(f"sh -s -- {' '.join(packages)}", (PROGRAMS / "install_packages.sh").read_text())
-        payload = remote.payload("survey", Request(packages=packages).to_json())
+        payload = remote.payload("survey", Request(packages=PACKAGES).to_json())
         answer = self.run(remote.command("survey"), "\n".join(payload) + "\n")
         self.survey = Survey.from_json(json.loads(answer))
 
@@ -195,7 +193,8 @@ class Machine:
 def machine(request):
     name = f"test-configurations-{request.param}"
     sandbox.down(name)
-    yield Machine(sandbox.up(f"{name}:{request.param}")[0])
+    layer = sandbox.Layer(tuple(dict.fromkeys(PACKAGES)), disabled=(nginx.UNIT, haproxy.UNIT))
+    yield Machine(sandbox.up(f"{name}:{request.param}", layer=layer)[0])
     sandbox.down(name)
 
 

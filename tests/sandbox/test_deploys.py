@@ -3,26 +3,23 @@
 import itertools
 import re
 import textwrap
-import time
 
 import pytest
-from websockets.exceptions import InvalidStatus
 
 from tests.sandbox.site import CROWD
 from tests.sandbox.spread import assert_even
 from wsdeploy import sandbox
 
-pytestmark = pytest.mark.alone
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 LISTEN = ("unix", "tcp")
 COVERING = (("Nginx", "unix"), ("HAProxy", "tcp"))
 """What is tested without --matrix."""
 
-HANDSHAKES = 200
+HANDSHAKES = 40
 """Each second, while a deployment is under way."""
-HELD = 1000
+HELD = 300
 DRAIN = 10
-"""Seconds. Of 1,000 clients, 100 are closed in each."""
+"""Seconds. Of 300 clients, 30 are closed in each."""
 
 ECHO = """
 import os
@@ -35,11 +32,14 @@ async def handler(websocket):
 run(handler)
 """
 
+# Code, what the run says of it, and how long its start may take, in seconds: as long as a busy
+# machine needs, where the fault is not in the start.
 BAD = {
-    "crashes at start": ("raise RuntimeError('no database today')", "no database today"),
+    "crashes at start": ("raise RuntimeError('no database today')", "no database today", 4),
     "never listens": (
         "import time\nprint('waiting for the moon', flush=True)\ntime.sleep(600)",
         "waiting for the moon",
+        4,
     ),
     "fails the handshake": (
         ECHO.replace(
@@ -51,6 +51,7 @@ BAD = {
             "run(handler, process_request=refuse)",
         ),
         "no seats left",
+        8,
     ),
     "fails a second after it was ready": (
         "import threading, sys, os, time\n"
@@ -60,6 +61,7 @@ BAD = {
         "    os._exit(1)\n"
         "threading.Thread(target=die, daemon=True).start()\n" + ECHO,
         "the disk is full",
+        30,
     ),
 }
 
@@ -98,7 +100,7 @@ def listen(request, combination, site, file):
 def colour(site):
     with site.client() as websocket:
         websocket.send("marco")
-        return websocket.recv(10).split()[1]
+        return websocket.recv(60).split()[1]
 
 
 def leftovers(site):
@@ -123,12 +125,13 @@ def test_a_deploy_refuses_nobody_and_closes_everybody_in_turn(site, file, listen
 
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_release_is_noticed_by_nobody(site, file, listen, kind, tmp_path):
-    code, complaint = BAD[kind]
+    code, complaint, start_timeout = BAD[kind]
     bad = tmp_path / "app.py"
     bad.write_text(code)
     before = site.live_generation()
-    with site.under_load(rate=HANDSHAKES, held=100) as outcome:
-        site.write(app=app(site, bad, "black", listen=listen, start_timeout=4, healthy_for=3))
+    with site.under_load(rate=HANDSHAKES, held=60) as outcome:
+        limits = {"start_timeout": start_timeout, "healthy_for": 3}
+        site.write(app=app(site, bad, "black", listen=listen, **limits))
         result = site.pyinfra()
     assert outcome["failed"] == {}
     assert outcome["codes"] == {}
@@ -160,7 +163,7 @@ def test_nobody_makes_a_drain_longer(site, file, listen):
         assert b"101" in silent.recv(1000)
         half.sendall(head)
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(120)
     """)
     site.ssh(f"systemd-run --quiet --unit=rude --collect python3 -c {sh(rude)}")
     old = site.live_generation()
@@ -170,7 +173,8 @@ def test_nobody_makes_a_drain_longer(site, file, listen):
     seconds = [float(s) for s in re.findall(r"stopped after ([\d.]+) s", log)]
     # Where a port is shared, one process has been tried before, and was stopped at once.
     assert len(seconds) == (4 if listen == "unix" else 5)
-    assert max(seconds) <= DRAIN + 10 + 3, "the drain, the close time-out, and the grace"
+    # The drain, the close time-out, and the grace of 3 s; the rest is for a busy machine.
+    assert max(seconds) <= DRAIN + 10 + 3 + 15
     assert "SIGKILL" not in site.ssh("cat /var/log/supervisor/supervisord.log")
     site.ssh("systemctl stop rude")
 
@@ -182,22 +186,12 @@ def sh(text):
 def test_a_reboot_closes_with_a_code_and_all_is_back(site, file, listen):
     site.deploy(app=app(site, file, "green", listen=listen, shutdown_drain=3))
     with site.under_load(rate=1, held=100) as outcome:
-        started = time.monotonic()
         sandbox.reboot(site.host.name)
     assert outcome["codes"] == {"1012": 100}
     # Nobody deploys anything.
-    while not serves(site):
-        assert time.monotonic() < started + 60
+    site.serves()
     assert colour(site) == "green"
     site.converged()
-
-
-def serves(site):
-    try:
-        site.client().close()
-    except (OSError, InvalidStatus):
-        return False
-    return True
 
 
 KILLED = (

@@ -26,9 +26,11 @@ def site(make_site):
     )
 
 
-def answering(address: str, ports=ALL_PORTS, at_once: int = 4000, wait: float = 0.5) -> set[int]:
+def answering(address: str, ports=ALL_PORTS, at_once: int = 4000, wait: float = 1) -> set[int]:
     """Return the TCP ports of an address that accept a connection from this machine."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        at_once = min(at_once, hard - 500)
     resource.setrlimit(resource.RLIMIT_NOFILE, (at_once + 500, hard))
     family, found = socket.AF_INET6 if ":" in address else socket.AF_INET, set()
     for start in range(0, len(ports), at_once):
@@ -95,18 +97,18 @@ def test_ssh_is_slowed_down_and_never_shut_out(site):
     # It listens anew.
     wait_until(lambda: ssh_answers(site.host))
     tries = 90
-    opened = answering(site.host.address, [22] * tries, wait=0.5)
+    opened = answering(site.host.address, [22] * tries)
     assert opened == {22}
     counted = 0
     for _ in range(tries):
         try:
-            socket.create_connection((site.host.address, 22), timeout=0.05).close()
+            socket.create_connection((site.host.address, 22), timeout=0.9).close()
             counted += 1
         except TimeoutError:
             break
     assert counted < tries, "nobody counts"
     # What was dropped is sent again after a second.
-    assert site.ssh("echo in") == "in\n"
+    assert site.ssh("echo in", anew=True) == "in\n"
 
 
 def test_a_wrong_setting_does_not_lock_ssh_out(site):
@@ -115,7 +117,7 @@ def test_a_wrong_setting_does_not_lock_ssh_out(site):
     with site.client() as held:
         result = site.pyinfra()
         held.send("still")
-        assert held.recv(10) == "still"
+        assert held.recv(60) == "still"
     assert result.code == 1
     assert "the firewall would lock this machine out" in result.output
     assert "Traceback" not in result.output
@@ -129,8 +131,7 @@ def test_a_wrong_setting_does_not_lock_ssh_out(site):
 def test_a_run_that_is_killed_in_the_trial_does_not_lock_ssh_out(site, kill_run):
     site.write(firewall='Firewall(ssh_from=["192.0.2.0/24"])')
     # New rules are loaded by then, and this machine waits for a connection that never comes.
-    kill_run(site, "Base | Firewall", after=3)
-    assert not ssh_answers(site.host)
+    kill_run(site, "Base | Firewall", until=lambda: not ssh_answers(site.host))
     wait_until(lambda: ssh_answers(site.host))
     assert "192.0.2" not in site.ssh("nft list table inet ws")
     site.write(firewall="True")
@@ -176,6 +177,7 @@ def test_a_unit_with_an_older_sandbox_is_named_and_not_restarted(site):
     with site.under_load(rate=1, held=20) as outcome:
         site.ssh("systemctl restart supervisor")
     assert outcome["codes"] == {"1012": 20}
+    site.serves()
     again = site.pyinfra()
     assert "present sandbox" not in again.output
     site.deploy(app=app)
@@ -218,7 +220,7 @@ for package in supervisor {packages}; do
     sed -i "s/^Version: .*/Version: $version.1/" tree/DEBIAN/control
     # Packages of one source want each other in the very same version.
     sed -i -E -e 's/, [a-z0-9-]+ [(]<< [^)]*[)]//g' -e 's/[(]= /(>= /g' tree/DEBIAN/control
-    dpkg-deb -b tree $package.deb >/dev/null && rm -r tree
+    dpkg-deb -Znone -b tree $package.deb >/dev/null && rm -r tree
 done
 for file in *.deb; do
     dpkg-deb -f $file
@@ -256,6 +258,7 @@ def test_an_unattended_upgrade_cuts_nobody(site, combination):
 
 def test_everything_is_back_after_a_reboot(site):
     sandbox.reboot(site.host.name)
+    site.serves()
     site.converged()
     site.echoes()
     assert answering(site.host.address, [22, 80, 443, 111, 8000]) == {22, 80, 443}

@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.hosts.test_internal import ASK
+from tests.sandbox.site import HELD
 from tests.sandbox.test_tiers import wait_until
 from wsdeploy import sandbox
 from wsdeploy.plan import places
@@ -66,7 +67,7 @@ def be_noticed(site):
         for _ in range(8):
             client = stack.enter_context(site.client(additional_headers={"X-Mark": MARK}))
             client.send("marco")
-            assert client.recv(10) == "marco"
+            assert client.recv(60) == "marco"
 
 
 def processes(site, host):
@@ -91,7 +92,7 @@ def test_switching_it_on_refuses_nobody(site):
     with site.under_load() as outcome:
         site.deploy(internal_tls="True")
     assert outcome["failed"] == {}
-    assert outcome["codes"] == {"1012": 100}
+    assert outcome["codes"] == {"1012": HELD}
     site.converged()
     for host in site.apps:
         with sniffed(site, host, 8100) as found:
@@ -132,7 +133,7 @@ def test_a_new_release_refuses_nobody_and_never_touches_it(site):
     with site.under_load() as outcome:
         site.deploy(app=app)
     assert outcome["failed"] == {}
-    assert outcome["codes"] == {"1012": 100}
+    assert outcome["codes"] == {"1012": HELD}
     assert [processes(site, host) for host in site.apps] == before
 
 
@@ -201,7 +202,7 @@ def test_an_app_host_that_is_gone_costs_nobody_a_handshake(site):
         wait_until(lambda: site.echoes() or True, least=8)
     # What the host had accepted when it went down is lost with it.
     assert [begun for begun in outcome["failed_at"] if begun > gone] == [], outcome["failed"]
-    assert len(outcome["failed_at"]) <= 10, outcome["failed"]
+    assert len(outcome["failed_at"]) <= 3, outcome["failed"]
     sandbox.up(lost.name)
 
     def reached() -> bool:
@@ -220,7 +221,7 @@ def test_switching_it_off_refuses_nobody(site):
     with site.under_load() as outcome:
         site.deploy(internal_tls="False")
     assert outcome["failed"] == {}
-    assert outcome["codes"] == {"1012": 100}
+    assert outcome["codes"] == {"1012": HELD}
     site.converged()
     for host in site.apps:
         left = "/etc/systemd/system/ws-internal* /etc/ws/internal/*"

@@ -17,7 +17,7 @@ COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 @pytest.fixture(scope="module")
 def site(make_site):
-    return make_site(["one"], ["one"])
+    return make_site(["one"], ["one"], bare=True)
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def test_checks_of_the_fleet(site):
 
 def test_everything_is_back_after_a_reboot(site):
     sandbox.reboot(site.host.name)
+    site.serves()
     site.converged()
     site.echoes()
 
@@ -154,7 +155,7 @@ def test_a_new_release_closes_old_connections_with_a_code(site, copy):
         assert codes == [1012]
         with site.client() as websocket:
             websocket.send("marco")
-            assert websocket.recv(10) == "MARCO"
+            assert websocket.recv(60) == "MARCO"
     site.project = copy.parent  # the next deployment comes from the project itself
     site.write(app=app)
 
@@ -181,14 +182,14 @@ def test_a_release_that_crashes_never_serves(site, copy):
     before = site.live_generation()
     app = site.settings["app"]
     (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
-    site.write(app=app.replace("drain=2", "drain=2, start_timeout=3"))
+    site.write(app=app.replace("drain=2", "drain=2, start_timeout=5"))
     with site.client() as held:
         result = site.pyinfra()
         assert result.code == 1
         assert "no database today" in result.output
         assert site.live_generation() == before
         held.send("still")
-        assert held.recv(10) == "still"
+        assert held.recv(60) == "still"
     site.echoes()
     assert len(site.ssh("ls /etc/supervisor/conf.d").split()) == 1
     site.write(app=app)

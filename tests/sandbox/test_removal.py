@@ -12,7 +12,10 @@ COMBINATIONS = [("trixie", "HAProxy")]
 @pytest.fixture(scope="module")
 def site(make_site):
     return make_site(
-        ["removal"], ["removal"], app='App("files/app.py", listen="tcp", processes=2, drain=1)'
+        ["removal"],
+        ["removal"],
+        bare=True,
+        app='App("files/app.py", listen="tcp", processes=2, drain=1)',
     )
 
 

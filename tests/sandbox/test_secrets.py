@@ -60,10 +60,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(make_site):
-    site = make_site(["secrets"], ["secrets"])
-    # For the watcher, which has to be there before the deployment.
-    site.ssh("apt-get -qq update && apt-get -qq install --yes python3 >/dev/null 2>&1")
-    return site
+    return make_site(["secrets"], ["secrets"])
 
 
 @pytest.fixture
@@ -252,7 +249,7 @@ def test_a_changed_secret_makes_a_new_generation(site, values, sources, monkeypa
 def test_a_failed_deployment_shows_none(patient, values, sources, copy):
     """Not even where what the app logged last is shown, and none is left of the failed one."""
     (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
-    options = f"{OPTIONS}, start_timeout=2"
+    options = f"{OPTIONS}, start_timeout=5"
     patient.write(app=app(values, sources, options=options))
     with watched(patient, values):
         code, output = run(patient, "deploy.py", "-y", *TALKATIVE)

@@ -66,7 +66,7 @@ def test_app(site, tmp_path):
     site.deploy(app=f"App({str(shout)!r}, processes=2, drain=2)")
     with site.client() as websocket:
         websocket.send("marco")
-        assert websocket.recv(10) == "MARCO"
+        assert websocket.recv(60) == "MARCO"
     site.converged()
     site.deploy(app=app)
     site.echoes()

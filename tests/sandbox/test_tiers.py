@@ -7,11 +7,14 @@ import time
 import pytest
 
 from tests.client import connect
+from tests.sandbox.site import HELD
 from wsdeploy import sandbox
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 PORTS = range(8000, 8004)
+PAUSE = 0.2
+"""Seconds between two looks."""
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +45,11 @@ def test_checks_of_the_fleet(site):
 
 
 def test_clients_are_spread_evenly(site):
-    with site.under_load(rate=1, held=800):
+    with site.under_load(rate=1, held=400):
         counts = connections(site, site.apps[0]) + connections(site, site.apps[1])
-    assert sum(counts) >= 800
-    assert min(counts) >= 90
-    assert max(counts) <= 110
+    assert sum(counts) >= 400
+    assert min(counts) >= 45
+    assert max(counts) <= 55
 
 
 def test_a_limited_run_still_knows_all_hosts(site):
@@ -77,7 +80,7 @@ def test_a_redeploy_refuses_nobody(site):
     with site.under_load() as outcome:
         site.deploy(app=app.replace("drain=2", 'drain=2, env={"COLOUR": "blue"}'))
     assert outcome["failed"] == {}
-    assert outcome["codes"] == {"1012": 100}
+    assert outcome["codes"] == {"1012": HELD}
     site.converged()
 
 
@@ -86,7 +89,7 @@ def test_a_rollback_refuses_nobody(site):
         result = site.pyinfra("-y", "wsdeploy.rollback")
         assert result.code == 0, result.output
     assert outcome["failed"] == {}
-    assert outcome["codes"] == {"1012": 100}
+    assert outcome["codes"] == {"1012": HELD}
     lines = [site.ssh("tail -n 1 /var/log/ws/deploys.log", host) for host in site.apps]
     first, second = (json.loads(line) for line in lines)
     assert first["action"] == second["action"] == "rollback"
@@ -99,12 +102,12 @@ def test_an_unhealthy_release_reaches_one_host_at_most(site, copy):
     before = {host.name: site.live_generation(host) for host in site.apps}
     (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
     app = site.settings["app"]
-    site.write(app=app.replace("drain=2", "drain=2, start_timeout=3"))
+    site.write(app=app.replace("drain=2", "drain=2, start_timeout=5"))
     with site.under_load(held=10) as outcome:
         result = site.pyinfra()
     assert result.code == 1
     assert "no database today" in result.output
-    assert "app2: left as it was" in result.output
+    assert f"{site.apps[1].name}: left as it was" in result.output
     assert {host.name: site.live_generation(host) for host in site.apps} == before
     assert outcome["failed"] == {}
     assert outcome["codes"] == {}
@@ -120,7 +123,7 @@ def test_an_app_host_that_is_gone_costs_nobody_a_handshake(site):
         wait_until(lambda: site.echoes() or True, least=8)
     # What the host had accepted when it went down is lost with it.
     assert [begun for begun in outcome["failed_at"] if begun > gone] == [], outcome["failed"]
-    assert len(outcome["failed_at"]) <= 10, outcome["failed"]
+    assert len(outcome["failed_at"]) <= 3, outcome["failed"]
 
 
 def test_it_rejoins_by_itself(site):
@@ -147,3 +150,4 @@ def wait_until(condition, least: float = 0, most: float = 60) -> None:
     start = time.monotonic()
     while not condition() or time.monotonic() < start + least:
         assert time.monotonic() < start + most, "it never became true"
+        time.sleep(PAUSE)

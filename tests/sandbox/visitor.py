@@ -50,7 +50,7 @@ async def main() -> None:
         writer = None
         async with turn:
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     reader, writer = await connect()
                     writer.write(request["head"].encode())
                     answer = (await reader.readuntil(b"\r\n\r\n")).decode()

@@ -8,11 +8,13 @@
 Everything here raises SandboxError, whose text is one clear line, and needs root.
 """
 
+from wsdeploy.sandbox.base import Layer
 from wsdeploy.sandbox.errors import SandboxError
 from wsdeploy.sandbox.host import SandboxHost
 from wsdeploy.sandbox.lifecycle import down, find, give_way, hosts, poweroff, reboot, up
 
 __all__ = [
+    "Layer",
     "SandboxError",
     "SandboxHost",
     "down",

@@ -1,4 +1,4 @@
-"""The tree that hosts of a suite start from: a bare Debian, built once with mmdebstrap."""
+"""The trees that hosts start from: a bare Debian, and layers of packages on it, built once each."""
 
 import contextlib
 import hashlib
@@ -10,11 +10,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsdeploy.sandbox import cgroups
+from wsdeploy.sandbox.command import run
 from wsdeploy.sandbox.errors import SandboxError
 from wsdeploy.sandbox.mounts import unmount_below
 
@@ -59,6 +60,18 @@ if ls "$root"/usr/local/share/ca-certificates/*.crt > /dev/null 2>&1; then
 fi
 """
 
+# What a layer's packages are installed with. Nothing is started meanwhile; the lists stay, so that
+# what else a test installs needs no new ones.
+INSTALL = r"""set -eu
+export DEBIAN_FRONTEND=noninteractive
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+apt-get -q -o Acquire::Languages=none update
+apt-get -q -y --no-install-recommends install "$@"
+apt-get -q clean
+rm /usr/sbin/policy-rc.d
+"""
+
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 EXTRA_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 LOG_LINES_SHOWN = 12
@@ -83,6 +96,20 @@ class Recipe:
         parts = [self.suite, self.sources, self.certificates, self.packages, self.customize]
         text = json.dumps([*parts, self.architecture])
         return f"{self.suite}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Debian packages that hosts have from the start, as if they had been installed before."""
+
+    packages: tuple[str, ...]
+    disabled: tuple[str, ...] = ()
+    """Units that are not enabled, so that the packages' own services don't run: a proxy's, say."""
+
+    def name(self, base: str) -> str:
+        """Name of the layer on a base: other packages, another layer."""
+        text = json.dumps([self.packages, self.disabled, INSTALL])
+        return f"{base}+{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 DEFAULT_MIRRORS = ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security")
@@ -159,8 +186,72 @@ def ensure(suite: str, apt_options: Iterable[str], in_use: Collection[str]) -> P
     return base
 
 
+LAYER_AGE = 7 * 86_400.0
+"""Seconds after which a layer is built anew: Debian's packages change, and its lists with them."""
+
+
+def ensure_layer(
+    base: Path, layer: Layer, files: Mapping[str, str], in_use: Collection[str]
+) -> Path:
+    """Return the tree of a layer, after building it if there is none yet on this base.
+
+    `files` are written into the tree while packages are installed, by path: apt's settings.
+    `in_use` are the paths of trees that hosts lie on; others that are as old are removed. The
+    caller holds the lock. Raises SandboxError, with the end of the log, if building fails.
+    """
+    tree = base.with_name(layer.name(base.name))
+    for other in cache().glob("*+*"):
+        if str(other) not in in_use and time.time() - other.stat().st_mtime > LAYER_AGE:
+            discard(other)
+    if not tree.is_dir():
+        building = tree.with_name(f"{tree.name}.building")
+        discard(building)
+        for part in ("upper", "work", "root"):
+            (building / part).mkdir(parents=True)
+        (building / "upper").chmod(0o755)
+        try:
+            _install(base, layer, building, files)
+            os.utime(building / "upper")
+            # The mount was one that does not wait for the disk, and the tree is to be kept.
+            os.sync()
+            (building / "upper").rename(tree)
+        finally:
+            discard(building)
+    return tree
+
+
+def _install(base: Path, layer: Layer, building: Path, files: Mapping[str, str]) -> None:
+    root = building / "root"
+    parts = f"lowerdir={base},upperdir={building}/upper,workdir={building}/work,volatile"
+    run("mount", "-t", "overlay", "wsdeploy-sandbox", "-o", parts, str(root))
+    for path, text in files.items():
+        (root / path).write_text(text)
+    log = building.parent / f"{base.name.partition('-')[0]}.layer.log"
+    print(f"installing {' '.join(layer.packages)} (once; log: {log})", file=sys.stderr, flush=True)
+    # This machine's network, and nothing else of it.
+    command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--settings=no"]
+    command += ["--pipe", "--as-pid2", "--resolv-conf=copy-host", "--timezone=off"]
+    command += ["--link-journal=no", f"--directory={root}", "--", "sh", "-c", INSTALL, "sh"]
+    command += layer.packages
+    with log.open("w") as record, _building(layer.name(base.name)) as join:
+        done = subprocess.run(
+            [*join, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=record,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise SandboxError(f"installing packages failed, see {log}:\n  {_end(log)}")
+    for unit in layer.disabled:
+        run("systemctl", f"--root={root}", "--quiet", "disable", unit)
+    for path in files:
+        (root / path).unlink()
+    run("umount", str(root))
+
+
 def clean_up() -> None:
-    """End and remove what a killed command left of building a base."""
+    """End and remove what a killed command left of building a base or a layer."""
     for name in cgroups.names():
         if name.startswith(BUILDING):
             cgroups.end(name)
@@ -179,6 +270,21 @@ BUILDING = "building."
 """Begins the names of control groups that bases are built in; no host can be called so."""
 
 
+@contextlib.contextmanager
+def _building(name: str) -> Iterator[list[str]]:
+    """Yield the words in front of a command that make it run where all of it can be ended."""
+    group = BUILDING + name
+    procs = cgroups.create(group) / cgroups.MACHINE / "cgroup.procs"
+    try:
+        yield ["sh", "-c", 'echo 0 > "$0" && exec "$@"', str(procs)]
+    finally:
+        cgroups.end(group)
+
+
+def _end(log: Path) -> str:
+    return "\n  ".join(log.read_text().splitlines()[-LOG_LINES_SHOWN:])
+
+
 def _build(wanted: Recipe, target: Path, apt_options: Iterable[str]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     log = target.parent / f"{wanted.suite}.log"
@@ -191,13 +297,11 @@ def _build(wanted: Recipe, target: Path, apt_options: Iterable[str]) -> None:
         command += [f"--customize-hook=copy-in {files} {EXTRA_CERTIFICATES}"]
     command += [f"--customize-hook={wanted.customize}", wanted.suite, str(target)]
     command += wanted.sources
-    group = BUILDING + wanted.suite
-    procs = cgroups.create(group) / cgroups.MACHINE / "cgroup.procs"
     started = time.monotonic()
     try:
-        with log.open("w") as record:
+        with log.open("w") as record, _building(wanted.suite) as join:
             process = subprocess.Popen(
-                ["sh", "-c", 'echo 0 > "$0" && exec "$@"', str(procs), *command],
+                [*join, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -211,14 +315,11 @@ def _build(wanted: Recipe, target: Path, apt_options: Iterable[str]) -> None:
                     print(f"  {elapsed:4.0f} s  {at}", file=sys.stderr, flush=True)
             status = process.wait()
     except BaseException:
-        cgroups.end(group)
         discard(target)
         raise
-    cgroups.end(group)
     if status != 0:
         discard(target)
-        end = "\n  ".join(log.read_text().splitlines()[-LOG_LINES_SHOWN:])
-        raise SandboxError(f"building the {wanted.suite} base failed, see {log}:\n  {end}")
+        raise SandboxError(f"building the {wanted.suite} base failed, see {log}:\n  {_end(log)}")
     (target / "etc/apt/sources.list").write_text("".join(f"{s}\n" for s in wanted.sources))
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(target / "etc/apt/sources.list.d")

@@ -10,6 +10,9 @@ from wsdeploy.sandbox.control_hosts import Entry
 from wsdeploy.sandbox.host import DOMAIN
 from wsdeploy.sandbox.state import Record
 
+APT_OPTIONS = "etc/apt/apt.conf.d/90sandbox"
+"""Where apt learns how this machine downloads."""
+
 LOCALHOST = """127.0.0.1 localhost
 ::1 localhost ip6-localhost ip6-loopback
 """
@@ -51,9 +54,7 @@ def boot_files(record: Record, subnets: network.Subnets, around: Surroundings) -
     return {
         "etc/resolv.conf": "".join(f"{line}\n" for line in resolv),
         "etc/systemd/network/10-sandbox.network": network_unit(record, subnets, around.mtu),
-        "etc/apt/apt.conf.d/90sandbox": "".join(
-            f"{via_gateway(option, gateway)}\n" for option in around.apt_options
-        ),
+        APT_OPTIONS: "".join(f"{via_gateway(option, gateway)}\n" for option in around.apt_options),
     }
 
 

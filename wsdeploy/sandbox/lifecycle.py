@@ -12,6 +12,7 @@ from wsdeploy.sandbox import (
     cgroups,
     control_hosts,
     guest,
+    inotify,
     machine,
     network,
     prerequisites,
@@ -34,11 +35,12 @@ BOOT_TIMEOUT = 120.0
 """Seconds. Booting takes some 2; the rest is for machines that are busy with other things."""
 
 
-def up(*requests: str) -> list[SandboxHost]:
+def up(*requests: str, layer: base.Layer | None = None) -> list[SandboxHost]:
     """Bring hosts up, each asked for as NAME or NAME:SUITE, and return them in that order.
 
     Hosts that run are left alone, those that are powered off are started, others are made. When
     this returns, all of them have booted completely and let root and admin log in.
+    layer: packages that those hosts have from the start that are made now.
     Raises SandboxError if a host exists with another suite, or can't be brought up.
     """
     asked = parse_requests(requests)
@@ -49,9 +51,10 @@ def up(*requests: str) -> list[SandboxHost]:
             check_suite(name, suite, known[name].suite)
     # Without the lock, so that nobody who only needs hosts that run waits for others to boot.
     if not _all_ready(asked, known):
-        prerequisites.ensure()
         with state.lock():
-            _bring_up(asked)
+            # With the lock, as apt serves one at a time.
+            prerequisites.ensure()
+            _bring_up(asked, layer)
     there = {host.name: host for host in _hosts(state.records())}
     return [there[name] for name in asked]
 
@@ -169,7 +172,7 @@ def _all_ready(asked: dict[str, str | None], known: dict[str, Record]) -> bool:
     )
 
 
-def _bring_up(asked: dict[str, str | None]) -> None:
+def _bring_up(asked: dict[str, str | None], layer: base.Layer | None) -> None:
     base.clean_up()
     for name in set(state.directories()) - set(state.records()):
         machine.kill(name)
@@ -180,15 +183,21 @@ def _bring_up(asked: dict[str, str | None]) -> None:
             check_suite(name, suite, records[name].suite)
     around = _surroundings()
     new = {name: suite or DEFAULT_SUITE for name, suite in asked.items() if name not in records}
-    in_use = {record.base for record in records.values()}
+    in_use = {tree for record in records.values() for tree in (record.base, record.layer)}
     bases = {suite: base.ensure(suite, around.apt_options, in_use) for suite in set(new.values())}
+    settings = {guest.APT_OPTIONS: "".join(f"{option}\n" for option in around.apt_options)}
+    layers = {
+        suite: str(base.ensure_layer(tree, layer, settings, in_use)) if layer else ""
+        for suite, tree in bases.items()
+    }
     subnets = network.ensure(list(around.nameservers), around.local_resolver)
     key = ssh.ensure_key()
     for name, suite in new.items():
         number = network.next_number(record.number for record in records.values())
-        plan = Record(name, suite, number, str(bases[suite]), host_key="")
+        plan = Record(name, suite, number, str(bases[suite]), host_key="", layer=layers[suite])
         records[name] = machine.create(plan, key)
     stopped = [records[name] for name in asked if not machine.is_running(name)]
+    inotify.ensure(sum(machine.is_running(name) for name in records) + len(stopped))
     for record in stopped:
         machine.kill(record.name)  # what outlived its keeper can't reboot any more
         machine.mount(record)
@@ -292,6 +301,7 @@ def _groups() -> list[str]:
 def _remove_everything() -> None:
     base.clean_up()
     network.remove()
+    inotify.restore()
     control_hosts.write_block([])
     machine.release_nspawn_run()
     machine.delete(state.STATE)

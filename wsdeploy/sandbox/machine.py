@@ -1,6 +1,7 @@
 """One host: its tree, and starting and ending it."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import sys
@@ -94,7 +95,7 @@ def create(record: Record, authorized_key: str) -> Record:
         (folder / "authorized_keys").write_text(f"{authorized_key}\n")
         for path in (folder, folder / "authorized_keys"):
             os.chown(path, uid, uid)
-    made = Record(record.name, record.suite, record.number, record.base, public)
+    made = dataclasses.replace(record, host_key=public)
     remember(made)
     return made
 
@@ -103,15 +104,17 @@ def mount(record: Record) -> None:
     """Mount a host's tree, unless it is mounted."""
     if any(mount.point == record.root for mount in mounts()):
         return
-    if not Path(record.base).is_dir():
-        raise SandboxError(
-            f"{record.name} can't be started, because its base {record.base} has been deleted: "
-            f"`sandbox down {record.name}`, and then up again"
-        )
+    lower = [tree for tree in (record.layer, record.base) if tree]
+    for tree in lower:
+        if not Path(tree).is_dir():
+            raise SandboxError(
+                f"{record.name} can't be started, because {tree}, which it lies on, has been "
+                f"deleted: `sandbox down {record.name}`, and then up again"
+            )
     # Made after a crash or left by the last mount: overlayfs refuses to mount while it is there.
     shutil.rmtree(record.directory / "work" / "work" / "incompat", ignore_errors=True)
     layers = (
-        f"lowerdir={record.base},upperdir={record.directory}/upper,"
+        f"lowerdir={':'.join(lower)},upperdir={record.directory}/upper,"
         # Nothing here outlives a crash of this machine, so nothing waits for the disk.
         f"workdir={record.directory}/work,volatile"
     )

@@ -21,6 +21,7 @@ KEY = STATE / "ssh" / "id_ed25519"
 KNOWN_HOSTS = STATE / "ssh" / "known_hosts"
 HOSTS = STATE / "hosts"
 NETWORK = STATE / "network.json"
+INOTIFY = STATE / "inotify.json"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Record:
     """The tree that its overlay lies on."""
     host_key: str
     """Its public SSH key."""
+    layer: str = ""
+    """The tree of packages between the two, if there is one."""
 
     @property
     def directory(self) -> Path:

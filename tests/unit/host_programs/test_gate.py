@@ -120,7 +120,8 @@ def test_a_process_that_turns_sick_later_closes_it(on_sockets, monkeypatch):
     monkeypatch.setattr(gate, "WATCH", 0.01)
     monkeypatch.setattr(gate, "SECOND_LOOK", 0.05)
     with pytest.raises(GateClosedError, match=r"^ws_01 was healthy for .*/alive answers 503"):
-        on_sockets(healthy, Turning(20), start_timeout=20, healthy_for=20)
+        # The other one is not watched for so long.
+        on_sockets(healthy, Turning(20), start_timeout=20, healthy_for=600)
 
 
 def test_a_process_that_is_started_again_closes_it(on_sockets, monkeypatch):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from wsdeploy.sandbox.base import DEFAULT_MIRRORS, Recipe, mirrors_in, sources, stage
+from wsdeploy.sandbox.base import DEFAULT_MIRRORS, Layer, Recipe, mirrors_in, sources, stage
 
 RECIPE = Recipe("bookworm", sources("bookworm"), architecture="x86_64")
 
@@ -24,6 +24,17 @@ def test_every_part_of_the_recipe_makes_another_base(change: dict[str, object]) 
     assert other.name != RECIPE.name
     assert RECIPE.name == replace(RECIPE).name
     assert other.name.startswith(f"{other.suite}-")
+
+
+def test_a_layer_belongs_to_its_base_and_packages() -> None:
+    layer = Layer(("nginx",), disabled=("nginx.service",))
+    assert layer.name(RECIPE.name).startswith(f"{RECIPE.name}+")
+    others = [
+        layer.name("trixie-0"),
+        Layer(("nginx", "curl"), disabled=("nginx.service",)).name(RECIPE.name),
+        Layer(("nginx",)).name(RECIPE.name),
+    ]
+    assert len({layer.name(RECIPE.name), *others}) == 4
 
 
 DEB822 = """# snapshot: http://example.org/debian

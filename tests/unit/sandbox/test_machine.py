@@ -1,3 +1,7 @@
+import pytest
+
+from wsdeploy.sandbox import machine
+from wsdeploy.sandbox.errors import SandboxError
 from wsdeploy.sandbox.machine import nspawn_command
 from wsdeploy.sandbox.state import Record
 
@@ -14,3 +18,17 @@ def test_nspawn_command() -> None:
         "--directory=/var/lib/wsdeploy-sandbox/hosts/ws/root",
         "--network-bridge=wsd0",
     } <= set(command)
+
+
+def test_a_layer_lies_on_the_base(tmp_path, monkeypatch) -> None:
+    base, layer = tmp_path / "base", tmp_path / "layer"
+    commands = []
+    monkeypatch.setattr(machine, "run", lambda *words: commands.append(words))
+    record = Record("ws", "trixie", 11, str(base), "ssh-ed25519 AAAA", layer=str(layer))
+    base.mkdir()
+    with pytest.raises(SandboxError, match=rf"because {layer}, which it lies on, has been deleted"):
+        machine.mount(record)
+    layer.mkdir()
+    machine.mount(record)
+    ((*_, options, _),) = commands
+    assert f"lowerdir={layer}:{base},upperdir=" in options
