@@ -76,6 +76,20 @@ def test_nothing_is_answered_with_429(make, debian, proxy):
     assert "429" not in text(make, debian, proxy, edge=Edge(**limits)).replace("on 429.", "")
 
 
+@pytest.mark.parametrize(
+    ("proxy", "parts"),
+    [
+        (Nginx, ("rate=200r/s;", "burst=1999 nodelay;")),
+        (HAProxy, ("{ sc0_gpc0_rate ge 2000 }",)),
+    ],
+)
+def test_an_address_may_do_200_handshakes_a_second_by_default(make, debian, proxy, parts):
+    """On hosts, limits are tested that are low enough for any machine to reach."""
+    found = text(make, debian, proxy)
+    for part in parts:
+        assert part in found, part
+
+
 def test_the_numbers(make, debian):
     limits = {"edge": Edge(connections=5, handshakes_per_second=7, header_size=2048)}
     limits["max_connections"] = 300
