@@ -44,7 +44,7 @@ check: .venv/ready
 types:
 	$(BIN)/mypy
 fast:
-	$(BIN)/pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 2)) --dist worksteal
+	$(BIN)/pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 3)) --dist worksteal
 
 ## All benchmarks, and docs/benchmarks.md with what they have found: an hour and a half.
 bench: .venv/ready

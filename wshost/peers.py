@@ -105,7 +105,8 @@ def held(members: Iterable[int], port: int | None = None) -> int:
     port: count only TCP connections to this port, of those that they listen on.
     """
     own = {inode for pid in members for inode in _sockets(pid)}
-    found = 0
+    # Each once: a busy table that changes while it is read can list a socket twice.
+    found: set[str] = set()
     for table in TABLES:
         ports = set()
         for fields in _rows(table):
@@ -116,13 +117,13 @@ def held(members: Iterable[int], port: int | None = None) -> int:
             if fields[3] == LISTEN:
                 ports.add(local)
             elif fields[3] == ESTABLISHED and local in ports and port in (None, local):
-                found += 1
+                found.add(fields[9])
     if port is None:
         # What a unix socket has accepted has its path; who has connected to it has none.
         rows = [row for row in _rows("/proc/net/unix") if row[6] in own and len(row) > 7]
         # A process that drains has closed its listener.
-        found += sum(row[5] == CONNECTED for row in rows)
-    return found
+        found |= {row[6] for row in rows if row[5] == CONNECTED}
+    return len(found)
 
 
 def _inode(local: tuple[str, int], remote: tuple[str, int]) -> str | None:

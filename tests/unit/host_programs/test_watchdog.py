@@ -17,33 +17,54 @@ IDENTITY = "0123456789ab"
 GROUP = f"ws-{IDENTITY}"
 
 # Answers every request; on SIGTERM it listens no more but stays, and on SIGUSR1 its loop blocks.
-# It has a child, as servers with workers do.
+# It has a child, as servers with workers do. Without asyncio, it starts in a fifth of the time.
 SERVER = """
-import asyncio, json, os, signal, socket, sys, time
-kind, where = (json.loads(a) for a in sys.argv[1:])
-async def answer(reader, writer):
-    await reader.readline()
-    writer.write(b"HTTP/1.1 426 Upgrade Required\\r\\n\\r\\n")
-    writer.close()
-def stop():
-    server.close()
-    if kind == "unix":
-        os.unlink(where)
-async def main():
-    global server
-    if kind == "unix":
-        server = await asyncio.start_unix_server(answer, where)
-    else:
-        server = await asyncio.start_server(answer, "127.0.0.1", where, reuse_port=True)
-        where_now = server.sockets[0].getsockname()[1]
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop)
-    loop.add_signal_handler(signal.SIGUSR1, time.sleep, 1000)
-    print(where if kind == "unix" else where_now, os.getpid(), flush=True)
-    await asyncio.sleep(1000)
+import json, os, select, signal, socket, sys, time
 if not os.fork():
     time.sleep(1000)
-asyncio.run(main())
+kind, where = (json.loads(a) for a in sys.argv[1:])
+if kind == "unix":
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(where)
+else:
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    server.bind(("127.0.0.1", where))
+    where_now = server.getsockname()[1]
+server.listen(100)
+server.setblocking(False)
+wanted = set()
+for number in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, lambda number, frame: wanted.add(number))
+wake, waker = os.pipe()
+os.set_blocking(waker, False)
+signal.set_wakeup_fd(waker)
+print(where if kind == "unix" else where_now, os.getpid(), flush=True)
+asking = {}
+while True:
+    ready = select.select([wake, *([server] if server else []), *asking], [], [])[0]
+    if wake in ready:
+        os.read(wake, 100)
+        if signal.SIGUSR1 in wanted:
+            time.sleep(1000)
+        if signal.SIGTERM in wanted and server:
+            server.close()
+            server = None
+            if kind == "unix":
+                os.unlink(where)
+    for one in ready:
+        if one in asking:
+            asking[one] += (part := one.recv(65536))
+            if b"\\n" in asking[one] or not part:
+                del asking[one]
+                if part:
+                    one.send(b"HTTP/1.1 426 Upgrade Required\\r\\n\\r\\n")
+                one.close()
+    if server in ready:
+        try:
+            asking[server.accept()[0]] = b""
+        except BlockingIOError:
+            pass
 """
 
 SECTION = """
