@@ -129,6 +129,9 @@ class Drain:
                 await asyncio.sleep(QUIET)
                 quiet = quiet + 1 if self._connections.accepted == before else 0
         self._server.close(close_connections=False)
+        if self._unix_socket is None and not hurried.is_set():
+            # What the event loop has accepted by then shows up a turn or two later.
+            await asyncio.sleep(QUIET)
 
     def _give_turns(self) -> None:
         """Give each connection its instant in what is left of the window."""
@@ -163,13 +166,15 @@ class Drain:
             self._cancel(connection)
 
     async def _wait_for_the_end(self) -> None:
-        ends = [
-            asyncio.create_task(self._connections.none_left.wait()),
-            asyncio.create_task(self._over.wait()),
-        ]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()
+        # One can come in while those who wait are being woken.
+        while self._connections.all and not self._over.is_set():
+            ends = [
+                asyncio.create_task(self._connections.none_left.wait()),
+                asyncio.create_task(self._over.wait()),
+            ]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                end.cancel()
 
     async def _hurry_when(self, hurried: asyncio.Event) -> None:
         await hurried.wait()

@@ -88,3 +88,28 @@ def test_a_handler_that_goes_on_is_cancelled():
     drained(busy)
     assert busy.cancelled
     assert busy.code == 1012
+
+
+def test_one_that_shows_up_when_nobody_seems_to_be_left_is_not_left_behind():
+    """It was accepted before the listener closed; the event loop makes it a turn or two later."""
+
+    async def run():
+        connections = Connections(Metrics())
+        serving = asyncio.Event()
+        late = Fake()
+        loop = asyncio.get_running_loop()
+
+        def close(close_connections):
+            loop.call_later(drain.QUIET / 2, connections.add, late)
+
+        one = drain.Drain(
+            Config(drain=0), SimpleNamespace(close=close), None, connections, serving
+        )
+        running = asyncio.create_task(one.run(asyncio.Event()))
+        await asyncio.sleep(4 * drain.QUIET)
+        assert not running.done()
+        connections.discard(late)
+        async with asyncio.timeout(10):
+            await running
+
+    asyncio.run(run())
