@@ -36,6 +36,7 @@ VARIABLES = (
     "WS_BACKLOG",
     "WS_DRAIN",
     "WS_DRAIN_FILE",
+    "WS_MOVE_FILE",
     "WS_CLOSE_CODE",
     "WS_CLOSE_TIMEOUT",
     "WS_OPEN_TIMEOUT",
@@ -92,6 +93,10 @@ class Config:
     drain_file: str | None = None
     """`WS_DRAIN_FILE`: a file that may be there when SIGTERM arrives, with the seconds that are
     left for the drain: a host that goes down can't wait as long as a deployment."""
+
+    move_file: str | None = None
+    """`WS_MOVE_FILE`: a file that appears when some connections are to close while the process goes
+    on, with the share of them; a deployment tries its new processes with those clients."""
 
     close_code: int = 1012
     """`WS_CLOSE_CODE`: sent when the process stops, 1012 (service restart) or 1001 (going
@@ -190,6 +195,7 @@ class Config:
             backlog=env.get("WS_BACKLOG", cls.backlog, _whole(1, 65535)),
             drain=env.get("WS_DRAIN", cls.drain, _seconds(0, 3600)),
             drain_file=env.get("WS_DRAIN_FILE", None, str),
+            move_file=env.get("WS_MOVE_FILE", None, str),
             close_code=int(env.get("WS_CLOSE_CODE", str(cls.close_code), _one_of("1012", "1001"))),
             close_timeout=env.get("WS_CLOSE_TIMEOUT", cls.close_timeout, _seconds(0.1, 300)),
             open_timeout=env.get("WS_OPEN_TIMEOUT", cls.open_timeout, _seconds(0.1, 300)),

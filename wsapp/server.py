@@ -26,6 +26,7 @@ from wsapp.lifetime import Lifetime
 from wsapp.listen import ListenError, UnixSocket, open_unix_socket
 from wsapp.log import logger
 from wsapp.metrics import Metrics
+from wsapp.move import Move
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 """What a user writes: a coroutine function that serves one connection."""
@@ -113,7 +114,9 @@ async def _serve_until_stopped(
     if not (config.socket or config.share_port):
         logger.info("this is for development: neither WS_SOCKET nor WS_HOST and WS_PORT are set")
     lag = asyncio.create_task(_watch_lag(metrics))
+    move = asyncio.create_task(Move(config, connections).watch())
     await stop.requested.wait()
+    move.cancel()
     await Drain(shortened(config), server, unix_socket, connections, serving).run(stop.hurried)
     lag.cancel()
 

@@ -18,8 +18,10 @@ from wsdeploy.plan import (
     firewall,
     identity,
     internal,
+    neighbours,
     processes,
     proxies,
+    reach,
     system,
     tls,
     upgrades,
@@ -182,13 +184,14 @@ def forget() -> None:
 def request_for(settings: Settings, host: str) -> Request:
     """Return what to ask a host about; `host` is its name in the inventory."""
     request = system.request(settings, host) + Request(locks=(settings.name,))
+    request += neighbours.request(settings, host)
     request += upgrades.request(settings) + firewall.request(settings, host)
     if host in settings.topology.app:
         request += app.request(settings)
         request += watchdog.request(settings) + internal.request(settings, host)
     if host in settings.topology.proxy:
         request += tls.request(settings) + acme.request(settings)
-        request += proxies.request(settings, host)
+        request += proxies.request(settings, host) + reach.request(settings, host)
     if settings.internal_tls:
         request += identity.request(settings)
     return request

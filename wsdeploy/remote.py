@@ -14,9 +14,10 @@ from typing import Any
 
 PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 
-HISTORY = ("supervisor", "apply_files", "lock", "generations")
-SURVEY = ("supervisor", "apply_files", "lock", "listeners")
-ROLLOUT = (*HISTORY, "history", "peers", "probe", "gate", "trial")
+GENERATIONS = ("supervisor", "apply_files", "peers", "belongings", "launch", "anew", "generations")
+HISTORY = (*GENERATIONS, "lock")
+SURVEY = ("supervisor", "apply_files", "lock", "listeners", "neighbours", "ruleset")
+ROLLOUT = (*HISTORY, "history", "probe", "gate", "trial")
 
 # Modules of wshost that a program imports, in an order in which each can be loaded.
 IMPORTS = {
@@ -24,10 +25,10 @@ IMPORTS = {
     "rollout": ROLLOUT,
     "restore": (*ROLLOUT, "rollout"),
     "history": HISTORY,
-    "capacity": (*SURVEY, "survey", "generations", "peers"),
+    "capacity": (*SURVEY, "survey", *GENERATIONS),
     "certificate": ("apply_files", "pair"),
     "identity": ("apply_files",),
-    "retire": (*HISTORY, "history"),
+    "retire": (*ROLLOUT, "rollout"),
     "lock": ("apply_files",),
 }
 

@@ -24,6 +24,8 @@ class Request:
     texts: tuple[str, ...] = ()
     """Small files whose content is not secret."""
     locks: tuple[str, ...] = ()
+    neighbours: tuple[str, ...] = ()
+    """Files that are there if a service is no newcomer; if it is one, who else is on the host."""
     firewalls: tuple[str, ...] = ()
     """Files with our packet filter's rules; who asks for one gets to know who listens, too."""
 
@@ -96,8 +98,15 @@ class Survey:
     """Where SSH connections come in."""
     firewall_ports: tuple[int, ...] = ()
     """The app's ports that our packet filter's present rules know of."""
+    neighbours: Mapping[str, Any] | None = None
+    """Who else is on the host (wshost.neighbours); None if the service is no newcomer."""
+    firewall_as_loaded: bool = False
+    """Whether the loaded rules of our packet filter are those that a deployment has loaded."""
     locks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     """Of each service, who has the lock of the fleet on this host, or had it last (wshost.lock)."""
+    starts: Mapping[str, Mapping[str, tuple[int, float]]] = field(default_factory=dict)
+    """Of each service, how often each process of its live generation was started, and when last in
+    seconds since 1970."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """Contents of those files that are there."""
     app_processes: Mapping[str, int] = field(default_factory=dict)

@@ -71,6 +71,8 @@ def apply(request: dict[str, Any], state: Path, root: Path = Path("/")) -> None:
     except StepError as error:
         raise StepError(f"{error}\nNothing was changed.") from None
 
+    mine = {*known.get("paths", []), *_paths(state)}
+    _keep_for_ever([file["path"] for file in request["files"]], mine, state / "before", root)
     keep = state / "previous" / request["name"]
     touched = [file["path"] for file in request["files"]] + sorted(gone)
     # What an interrupted run has put in place is no state to come back to; its own copies are.
@@ -182,6 +184,24 @@ def _keep(paths: list[str], keep: Path, root: Path, kept: list[str] | None) -> N
             _copy(source, copy)
 
 
+def _paths(state: Path) -> set[str]:
+    """Return the paths of all sets."""
+    return {
+        path for each in (state / "sets").glob("*.json") for path in _read(each).get("paths", ())
+    }
+
+
+def _keep_for_ever(paths: list[str], ours: set[str], before: Path, root: Path) -> None:
+    """Copy what no set of ours has written, the first time that one replaces it."""
+    for path in paths:
+        source, copy = _below(root, path), _below(before, path)
+        if path in ours or copy.exists() or not (source.is_file() or source.is_symlink()):
+            continue
+        before.mkdir(mode=0o700, parents=True, exist_ok=True)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        _copy(source, copy)
+
+
 def _restore(paths: list[str], keep: Path, root: Path) -> None:
     for path in paths:
         copy, target = _below(keep, path), _below(root, path)
@@ -212,11 +232,14 @@ def _below(root: Path, path: str) -> Path:
 
 
 def _read(marker: Path) -> dict[str, Any]:
+    """Return what a marker says; nothing if it is not there, or has another shape."""
     try:
         found: dict[str, Any] = json.loads(marker.read_text())
-    except (OSError, ValueError):
+        digest, paths = found["digest"], found["paths"]
+    except (OSError, ValueError, TypeError, KeyError):
         return {}
-    return found
+    good = isinstance(digest, str | None) and isinstance(paths, list)
+    return found if good and all(isinstance(path, str) for path in paths) else {}
 
 
 def _write_text(path: Path, text: str) -> None:

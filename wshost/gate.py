@@ -20,6 +20,10 @@ SECOND_LOOK = 1
 """Seconds that a process has to answer once it was healthy."""
 STEP = 5
 """Seconds for each step of a handshake."""
+ENDS = 2
+"""A process that has ended so many times more, and is not there, will not stay."""
+NOBODY_LISTENS = (FileNotFoundError, ConnectionRefusedError)
+"""What is raised while a process has not come so far as to listen."""
 
 
 class GateClosedError(Exception):
@@ -33,15 +37,15 @@ def wait_healthy(generation: Generation, names: list[str], request: dict[str, An
     healthy, and `healthy_for`, to stay so.
     Raises GateClosedError when a process does not.
     """
-    deadline = time.monotonic() + request["start_timeout"]
+    start = time.monotonic()
+    deadline = start + request["start_timeout"]
     reached: set[int] = set()
     with ThreadPoolExecutor(max_workers=len(names)) as pool:
         waiting = pool.map(lambda n: _wait(generation, n, request, deadline, reached), names)
         for complaint in waiting:
             if complaint:
-                raise GateClosedError(
-                    f"{complaint} (waited {request['start_timeout']:g} s; nobody was sent there)"
-                )
+                waited = min(request["start_timeout"], round(time.monotonic() - start, 1))
+                raise GateClosedError(f"{complaint} (waited {waited:g} s; nobody was sent there)")
         failed = threading.Event()
         for complaint in pool.map(lambda n: _watch(generation, n, request, failed), names):
             if complaint:
@@ -62,17 +66,31 @@ def _wait(
     probe = request["probe"]
     where = listener(request["listen"], name)
     target = Target(probe["host"], probe["path"], **where)
-    complaint = "it never answered"
+    complaint, starts = "it never answered", generation.starts(name)
+    silent: Exception | None = None
     while time.monotonic() < deadline:
         try:
             reached |= _answering(target, probe)
             if target.unix or generation.pid(name) in reached:
                 return None
-            complaint = "another process answers where it should listen"
+            complaint, silent = "another process answers where it should listen", None
         except (ProbeError, OSError) as error:
             complaint = str(error)
+            silent = error if isinstance(error, NOBODY_LISTENS) else None
+        if generation.starts(name) - starts >= ENDS and not generation.pid(name):
+            # It will not be better after a hundred times.
+            return f"{name} ends whenever it is started ({generation.last_end(name)})"
         time.sleep(POLL)
-    return f"{name} is not healthy: {complaint}{_elsewhere(generation.pid(name), where)}"
+    pid = generation.pid(name)
+    elsewhere = _elsewhere(pid, where)
+    if silent is not None and not elsewhere:
+        if not pid:
+            return f"{name} has ended ({generation.last_end(name)})"
+        complaint = (
+            f"it runs, but does not listen on {_shown(where)} yet ({complaint}); "
+            "App.start_timeout is how long it may take"
+        )
+    return f"{name} is not healthy: {complaint}{elsewhere}"
 
 
 def _watch(
@@ -128,15 +146,18 @@ def listener(listen: str, name: str) -> dict[str, Any]:
     return {"address": (address, int(port) + (int(name[-2:]) if kind == "tcp" else 0))}
 
 
+def _shown(where: dict[str, Any]) -> str:
+    return str(where["unix"]) if "unix" in where else peers.shown(*where["address"])
+
+
 def _elsewhere(pid: int, where: dict[str, Any]) -> str:
     """Say where a process listens, if it does, but not where it should."""
     found = peers.listening(pid) if pid else []
+    wanted = _shown(where)
     if "unix" in where:
-        wanted = where["unix"]
         good = {wanted, wanted.rpartition("/")[2]}
     else:
-        host, port = where["address"]
-        wanted = peers.shown(host, port)
+        port = where["address"][1]
         good = {wanted, peers.shown("0.0.0.0", port), peers.shown("::", port)}  # noqa: S104
     if not found or good.intersection(found):
         return ""

@@ -7,18 +7,24 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wshost import apply_files, supervisor
+from wshost import anew, apply_files, belongings, launch, supervisor
 
 CONF = Path("/etc/supervisor/conf.d")
 IDENTITY = "[0-9a-f]{12}(?:-[0-9]+)?"
 """What a generation's identity looks like; nothing else is taken for one. The number counts how
 often it was started anew as a whole."""
+
+
+LOG_TAIL = 16_384
+"""Bytes of Supervisor's log to look through for how a process ended."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,31 @@ class Generation:
         """Return the PID of a process, or 0 while it has none."""
         return next((p["pid"] for p in self.processes() if p["name"] == name), 0)
 
+    def starts(self, name: str) -> int:
+        """Return how often a process was started."""
+        try:
+            return int((self.sockets / f"{launch.STARTS}{name}").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return 0
+
+    def last_end(self, name: str) -> str:
+        """Return how a process ended last, in Supervisor's words, or that it does not say."""
+        with contextlib.suppress(supervisor.SupervisorError):
+            log = str(supervisor.call("readLog", -LOG_TAIL, 0))
+            found = re.findall(rf"exited: {re.escape(name)} \(([^;)]*)", log)
+            if found:
+                return str(found[-1])
+        return "Supervisor does not say how"
+
+    def lost(self, listen: str) -> bool:
+        """Tell whether a process runs that nobody reaches any more: its socket's name is gone."""
+        kind, _, folder = listen.partition(":")
+        return kind == "unix" and any(
+            process["statename"] == "RUNNING"
+            and not Path(f"{folder}/{process['name']}.sock").exists()
+            for process in self.processes()
+        )
+
     def last_lines(self, lines: int = 15) -> str:
         """Return what its processes logged last, for whoever reads a failed run."""
         for log in sorted(self.logs.glob("*.log")):
@@ -87,6 +118,23 @@ def generations(name: str) -> Iterator[Generation]:
         # Other programs may have names that begin like ours.
         if match := re.fullmatch(rf"{re.escape(name)}-({IDENTITY})", group):
             yield Generation(name, match[1])
+
+
+def free_identity(name: str, identity: str) -> str:
+    """Return the next identity for a generation that is started anew, one that is not there."""
+    present = {each.identity for each in generations(name)}
+    while identity in present:
+        identity = anew.next_identity(identity)
+    return identity
+
+
+def ports(listen: str, processes: int) -> set[tuple[str, int]]:
+    """Return the addresses and ports that processes listen on; none for unix sockets."""
+    kind, _, where = listen.partition(":")
+    if kind == "unix":
+        return set()
+    address, _, port = where.rpartition(":")
+    return {(address, int(port) + number) for number in range(processes if kind == "tcp" else 1)}
 
 
 def live(name: str) -> str | None:
@@ -117,11 +165,19 @@ def add(new: Generation, files: list[dict[str, Any]], autostart: bool = True) ->
     new.logs.mkdir(exist_ok=True)
     shutil.chown(new.logs, "root", "adm")
     new.logs.chmod(0o750)
+    fresh = not new.conf.exists()
     for file in files:
         apply_files.place(file if autostart else _waiting(file), Path("/"))
-    supervisor.call("reloadConfig")
-    with ignoring("ALREADY_ADDED"):
-        supervisor.call("addProcessGroup", new.group)
+    try:
+        supervisor.call("reloadConfig")
+        with ignoring("ALREADY_ADDED"):
+            supervisor.call("addProcessGroup", new.group)
+    except supervisor.SupervisorError:
+        if fresh:
+            # Whoever mends what is wrong there would start what no gate has seen.
+            new.conf.unlink(missing_ok=True)
+            new.environment.unlink(missing_ok=True)
+        raise
 
 
 def start(generation: Generation, *names: str) -> None:
@@ -135,21 +191,63 @@ def start(generation: Generation, *names: str) -> None:
 
 
 def stop(generation: Generation, name: str, stop_wait: float) -> None:
-    """Stop one process, and wait until it has drained."""
+    """Stop one process, and wait until it has drained, and all that it has started has ended."""
+    deadline = time.monotonic() + stop_wait
+    held = belongings.Belongings(generation.group, [generation.pid(name)], name)
     with ignoring("BAD_NAME", "NOT_RUNNING"):
         supervisor.call("stopProcess", f"{generation.group}:{name}", timeout=stop_wait + 30)
+    held.end(deadline)
 
 
 def remove(old: Generation, stop_wait: float) -> None:
-    """Stop a generation, waiting until it has drained, and leave nothing of it but its logs."""
+    """Stop a generation, waiting until it has drained, and leave nothing of it but its logs.
+
+    What its processes have started ends with them: it has as long for its drain as they have.
+    """
+    deadline = time.monotonic() + stop_wait
+    held = belongings.Belongings(old.group, [p.get("pid", 0) for p in old.processes()])
     with ignoring("BAD_NAME"):
         supervisor.call("stopProcessGroup", old.group, timeout=stop_wait + 30)
     with ignoring("BAD_NAME"):
         supervisor.call("removeProcessGroup", old.group)
+    held.end(deadline)
     old.conf.unlink(missing_ok=True)
     old.environment.unlink(missing_ok=True)
-    shutil.rmtree(old.sockets, ignore_errors=True)
+    clear(old)
     supervisor.call("reloadConfig")
+
+
+def clear(old: Generation) -> None:
+    """Remove a generation's working directory; files that the app has left there are kept."""
+    left = [path for path in _entries(old.sockets) if not _ours(path)]
+    if left:
+        kept = Path(f"/var/lib/{old.name}/left/{old.identity}")
+        kept.mkdir(parents=True, exist_ok=True)
+        shutil.chown(kept.parent, old.name, old.name)
+        shutil.chown(kept, old.name, old.name)
+        for path in left:
+            shutil.move(path, kept / path.name)
+        # Those in the proxies' group could read them so far.
+        subprocess.run(("chgrp", "--recursive", "--no-dereference", old.name, kept), check=False)
+    shutil.rmtree(old.sockets, ignore_errors=True)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _ours(path: Path) -> bool:
+    """Tell whether something in a working directory is a socket, a lent one, or a note of ours."""
+    kind = path.lstat().st_mode
+    return (
+        stat.S_ISSOCK(kind)
+        or stat.S_ISLNK(kind)
+        or path.name.startswith(launch.STARTS)
+        or path.name == launch.MOVE
+    )
 
 
 @contextlib.contextmanager

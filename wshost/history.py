@@ -25,6 +25,17 @@ from wshost.generations import Generation
 KEEP = 5
 """Generations whose records and releases stay, and releases and logs that stay anyway."""
 
+SHAPE = {
+    "name": str,
+    "generation": str,
+    "release": str,
+    "version": str,
+    "listen": str,
+    "by": str,
+    "files": list,
+}
+"""What a record's request holds at least. What has another shape is no record."""
+
 LINES = 1000
 """Lines that the log of changes keeps."""
 
@@ -71,8 +82,14 @@ def records(name: str) -> list[Record]:
     """Return the records of a service, the one that was deployed last first."""
     found = []
     for path in _folder(name).glob("*.json"):
-        with contextlib.suppress(ValueError, TypeError):
-            found.append(Record(**json.loads(path.read_text())))
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            info = path.stat()
+            if info.st_uid != os.geteuid() or info.st_mode & 0o022:
+                # Who can write what root starts is root.
+                continue
+            made = Record(**json.loads(path.read_text()))
+            if all(isinstance(made.request[key], kind) for key, kind in SHAPE.items()):
+                found.append(replace(made, deployed=float(made.deployed), since=float(made.since)))
     return sorted(found, key=lambda record: record.deployed, reverse=True)
 
 

@@ -6,14 +6,24 @@ ENVIRONMENT is a file, because Supervisor's own configuration can be read by oth
 its `environment=` shows up wherever that is printed. OPEN_FILES is set here because a child would
 otherwise inherit Supervisor's own limit, and changing that means restarting every process. LISTEN
 is `unix:FOLDER`, `tcp:ADDRESS:PORT` (of the first process) or `shared:ADDRESS:PORT`.
+
+What a predecessor that crashed has left running is killed first: it may hold the port.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
+import signal
 import sys
+import time
+
+STARTS = ".starts-"
+"""In the working directory, with the process's name: how often it was started, and when last."""
+MOVE = ".move"
+"""In the working directory, once the process is to close some of its connections (wsapp)."""
 
 
 def main(arguments: list[str]) -> None:
@@ -22,7 +32,11 @@ def main(arguments: list[str]) -> None:
     raise_limit(int(open_files))
     with open(environment) as file:
         os.environ.update(parse(file.read()))
-    os.environ.update(listener(listen, os.environ["SUPERVISOR_PROCESS_NAME"]))
+    name = os.environ["SUPERVISOR_PROCESS_NAME"]
+    os.environ.update(listener(listen, name))
+    os.environ["WS_MOVE_FILE"] = os.path.abspath(MOVE)
+    sweep(os.environ.get("SUPERVISOR_GROUP_NAME", ""), name)
+    count(name)
     if command[0] == "python":
         command[0] = "/usr/bin/python3"
     command = [os.path.expandvars(word) for word in command]
@@ -51,6 +65,27 @@ def listener(listen: str, process: str) -> dict[str, str]:
     address, _, port = where.rpartition(":")
     number = int(process[-2:]) if kind == "tcp" else 0
     return {"WS_HOST": address, "WS_PORT": str(int(port) + number)}
+
+
+def sweep(group: str, name: str) -> None:
+    """Kill what earlier processes of this group and name have started and left."""
+    wanted = {f"SUPERVISOR_GROUP_NAME={group}".encode(), f"SUPERVISOR_PROCESS_NAME={name}".encode()}
+    for pid in [entry for entry in os.listdir("/proc") if entry.isdigit()]:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+            if int(pid) != os.getpid() and wanted <= set(file.read().split(b"\0")):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def count(name: str) -> None:
+    """Note one more start of a process; a note that can't be made is no reason not to start."""
+    path = STARTS + name
+    with contextlib.suppress(OSError):
+        before = 0
+        with contextlib.suppress(OSError, ValueError, IndexError), open(path) as file:
+            before = int(file.read().split()[0])
+        with open(f"{path}.new", "w") as file:
+            file.write(f"{before + 1} {time.time():.0f}\n")
+        os.replace(f"{path}.new", path)
 
 
 def raise_limit(open_files: int) -> None:

@@ -22,6 +22,18 @@ from typing import Any
 
 from wshost import apply_files
 
+SHAPE = {
+    "id": str,
+    "owner": str,
+    "process": dict,
+    "since": int | float,
+    "step": str,
+    "until": int | float | None,
+}
+"""What a lock says. What has another shape is no lock: nobody can have it."""
+PROCESS = {"pid", "start", "where"}
+"""What its `process` says."""
+
 PATIENCE = 10
 """Seconds to wait for a program to end before a lock is left to whoever takes it over."""
 
@@ -85,12 +97,14 @@ def check(run: dict[str, Any]) -> None:
 
 
 def read(name: str) -> dict[str, Any] | None:
-    """Return the lock as it is, or was last (then it has `until`); None if there never was one."""
+    """Return the lock as it is, or was last (then it has `until`); None if there is none."""
     try:
         found: dict[str, Any] = json.loads(_file(name).read_text())
-    except (OSError, ValueError):
+        good = all(isinstance(found[key], kinds) for key, kinds in SHAPE.items())
+        good = good and found["process"].keys() >= PROCESS
+    except (OSError, ValueError, TypeError, KeyError, IndexError):
         return None
-    return found
+    return found if good else None
 
 
 def folder(name: str) -> Path:

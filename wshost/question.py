@@ -86,6 +86,10 @@ class Question:
         self.over = True
         if error in (errno.ECONNREFUSED, errno.ENOENT):
             self.reply = "absent"
+        elif error in (errno.EPIPE, errno.ECONNRESET):
+            # It was accepted, and closed before anything was said: by a process that is alive, but
+            # may open no more files.
+            self.reply = "answered"
         else:
             self.reply, self.complaint = "impossible", os.strerror(error)
 

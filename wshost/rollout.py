@@ -9,6 +9,7 @@ An app that can't share its TCP port with its successor is replaced process by p
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from wshost import apply_files, generations, history, supervisor, trial
+from wshost import anew, apply_files, generations, history, supervisor, trial
 from wshost.gate import GateClosedError, wait_healthy
 from wshost.generations import Generation
 
@@ -31,6 +32,7 @@ def carry_out(request: dict[str, Any], action: str) -> None:
 
     action: `deploy`, `rollback` or `restart`.
     """
+    request = _reachable(request)
     new = Generation(request["name"], request["generation"])
     later = request.pop("later", [])
     left = f"\n{', '.join(later)}: left as it was" if later else ""
@@ -48,25 +50,66 @@ def carry_out(request: dict[str, Any], action: str) -> None:
     json.dump({"generation": new.identity}, sys.stdout)
 
 
+def _reachable(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request; by another identity if nobody reaches its processes, but some run.
+
+    They have clients still, who are closed in turn when the generation is retired.
+    """
+    name, identity = request["name"], request["generation"]
+    served = history.record(name, identity) is not None
+    if not served or not Generation(name, identity).lost(request["listen"]):
+        return request
+    return anew.renamed(request, generations.free_identity(name, identity))
+
+
 def roll_out(new: Generation, request: dict[str, Any]) -> None:
     """Start `new`, wait for it, and switch to it."""
     old = [generation for generation in generations.generations(new.name) if generation != new]
     names = [f"{new.name}_{number:02d}" for number in range(request["processes"])]
     try:
         # Sockets are in a folder of each generation's own. Ports are not.
-        rivals = [g for g in old if not request["reuse_port"] and g.listens(request["listen"])]
+        rivals = _rivals(old, request)
         if rivals:
             replace(new, rivals, names, request)
         else:
             start_beside(new, old, names, request)
-    except GateClosedError:
+    except (GateClosedError, supervisor.SupervisorError, OSError):
         # A generation that serves already is left alone: half of it is better than nothing.
         if generations.live(new.name) != new.identity:
-            generations.remove(new, request["stop_wait"])
-            for generation in old:
-                generations.start(generation)
+            with contextlib.suppress(supervisor.SupervisorError):
+                generations.remove(new, request["stop_wait"])
+                for generation in old:
+                    generations.start(generation)
         raise
     switch(new, request)
+
+
+def _rivals(old: list[Generation], request: dict[str, Any]) -> list[Generation]:
+    """Return the generations that have the ports of the new one and don't share them.
+
+    Raises GateClosedError if those can't be handed over one by one.
+    """
+    wanted = generations.ports(request["listen"], request["processes"])
+    found = []
+    for generation in old:
+        record = history.record(generation.name, generation.identity)
+        if record is None:
+            # It has never served, but may have been started.
+            if not request["reuse_port"] and generation.listens(request["listen"]):
+                found.append(generation)
+            continue
+        if request["reuse_port"] and record.request["reuse_port"]:
+            continue
+        taken = wanted & generations.ports(record.request["listen"], record.request["processes"])
+        if taken and record.request["listen"] != request["listen"]:
+            raise GateClosedError(
+                f"port {min(taken)[1]} is that of generation {generation.identity}, which listens "
+                f"there in another way ({record.request['listen']}, and now {request['listen']}); "
+                "choose another App.port in the same deploy, then both can be there at once"
+            )
+        if taken:
+            found.append(generation)
+    return found
 
 
 def start_beside(

@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -24,7 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from wshost import listeners, lock, supervisor
+from wshost import listeners, lock, neighbours, ruleset, supervisor
 
 CAP_SYS_RESOURCE = 24
 
@@ -44,6 +45,11 @@ def survey(request: dict[str, Any]) -> dict[str, Any]:
         lambda: {"certificates": {path: certificate(path) for path in request["certificates"]}},
         lambda: {"units": units(request["units"])},
         lambda: {"packages": packages(request["packages"])},
+        lambda: {
+            "neighbours": neighbours.report(request["locks"][0], request["neighbours"])
+            if request["neighbours"]
+            else None
+        },
         lambda: reachable(request["firewalls"]) if request["firewalls"] else {},
         lambda: {
             "system": system(),
@@ -54,6 +60,7 @@ def survey(request: dict[str, Any]) -> dict[str, Any]:
             "paths": paths(request["paths"]),
             "processes": processes(),
             "locks": {name: lock.read(name) for name in request["locks"]},
+            "starts": {name: starts(name) for name in request["locks"]},
             "texts": {path: text for path in request["texts"] if (text := read(path)) is not None},
         },
     ]
@@ -237,6 +244,8 @@ def reachable(rules: list[str]) -> dict[str, Any]:
     return {
         "listeners": [listener for listener in found if not listeners.is_ssh(listener)],
         "ssh_ports": listeners.ssh_ports(found, [text or "" for text in environments]),
+        # /etc/NAME/firewall.nft
+        "firewall_as_loaded": all(ruleset.as_noted(r.split("/")[2]) for r in rules),
         "firewall_ports": sorted({p for r in rules for p in listeners.app_ports(read(r) or "")}),
     }
 
@@ -270,6 +279,18 @@ def processes() -> list[dict[str, Any]] | None:
         time.sleep(0.1)
     keep = ("group", "name", "statename", "pid", "start")
     return [{key: process[key] for key in keep} for process in found]
+
+
+def starts(name: str) -> dict[str, list[float]]:
+    """Return how often each process of the live generation was started, and when last."""
+    found = {}
+    for path in glob.glob(f"/run/{name}/current/.starts-*"):
+        with contextlib.suppress(ValueError):
+            count, last = (read(path) or "").split()
+            # The app's user may write there.
+            if re.fullmatch(r"[\w.-]+", process := path.rpartition(".starts-")[2]):
+                found[process] = [int(count), float(last)]
+    return found
 
 
 def _exists(lookup: Any, name: str) -> bool:

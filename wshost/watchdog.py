@@ -16,7 +16,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from wshost import supervisor, terms
+from wshost.journal import NOTICE, WARNING, notify, say
 from wshost.rounds import Rounds, Watched
 
 CONF = Path("/etc/supervisor/conf.d")
@@ -41,9 +41,6 @@ SHORTEST = 0.05
 """Seconds to rest at least."""
 REVIVE_FIRST, REVIVE_MOST = 10, 300
 """Seconds until a process that Supervisor has given up is started again; doubled each time."""
-
-# What systemd takes as the priority of a line.
-NOTICE, WARNING = 5, 4
 
 
 @dataclass
@@ -226,19 +223,6 @@ def is_running(entry: dict[str, Any], process: Watched) -> bool:
         process.pid,
         "RUNNING",
     )
-
-
-def say(priority: int, message: str) -> None:
-    """Write a line to the journal."""
-    print(f"<{priority}>{message}", flush=True)
-
-
-def notify(message: str) -> None:
-    """Tell systemd, if it wants to know, that this program is there or still alive."""
-    path = os.environ.get("NOTIFY_SOCKET", "")
-    if path:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to, contextlib.suppress(OSError):
-            to.sendto(message.encode(), f"\0{path[1:]}" if path[0] == "@" else path)
 
 
 def main(arguments: list[str]) -> None:

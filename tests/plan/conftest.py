@@ -22,6 +22,7 @@ from wsdeploy.plan import (
     internal,
     places,
     proxies,
+    reach,
     system,
     tls,
     upgrades,
@@ -214,6 +215,7 @@ def _prepared(settings, host, processors):
         "sysctl": {key: value for key, value, _ in kernel},
         "certificates": {},
         "texts": {},
+        "firewall_as_loaded": True,
     }
 
 
@@ -222,6 +224,13 @@ def _counts(settings, processors):
     apps = {host: processors.get(host, 2) for host in settings.topology.app}
     found = {host: Survey(limits={"processors": number}) for host, number in apps.items()}
     return {host: limits.processes(settings, it) for host, it in found.items()}
+
+
+def _of_proxy(settings, survey, host, everyone):
+    chosen = proxies.chosen(settings)
+    yield chosen.files(settings, survey, host, everyone), chosen.UNIT
+    if reach.wanted(settings):
+        yield reach.files(settings, survey, host), reach.unit(settings)
 
 
 def _as_planned(settings, host, processors):
@@ -270,8 +279,9 @@ def _as_planned(settings, host, processors):
         sets.append(internal.files(settings, survey, host, everyone))
         units.append(internal.unit(settings))
     if host in topology.proxy:
-        sets.append(chosen.files(settings, survey, host, everyone))
-        units.append(chosen.UNIT)
+        for files, unit in _of_proxy(settings, survey, host, everyone):
+            sets.append(files)
+            units.append(unit)
         started = chosen.started(settings, survey)
         paths[started.path] = _entry(started)
         certificate, key = places.certificate(name), places.key(name)

@@ -295,6 +295,33 @@ class Site:
             load.kill()
             load.wait()
 
+    @contextlib.contextmanager
+    def with_clients_that_stay(self, rate: float = 20, held: int = 0) -> Iterator[dict]:
+        """Let clients come while the body runs, who stay, and come back when they are closed.
+
+        Yields a dict that is filled when the body has ended: `handshakes`, each as when it was
+        begun, how many seconds it took, and what went wrong or None; `closed`, each as when and
+        with which code.
+        """
+        clients = subprocess.Popen(
+            [
+                sys.executable, str(Path(__file__).with_name("stay.py")),
+                f"wss://{self.host.domain}/", str(self.fetch_certificate()), str(rate), str(held),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        outcome: dict = {}
+        try:
+            assert clients.stdout.readline() == "ready\n"
+            yield outcome
+            answer, _ = clients.communicate("stop\n", timeout=120)
+            outcome.update(json.loads(answer))
+        finally:
+            clients.kill()
+            clients.wait()
+
     def reports(self) -> Iterator[tuple[str, str]]:
         """Yield titles and texts: what the runs of this test and the hosts have said."""
         for text in self.said:

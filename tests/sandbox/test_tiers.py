@@ -1,6 +1,7 @@
 """A proxy in front of two app hosts."""
 
 import json
+import socket
 import ssl
 import time
 
@@ -15,6 +16,10 @@ COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 PORTS = range(8000, 8004)
 PAUSE = 0.2
 """Seconds between two looks."""
+SOON = 2
+"""Seconds after which a fault of the network, or of a host, refuses nobody any more."""
+MARKED = 5
+"""Seconds after which no handshake waits for a host that is off."""
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +144,77 @@ def test_it_rejoins_by_itself(site):
 
     wait_until(reached)
     site.converged()
+
+
+KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+HEAD = f"Upgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\nSec-WebSocket-Version: 13\r\n"
+BAD = (
+    f"GET / HTTP/1.1\r\nHost: {{host}}\r\n{HEAD}X-A: a\001b\r\n\r\n",
+    f"GET /é HTTP/1.1\r\nHost: {{host}}\r\n{HEAD}\r\n",
+    f"GET / HTTP/1.1\r\nHost: {{host}}\r\n{HEAD}X-B: {'b' * 8000}\x7f\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: {{host}}\r\n{HEAD}Sec-WebSocket-Extensions: ;;=\r\n\r\n",
+    f"GET /%00 HTTP/1.1\r\nHost: {{host}}\r\n{HEAD}X-C: \002\r\n\r\n",
+)
+"""Requests that the app, or the proxy, can make nothing of."""
+
+
+def test_bad_requests_refuse_nobody_else(site):
+    with site.with_clients_that_stay() as outcome:
+        for request in BAD * 20:
+            raw = socket.create_connection((site.host.address, 443), 30)
+            with context(site).wrap_socket(raw, server_hostname=site.host.domain) as bad:
+                bad.sendall(request.format(host=site.host.domain).encode())
+                bad.recv(100)
+    assert [reason for _, _, reason in outcome["handshakes"] if reason] == []
+    assert outcome["closed"] == []
+
+
+DROP = """
+table inet t {{
+    chain c {{
+        type filter hook output priority -10;
+        ip daddr {{ {addresses} }} tcp dport 8000-8003 drop
+    }}
+}}
+"""
+
+
+def test_lost_packets_are_forgotten_soon(site):
+    """Between the proxy and all app hosts, for three seconds."""
+    rules = DROP.format(addresses=", ".join(host.address for host in site.apps))
+    with site.with_clients_that_stay() as outcome:
+        site.ssh("nft --file - && sleep 3; nft delete table inet t", text=rules)
+        over = time.time()
+        wait_until(lambda: True, least=8)
+    late = [(begun - over, why) for begun, _, why in outcome["handshakes"] if why]
+    assert [each for each in late if each[0] > SOON] == []
+    # Whoever came meanwhile is in by then.
+    assert any(begun > over + SOON for begun, _, _ in outcome["handshakes"])
+
+
+def test_hosts_that_are_rebooted_one_after_the_other(site):
+    gone = []
+    with site.with_clients_that_stay() as outcome:
+        for lost in site.apps:
+            gone.append(time.time())
+            sandbox.poweroff(lost.name)
+            wait_until(lambda: True, least=15 if lost is site.apps[0] else 5)
+            if lost is site.apps[0]:
+                sandbox.up(lost.name)
+                wait_until(lambda: serves(site, site.apps[0]))
+        sandbox.up(site.apps[1].name)
+    refused = [begun for begun, _, why in outcome["handshakes"] if why]
+    assert [begun for begun in refused if not any(0 < begun - at < SOON for at in gone)] == []
+    dead = [took for begun, took, _ in outcome["handshakes"] if MARKED < begun - gone[0] < 15]
+    print(f"slowest handshake while a host is off: {max(dead):.3f} s of {len(dead)}")
+    # One that pays for a host that is off takes a second more.
+    assert max(dead) < 0.9
+    wait_until(lambda: serves(site, site.apps[1]))
+
+
+def serves(site, host) -> bool:
+    connect_once = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{host.address}/8000' 2>/dev/null"
+    return site.ssh(f"{connect_once} && echo yes || true") == "yes\n"
 
 
 def context(site):

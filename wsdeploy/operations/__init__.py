@@ -15,6 +15,7 @@ from wsdeploy.operations.flow import barrier, turn
 from wsdeploy.operations.handshake import handshake
 from wsdeploy.operations.history import releases, restore
 from wsdeploy.operations.lock import locked, unlock
+from wsdeploy.operations.neighbours import neighbours
 from wsdeploy.operations.packages import packages
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "issued",
     "locked",
     "measured",
+    "neighbours",
     "packages",
     "release",
     "releases",

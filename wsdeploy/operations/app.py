@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from pyinfra import logger
 from pyinfra.api.command import StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
@@ -45,6 +46,9 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     alone.
     """
     survey, wanted = facts.survey(settings), _wanted(settings)
+    if state.is_executing:
+        for note in app.restarts(settings, survey):
+            host.log_styled(note, fg="yellow", log_func=logger.warning)
     undone = app.undone(settings, survey, wanted)
     if not undone:
         host.noop(f"generation {wanted.identity} serves")
@@ -85,7 +89,7 @@ def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand
         host.noop("no other generation is left")
         return
     explain(leftovers)
-    request = {"name": settings.name, "generation": live}
+    request = {"name": settings.name, "generation": live, "by": run.owner()}
     yield change("retire", request | {"stop_wait": derive(settings, survey).stop_wait})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import re
@@ -30,7 +31,10 @@ def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
     """Return what makes Debian's Supervisor fit for processes that hold connections."""
     limits = derive(settings, survey)
     unit = render(
-        "supervisor/unit.conf", limits=limits, drain_file=places.drain_file(settings.name)
+        "supervisor/unit.conf",
+        limits=limits,
+        drain_file=places.drain_file(settings.name),
+        folders=(f"/etc/tmpfiles.d/{settings.name}.conf", places.boot(settings.name)),
     )
     return FileSet(
         name=f"{settings.name}-supervisor",
@@ -174,6 +178,7 @@ def generation(
         "supervisor/boot.conf",
         name=name,
         sockets=places.sockets(name, identity),
+        logs=places.logs(name, identity),
         identity=identity,
     )
     return Generation(
@@ -275,6 +280,21 @@ def undone(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
         found.append(f"/srv/{name}/current")
     if places.record(name, wanted.identity) not in survey.paths:
         found.append(f"the record of generation {wanted.identity}")
+    return found
+
+
+def restarts(settings: Settings, survey: Survey) -> list[str]:
+    """Return what to say of processes that were started again since their generation is there."""
+    found = []
+    for process, (count, last) in sorted(survey.starts.get(settings.name, {}).items()):
+        if count > 1:
+            times = "once" if count == 2 else f"{count - 1:,} times"
+            when = datetime.datetime.fromtimestamp(last, datetime.UTC)
+            found.append(
+                f"{process} was restarted {times} since its generation came, last at "
+                f"{when:%Y-%m-%d %H:%M:%S} UTC; its log: "
+                f"{places.logs(settings.name, live_generation(settings, survey) or '')}"
+            )
     return found
 
 

@@ -12,6 +12,7 @@ from typing import cast
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import processes
 from wsdeploy.plan import edge, places, upstreams
+from wsdeploy.remote import PROGRAMS
 from wsdeploy.render import render
 from wsdeploy.settings import Firewall, Settings
 from wsdeploy.settings.firewall import Allowed, Network, as_network
@@ -152,7 +153,10 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
             # reload replaces the whole table in one transaction: there is no moment without it.
             ("systemctl", "reload-or-restart", name),
         ),
-        verify=(("nft", "list", "table", "inet", settings.name),),
+        verify=(
+            ("nft", "list", "table", "inet", settings.name),
+            ("python3", "-c", (PROGRAMS / "ruleset.py").read_text(), "ruleset", settings.name),
+        ),
         notes=closed(settings, survey, host),
     )
 
@@ -234,7 +238,10 @@ def closed(settings: Settings, survey: Survey, host: str) -> tuple[str, ...]:
 
 def undone(settings: Settings, survey: Survey) -> list[str]:
     """Return what keeps the rules from being in force, now and after a boot."""
-    return [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
+    found = [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
+    if not survey.firewall_as_loaded:
+        found.append(f"the loaded rules of table inet {settings.name} are not the planned ones")
+    return found
 
 
 def request(settings: Settings, host: str) -> Request:

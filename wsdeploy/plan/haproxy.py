@@ -158,7 +158,13 @@ def files(
         edge=edge,
         servers=servers(settings, survey, proxy),
         # As in a Host header.
-        hosts=[f"[{name}]" if ":" in name else name for name in names],
+        hosts=[
+            word
+            for name in names
+            # A name with its last dot is the same one.
+            for word in ((f"[{name}]",) if ":" in name else (name, f"{name}."))
+        ],
+        tries=upstreams.tries(settings, survey, proxy),
         jail=jail(settings),
         clients=size.clients,
         maxconn=size.maxconn,

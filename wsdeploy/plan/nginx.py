@@ -37,23 +37,12 @@ def shards(clients: int) -> int:
     return parts
 
 
-def leaves_out(settings: Settings) -> bool:
-    """Tell whether nginx leaves a server that fails alone for a while, and then tries it again.
-
-    A host that is down answers nothing, so each try costs a client a second. On its own host nginx
-    is refused at once, and if there is only one server, there is nobody else to ask.
-    """
-    topology = settings.topology
-    several = settings.app.processes != 1 and settings.listen() != "shared"
-    return not topology.alone and (len(topology.app) > 1 or several)
-
-
 def back_after(settings: Settings) -> float:
     """Return the seconds after which a server that was down, and is back, gets clients for sure.
 
-    It is left alone for three seconds (fail_timeout), which nginx counts in whole ones.
+    nginx counts no failures (max_fails=0), so it asks it with the next handshake.
     """
-    return 4 if leaves_out(settings) else 0
+    return 0
 
 
 def set_name(settings: Settings) -> str:
@@ -97,7 +86,7 @@ def files(
         most=COUNTED_MOST,
         shards=shards(limits.worker_clients),
         servers=servers(settings, survey, proxy),
-        leaves_out=leaves_out(settings),
+        tries=upstreams.tries(settings, survey, proxy),
         server_names=tls.names(settings),
         certificate=places.certificate(settings.name),
         key=places.key(settings.name),

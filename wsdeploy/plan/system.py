@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import PROCESSES_LEAST, derive, processes
-from wsdeploy.plan import acme, firewall, internal, places, proxies, upgrades, upstreams
+from wsdeploy.plan import acme, firewall, internal, places, proxies, reach, upgrades, upstreams
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Path, Request, Survey
@@ -24,6 +24,8 @@ def packages(settings: Settings, host: str) -> tuple[str, ...]:
         needed += ("supervisor",)
     if host in settings.topology.proxy:
         needed += ("openssl", *proxies.chosen(settings).PACKAGES)
+        if reach.wanted(settings):
+            needed += reach.PACKAGES
         if acme.wanted(settings):
             needed += acme.PACKAGES
     if firewall.wanted(settings):
@@ -95,6 +97,11 @@ def _settable(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
     ]
 
 
+def set_name(settings: Settings) -> str:
+    """Return the name of the set of files: the first that a deployment puts on a host."""
+    return f"{settings.name}-system"
+
+
 def files(settings: Settings, survey: Survey) -> FileSet:
     """Return the files that make the user, the folders and the kernel settings."""
     name = settings.name
@@ -110,7 +117,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         "writable": settings.app.writable,
     }
     return FileSet(
-        name=f"{name}-system",
+        name=set_name(settings),
         files=(
             File(users, render("system/sysusers.conf", **context)),
             File(made, render("system/tmpfiles.conf", **context)),
@@ -145,6 +152,13 @@ def folders(settings: Settings) -> dict[str, Path]:
         f"/run/{name}": folder(0o755, "root", "root"),
         f"/var/log/{name}": folder(0o750, "root", "adm"),
         places.data(name): folder(0o750, name, name),
+        # What was applied, records with secrets, locks: who could write there would be root at the
+        # next rollback.
+        "/var/lib/wsdeploy": folder(0o755, "root", "root"),
+        **{
+            f"/var/lib/wsdeploy/{each}": folder(0o700, "root", "root")
+            for each in ("previous", "sets", "services", f"services/{name}")
+        },
     }
 
 

@@ -63,3 +63,17 @@ def upstreams(settings: Settings, survey: Survey, proxy: str) -> list[Upstream]:
             for name, port in zip(names, reached(settings, count), strict=True)
         ]
     return found
+
+
+def tries(settings: Settings, survey: Survey, proxy: str) -> int:
+    """Return how many of the app's listeners one handshake may be passed to.
+
+    All of a host that has gone down this moment can be the first ones, as they have lost their
+    clients; then one that restarts, and one that serves. More would let a single request that the
+    app can't read go through the whole fleet.
+    """
+    by_host: dict[str, int] = {}
+    for each in upstreams(settings, survey, proxy):
+        where = each.unix.rpartition("/")[0] if each.unix else each.address
+        by_host[where] = by_host.get(where, 0) + 1
+    return max(by_host.values(), default=0) + 2

@@ -14,6 +14,7 @@ from wsdeploy.survey import Request, Survey
 
 MODULES = (
     "__init__",
+    "journal",
     "launch",
     "liveness",
     "peers",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.operations import configuration, firewall, identity, packages, removal
+from wsdeploy.operations import configuration, firewall, identity, neighbours, packages, removal
 from wsdeploy.plan import firewall as packet_filter
 from wsdeploy.plan import system, upgrades
 
@@ -14,6 +14,7 @@ from wsdeploy.plan import system, upgrades
 def base() -> None:
     """Prepare a host for its roles."""
     settings = host.data.settings
+    neighbours(name="Neighbours", settings=settings)
     packages(name="Packages", settings=settings)
     configuration(name="Package upgrades", settings=settings, plan=upgrades.files)
     configuration(name="Package upgrades restart nothing", settings=settings, plan=upgrades.policy)

@@ -17,7 +17,7 @@ from wsdeploy.operations import (
     self_signed,
     shared_account_key,
 )
-from wsdeploy.plan import acme, proxies
+from wsdeploy.plan import acme, proxies, reach
 from wsdeploy.settings import CertFiles, Settings
 from wsdeploy.survey import Survey
 
@@ -37,6 +37,10 @@ def proxy() -> None:
     if acme.wanted(settings):
         account_key(name="Account key", settings=settings)
         shared_account_key(name="Account key of the other proxies", settings=settings)
+    if reach.wanted(settings):
+        configuration(
+            name="App hosts that do not answer", settings=settings, plan=_reach, undone=reach.undone
+        )
     configuration(
         name=chosen.UNIT,
         settings=settings,
@@ -49,6 +53,14 @@ def proxy() -> None:
         set_name=other.set_name(settings),
         unit=other.UNIT,
     )
+
+    if not reach.wanted(settings):
+        removal(
+            name="App hosts that do not answer",
+            settings=settings,
+            set_name=reach.set_name(settings),
+            unit=reach.unit(settings),
+        )
 
 
 @deploy("Proxy")
@@ -72,3 +84,8 @@ def _files(settings: Settings, survey: Survey) -> FileSet:
     known = facts.identities(settings) if settings.internal_tls else {}
     survey = replace(survey, app_processes=facts.app_processes(settings, survey))
     return proxies.chosen(settings).files(settings, survey, host.name, known)
+
+
+def _reach(settings: Settings, survey: Survey) -> FileSet:
+    survey = replace(survey, app_processes=facts.app_processes(settings, survey))
+    return reach.files(settings, survey, host.name)

@@ -34,6 +34,18 @@ TAKEN_NAMES = frozenset((
     "haproxy", "supervisor", "ssl", "ssh", "apt", "default", "security", "cloud", "dbus", "dpkg",
     "git", "grub", "logrotate", "misc", "needrestart", "nftables", "pam", "polkit-1", "private",
     "python", "sudo", "systemd", "ucf", "unattended-upgrades", "wsdeploy", "wtmpdb",
+    # Groups of Debian's, some of which give rights; and users that images bring.
+    "adm", "admin", "audio", "avahi", "cdrom", "crontab", "debian", "dialout", "dip", "disk",
+    "docker", "ec2-user", "fax", "floppy", "input", "kmem", "kvm", "lxd", "netdev", "nogroup",
+    "operator", "pi", "plugdev", "postfix", "postgres", "redis", "render", "sasl", "sgx",
+    "shadow", "src", "staff", "sudoers", "tape", "tty", "ubuntu", "users", "utmp", "vagrant",
+    "video", "voice", "wheel",
+    # Tables of the packet filter that others have.
+    "broute", "filter", "mangle", "nat", "raw",
+    # Files of systemd-tmpfiles and systemd-sysusers, and folders of /run, /srv and /var/log.
+    "basic", "boot", "cache", "credstore", "cryptsetup", "home", "initctl", "journal", "legacy",
+    "lib", "local", "lock", "log", "network", "opt", "passwd", "provision", "run", "shm", "spool",
+    "srv", "static-nodes", "tmp", "udev", "user", "var", "x11",
 ))
 # fmt: on
 
@@ -104,6 +116,10 @@ class Settings(Section):
     security_updates: bool = False
     """Whether hosts install Debian's security updates by themselves (unattended-upgrades). False
     leaves a host as it is. Neither restarts what holds connections; see docs/hosts.md."""
+    take_over: bool = False
+    """Whether a host's nginx, HAProxy or Supervisor may become the service's, though it has a
+    configuration or programs of somebody else's. What was there stays on the host, under a path
+    that the run names. False ends the run before it changes anything."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""

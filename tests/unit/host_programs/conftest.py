@@ -99,13 +99,15 @@ class Supervisord:
         self.processes = []
         self.calls = []
         self.faults = {}
+        self.log = ""
 
     def _dispatch(self, method, parameters):
         name = method.removeprefix("supervisor.")
         self.calls.append((name, *parameters))
         if name in self.faults:
             raise xmlrpc.client.Fault(*self.faults[name])
-        return self.processes if name == "getAllProcessInfo" else True
+        answers = {"getAllProcessInfo": self.processes, "readLog": self.log}
+        return answers.get(name, True)
 
 
 class _Requests(xmlrpc.server.SimpleXMLRPCRequestHandler):

@@ -13,6 +13,8 @@ from wshost import gate
 from wshost.gate import GateClosedError
 
 NAMES = ["ws_00", "ws_01"]
+NOT_THERE = 2**22 + 1
+"""A process ID above the kernel's highest."""
 
 
 class Generation:
@@ -20,9 +22,17 @@ class Generation:
 
     def __init__(self, **pids):
         self.pids = pids
+        self.started = {}
 
     def pid(self, name):
         return self.pids.get(name, 0)
+
+    def starts(self, name):
+        found = self.started.setdefault(name, [1])
+        return found.pop(0) if len(found) > 1 else found[0]
+
+    def last_end(self, name):
+        return "exit status 1"
 
 
 def wanted(listen, start_timeout, healthy_for=0, **probe):
@@ -89,7 +99,7 @@ def test_an_app_without_a_health_check(on_sockets):
 @pytest.mark.parametrize(
     ("characters", "probe", "complaint"),
     [
-        ((healthy,), {}, "ws_01 is not healthy: [Errno 2] No such file or directory"),
+        ((healthy,), {}, "ws_01 has ended (exit status 1)"),
         ((sick, healthy), {}, "ws_00 is not healthy: /alive answers 503, not 200"),
         ((healthy, sick), {}, "ws_01 is not healthy: /alive answers 503, not 200"),
         (
@@ -103,6 +113,24 @@ def test_the_gate_stays_closed(on_sockets, characters, probe, complaint):
     with pytest.raises(GateClosedError) as closed:
         on_sockets(*characters, **probe)
     assert str(closed.value) == f"{complaint} (waited 0.3 s; nobody was sent there)"
+
+
+def test_one_that_does_not_listen_in_time(on_sockets, tmp_path):
+    with pytest.raises(GateClosedError) as closed:
+        on_sockets(healthy, generation=Generation(ws_01=NOT_THERE))
+    assert str(closed.value) == (
+        f"ws_01 is not healthy: it runs, but does not listen on {tmp_path}/ws_01.sock yet "
+        "([Errno 2] No such file or directory); App.start_timeout is how long it may take "
+        "(waited 0.3 s; nobody was sent there)"
+    )
+
+
+def test_one_that_ends_again_and_again_is_not_waited_for(on_sockets):
+    generation = Generation()
+    generation.started = {name: [1, 1, 2, 3] for name in NAMES}
+    with pytest.raises(GateClosedError) as closed:
+        on_sockets(start_timeout=600, generation=generation)
+    assert str(closed.value).startswith("ws_00 ends whenever it is started (exit status 1) (waited")
 
 
 class Turning:

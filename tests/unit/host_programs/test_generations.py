@@ -115,7 +115,7 @@ def test_starting_what_does_not_run(supervisord):
 def test_stopping_one(supervisord):
     supervisord.faults["stopProcess"] = (70, "NOT_RUNNING: ws_01")
     generations.stop(Generation("ws", OLD), "ws_01", 1)
-    assert supervisord.calls == [("stopProcess", f"ws-{OLD}:ws_01")]
+    assert names(supervisord.calls) == [("stopProcess", f"ws-{OLD}:ws_01")]
 
 
 def test_removing_stops_forgets_and_leaves_the_logs(supervisord, root):
@@ -125,13 +125,48 @@ def test_removing_stops_forgets_and_leaves_the_logs(supervisord, root):
     for path in (old.conf, old.environment, old.sockets / "ws_00.sock"):
         path.touch()
     generations.remove(old, 1)
-    assert supervisord.calls == [
+    assert names(supervisord.calls) == [
         ("stopProcessGroup", f"ws-{OLD}"),
         ("removeProcessGroup", f"ws-{OLD}"),
         ("reloadConfig",),
     ]
     assert [path.exists() for path in (old.conf, old.environment, old.sockets)] == [False] * 3
     assert old.logs.exists()
+
+
+def test_files_that_the_app_has_left_in_its_working_directory_are_kept(supervisord, root):
+    old = Generation("ws", OLD)
+    old.sockets.mkdir()
+    for name in ("chat.db", ".starts-ws_00"):
+        (old.sockets / name).write_text(name)
+    (old.sockets / "uploads").mkdir()
+    (old.sockets / "uploads/one").touch()
+    generations.remove(old, 1)
+    left = root.path / f"var/lib/ws/left/{OLD}"
+    assert sorted(path.name for path in left.iterdir()) == ["chat.db", "uploads"]
+    assert (left / "chat.db").read_text() == "chat.db"
+    assert (left / "uploads/one").exists()
+    assert root.owners[f"/var/lib/ws/left/{OLD}"] == ("ws", "ws")
+
+
+def test_a_file_of_supervisors_that_is_broken_leaves_none_of_ours(supervisord, root, file):
+    new = Generation("ws", NEW)
+    supervisord.faults["reloadConfig"] = (92, "CANT_REREAD: nonsense in another file")
+    files = [file(f"/etc/supervisor/conf.d/ws-{NEW}.conf", "autostart=true\n").to_json()]
+    with pytest.raises(supervisor.SupervisorError):
+        generations.add(new, files)
+    assert not new.conf.exists()
+
+
+def test_how_a_process_ended(supervisord):
+    new = Generation("ws", NEW)
+    supervisord.log = (
+        "INFO exited: ws_00 (exit status 3; not expected)\n"
+        "INFO exited: ws_01 (terminated by SIGKILL; not expected)\n"
+    )
+    assert new.last_end("ws_00") == "exit status 3"
+    assert new.last_end("ws_01") == "terminated by SIGKILL"
+    assert new.last_end("ws_02") == "Supervisor does not say how"
 
 
 def test_removing_what_supervisor_does_not_know(supervisord, root):

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from wshost import generations, history, restore, rollout
+from wshost import anew, generations, history, restore, rollout
 
 OLD, LIVE = "a" * 12, "b" * 12
 
@@ -72,9 +72,9 @@ def test_the_live_one_by_another_name(asked):
 
 
 def test_names_of_restarts():
-    assert restore.next_identity(LIVE) == f"{LIVE}-1"
-    assert restore.next_identity(f"{LIVE}-9") == f"{LIVE}-10"
-    again = restore.renamed(request_of(f"{LIVE}-1"), f"{LIVE}-2")
+    assert anew.next_identity(LIVE) == f"{LIVE}-1"
+    assert anew.next_identity(f"{LIVE}-9") == f"{LIVE}-10"
+    again = anew.renamed(request_of(f"{LIVE}-1"), f"{LIVE}-2")
     assert again["files"][0] == request_of(f"{LIVE}-2")["files"][0]
 
 

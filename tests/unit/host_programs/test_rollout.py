@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from wshost import generations, rollout
+from wshost import generations, history, rollout
 from wshost.generations import Generation
 from wshost.rollout import GateClosedError
 from wshost.supervisor import SupervisorError
@@ -133,7 +133,43 @@ def test_a_start_that_fails_leaves_the_old_one(steps, request_for, step):
     faults[step] = SupervisorError("CANT_REREAD: nonsense in another file")
     with pytest.raises(SupervisorError):
         run(request_for())
-    assert taken[-1] == step
+    # Nothing stays that somebody's `supervisorctl update` would start.
+    assert taken[-3:] == [step, "remove new", "start old"]
+
+
+def test_a_generation_that_nobody_reaches_is_started_beside_itself(
+    steps, request_for, root, supervisord
+):
+    taken, _ = steps
+    old = Generation("ws", OLD)
+    listen = f"unix:{root.path}/run/ws/{OLD}"
+    was = request_for(listen) | {"generation": OLD, "boot": {"path": "/b", "content": ""}}
+    history.went_live(was | {"files": []}, "deploy", None)
+    supervisord.processes = [
+        {"group": old.group, "name": "ws_00", "statename": "RUNNING", "pid": 0}
+    ]
+    old.sockets.mkdir()
+    (old.sockets / "ws_00.sock").touch()
+    rollout.carry_out(was | {"files": []}, "deploy")
+    assert "add old" in taken
+    taken.clear()
+    (old.sockets / "ws_00.sock").unlink()
+    (root.path / "run/ws/current").unlink()
+    added = []
+    rollout.carry_out(was | {"files": []}, "deploy")
+    assert history.records("ws")[0].identity == f"{OLD}-1", added
+
+
+@pytest.mark.parametrize(("before", "now"), [(False, True), (True, False), (False, False)])
+def test_a_port_that_the_old_one_shares_in_another_way_is_refused(
+    steps, request_for, root, before, now
+):
+    taken, _ = steps
+    shared = request_for("shared:10.0.0.1:8001", reuse_port=before) | {"generation": OLD}
+    history.went_live(shared, "deploy", None)
+    with pytest.raises(GateClosedError, match=r"^port 8001 is that of generation b+, .*App\.port"):
+        run(request_for(TCP, reuse_port=now))
+    assert "add new" not in taken
 
 
 REPLACED = [

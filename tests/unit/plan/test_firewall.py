@@ -213,5 +213,9 @@ def test_what_is_asked(make):
 def test_undone(make):
     unit = "ws-firewall.service"
     running = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
-    assert firewall.undone(make(), Survey(units={unit: running})) == []
-    assert firewall.undone(make(), Survey()) == [f"{unit} is not running"]
+    loaded = Survey(units={unit: running}, firewall_as_loaded=True)
+    assert firewall.undone(make(), loaded) == []
+    assert firewall.undone(make(), Survey(firewall_as_loaded=True)) == [f"{unit} is not running"]
+    assert firewall.undone(make(), Survey(units={unit: running})) == [
+        "the loaded rules of table inet ws are not the planned ones"
+    ]

@@ -1,6 +1,7 @@
 """Every template renders, with nothing undefined, for a matrix of settings and hosts."""
 
 import dataclasses
+import json
 import re
 from functools import partial
 
@@ -9,7 +10,18 @@ from jinja2 import StrictUndefined, UndefinedError
 
 from wsdeploy import Acme, CertFiles, Firewall, HAProxy, Nginx, SelfSigned
 from wsdeploy.files import FileSet
-from wsdeploy.plan import acme, app, firewall, internal, nginx, proxies, system, upgrades, watchdog
+from wsdeploy.plan import (
+    acme,
+    app,
+    firewall,
+    internal,
+    nginx,
+    proxies,
+    reach,
+    system,
+    upgrades,
+    watchdog,
+)
 from wsdeploy.render import TEMPLATES, environment, render
 from wsdeploy.survey import Survey
 
@@ -57,6 +69,8 @@ def everything(settings, survey):
     if watchdog.wanted(settings):
         # Its programs are no templates.
         sets.append(FileSet("unit", watchdog.files(settings, survey).files[-1:]))
+    if reach.wanted(settings):
+        sets.append(FileSet("unit", reach.files(settings, survey, proxy).files[-2:]))
     if acme.wanted(settings):
         sets.append(FileSet("units", proxies.renewal(settings, survey).files[-2:]))
     sets += [upgrades.files(settings, survey), upgrades.policy(settings, survey)]
@@ -126,11 +140,36 @@ def test_one_line_of_nginx_for_each_process(make, debian):
     assert "ws_12.sock" not in content
 
 
-def test_servers_on_other_hosts_are_left_alone_while_they_are_down(make, debian):
+def test_nginx_counts_no_failures_of_servers_on_other_hosts(make, debian):
+    """One that it counts comes back when a request to it has ended: a WebSocket, hours later."""
     content = proxys_file(make({"processes": 1}, "tiers"), debian(), "lb1")
     for server in ("10.0.0.1:8000", "[fd00::2]:8000"):
-        assert f"server {server} max_fails=1 fail_timeout=3s;" in content
-    assert "max_fails=0;" not in content
+        assert f"server {server} max_fails=0;" in content
+
+
+@pytest.mark.parametrize(
+    ("groups", "proxy", "count", "line"),
+    [
+        ("alone", Nginx(), 8, "proxy_next_upstream_tries 10;"),
+        ("tiers", Nginx(), 4, "proxy_next_upstream_tries 6;"),
+        ("tiers", HAProxy(), 4, "retries 5"),
+    ],
+)
+def test_how_far_one_request_may_go(make, debian, groups, proxy, count, line):
+    settings = make({"processes": count}, groups, proxy=proxy)
+    host = settings.topology.proxy[0]
+    assert line in proxys_file(settings, debian(), host)
+
+
+def test_who_asks_app_hosts_whether_they_are_there(make, debian):
+    settings = make({"processes": 2}, "tiers", proxy=Nginx())
+    said = json.loads(reach.configuration(settings, debian(), "lb1"))
+    assert said == {
+        "table": "ws-reach",
+        "hosts": {"10.0.0.1": [8000, 8001], "fd00::2": [8000, 8001]},
+    }
+    assert not reach.wanted(make(groups="tiers", proxy=HAProxy()))
+    assert not reach.wanted(make(proxy=Nginx()))
 
 
 def test_the_only_server_is_asked_twice_and_never_left_out(make, tiers, debian):

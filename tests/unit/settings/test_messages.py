@@ -224,7 +224,7 @@ MORE = [
         {"colour": "red"},
         "colour: no such setting; known are "
         "domain, app, tls, proxy, max_connections, firewall, edge, name, hosts_at_once, "
-        "internal_tls, security_updates",
+        "internal_tls, security_updates, take_over",
     ),
     (
         {"app": App("app.py", proceses=4)},
@@ -389,9 +389,9 @@ def test_what_is_missing(lines):
 def test_too_many_values(lines):
     settings = Settings(
         "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, Edge(), "ws", 8, True,
-        False, 9,
+        False, False, 9,
     )  # fmt: skip
-    assert lines(settings) == ["Settings: 12 values given; it takes 11"]
+    assert lines(settings) == ["Settings: 13 values given; it takes 12"]
     # What all kinds of certificates have is given by name.
     assert lines(Settings("ws.a-company.com", App("app.py"), SelfSigned([], 90, "modern"))) == [
         "tls.SelfSigned: 3 values given; it takes 2"

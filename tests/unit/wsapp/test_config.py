@@ -103,6 +103,7 @@ def test_every_variable_is_read_and_documented():
         "WS_PING_INTERVAL": ("off", "ping_interval", None),
         "WS_PING_TIMEOUT": ("0", "ping_timeout", None),
         "WS_DRAIN_FILE": ("/run/ws/drain", "drain_file", "/run/ws/drain"),
+        "WS_MOVE_FILE": ("/run/ws/x/.move", "move_file", "/run/ws/x/.move"),
         "WS_MAX_AGE": ("3600", "max_age", 3600.0),
         "WS_MAX_SIZE": ("64", "max_size", 64),
         "WS_MAX_CONNECTIONS": ("10", "max_connections", 10),

@@ -102,9 +102,7 @@ def test_one_that_shows_up_when_nobody_seems_to_be_left_is_not_left_behind():
         def close(close_connections):
             loop.call_later(drain.QUIET / 2, connections.add, late)
 
-        one = drain.Drain(
-            Config(drain=0), SimpleNamespace(close=close), None, connections, serving
-        )
+        one = drain.Drain(Config(drain=0), SimpleNamespace(close=close), None, connections, serving)
         running = asyncio.create_task(one.run(asyncio.Event()))
         await asyncio.sleep(4 * drain.QUIET)
         assert not running.done()

@@ -1,0 +1,181 @@
+"""What is left of a generation, and what becomes of one that turns bad: on hosts, with clients."""
+
+import re
+
+import pytest
+
+from wsdeploy.plan import places
+
+COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
+
+# Its processes have children: workers, and one in a session of its own that ignores SIGTERM.
+WITH_CHILDREN = """
+import asyncio, concurrent.futures, os, signal, time
+from wsapp import run
+
+pool = concurrent.futures.ProcessPoolExecutor(2)
+list(pool.map(abs, range(8)))
+if not os.fork():
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(1_000_000)
+
+async def handler(websocket):
+    async for message in websocket:
+        await websocket.send(f"{message} {os.environ['COLOUR']}")
+
+run(handler)
+"""
+
+# Dies a second after each client that joins, but not of the deployment's own checks.
+CRASHES = """
+import asyncio, os
+from wsapp import run
+
+async def handler(websocket):
+    if websocket.request.headers.get("X-Real-IP", "::1") not in ("::1", "127.0.0.1"):
+        asyncio.get_running_loop().call_later(1, os._exit, 1)
+    async for message in websocket:
+        await websocket.send(f"{message} {os.environ['COLOUR']}")
+
+run(handler)
+"""
+
+HELD = 200
+
+# Of each generation, the processes that have its environment.
+MARKED = """
+import collections, glob
+found = collections.Counter()
+for path in glob.glob("/proc/[0-9]*/environ"):
+    try:
+        words = open(path, "rb").read().decode(errors="replace").split("\\0")
+    except OSError:
+        continue
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "SUPERVISOR_GROUP_NAME":
+            found[value.removeprefix("ws-")] += 1
+print(dict(found))
+"""
+
+
+@pytest.fixture(scope="module", params=["unix", "shared"], autouse=True)
+def listen(request, combination):
+    if (combination[1], request.param) not in (("Nginx", "shared"), ("HAProxy", "unix")):
+        pytest.skip("the other proxy has it")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def site(make_site):
+    return make_site(["generations"], ["generations"])
+
+
+@pytest.fixture
+def spell(site, listen, tmp_path_factory):
+    """Spell an app with this code, which answers with a colour."""
+
+    def spell(code, colour, **options):
+        path = tmp_path_factory.mktemp("app") / "app.py"
+        path.write_text(code)
+        requirements = (site.project / "files" / "requirements.txt").read_text()
+        path.with_name("requirements.txt").write_text(requirements)
+        text = "".join(f", {name}={value!r}" for name, value in options.items())
+        return (
+            f"App({str(path)!r}, processes=3, listen={listen!r}, drain=4, "
+            f"env={{'COLOUR': {colour!r}}}{text})"
+        )
+
+    return spell
+
+
+def marked(site):
+    """Return how many processes each generation has, whoever has started them."""
+    found = site.ssh("python3 -", text=MARKED)
+    return {name: int(n) for name, n in re.findall(r"'([0-9a-f-]+)': (\d+)", found)}
+
+
+def colour(site):
+    with site.client() as websocket:
+        websocket.send("which")
+        return websocket.recv(60).split()[1]
+
+
+def test_nothing_is_left_of_what_processes_have_started(site, spell):
+    site.deploy(app=spell(WITH_CHILDREN, "red"))
+    red = site.live_generation()
+    assert marked(site)[red] >= 3 * 4
+    with site.under_load(held=12) as outcome:
+        site.deploy(app=spell(WITH_CHILDREN, "blue"))
+    assert marked(site).keys() == {site.live_generation()}
+    assert outcome["failed"] == {}
+    assert outcome["codes"] == {"1012": 12}
+    site.converged()
+
+
+def test_nothing_is_left_of_one_that_was_killed(site):
+    name = f"ws-{site.live_generation()}:ws_00"
+    before = marked(site)[site.live_generation()]
+    pid = site.ssh(f"supervisorctl pid {name}").strip()
+    site.ssh(
+        f"kill -9 {pid}; while p=$(supervisorctl pid {name}) && [ $p = {pid} -o $p = 0 ]; do "
+        "sleep 0.1; done"
+    )
+    site.serves()
+    # Had a worker kept the port, the kernel would still send it every other client.
+    for _ in range(30):
+        assert colour(site) == "blue"
+    assert marked(site)[site.live_generation()] <= before
+
+
+def test_restarts_are_said(site):
+    result = site.pyinfra()
+    assert "ws_00 was restarted once since its generation came, last at" in result.output
+
+
+def test_one_that_does_not_stay_up_is_taken_back(site, spell):
+    was = site.live_generation()
+    site.write(app=spell(CRASHES, "black", drain=30).replace("drain=4, ", ""))
+    with site.with_clients_that_stay(rate=0, held=HELD) as outcome:
+        result = site.pyinfra()
+    assert result.code == 1
+    assert "does not stay up" in result.output
+    assert f"Generation {was} serves again, and has kept its clients." in result.output
+    assert site.live_generation() == was
+    assert colour(site) == "blue"
+    moved = [code for _, code in outcome["closed"] if code == 1012]
+    print(f"moved {len(moved)} of {HELD}; cut with them {len(outcome['closed']) - len(moved)}")
+    assert 0 < len(moved) <= HELD // 10
+    # Those who met the new one were cut by it, once or twice each; nobody else notices.
+    assert len(outcome["closed"]) <= 4 * len(moved)
+    assert marked(site).keys() == {was}
+    assert '"taken back"' in site.ssh("tail -n 1 /var/log/ws/deploys.log")
+
+
+def test_sockets_that_are_gone(site, spell, listen):
+    """Whoever is connected stays so until the deployment closes them in turn."""
+    if listen != "unix":
+        pytest.skip("there are none")
+    site.write(app=spell(WITH_CHILDREN, "blue"))
+    site.pyinfra()
+    with site.with_clients_that_stay(rate=0, held=20) as outcome:
+        site.ssh("rm -rf /run/ws/*")
+        result = site.pyinfra()
+        assert result.code == 0, result.output
+    assert {code for _, code in outcome["closed"]} == {1012}
+    assert colour(site) == "blue"
+    site.converged()
+
+
+def test_folders_of_logs_that_are_gone(site):
+    site.ssh(f"rm -rf {places.logs('ws', '*')} && systemctl restart supervisor")
+    site.serves()
+
+
+def test_what_an_app_leaves_in_its_working_directory_is_kept(site, spell):
+    code = "open('chat.db', 'w').write('precious')\n" + WITH_CHILDREN
+    site.deploy(app=spell(code, "green"))
+    was = site.live_generation()
+    site.deploy(app=spell(code, "yellow"))
+    assert site.ssh(f"cat /var/lib/ws/left/{was}/chat.db") == "precious"

@@ -1,0 +1,121 @@
+"""What belongs to a generation, however it was started, ends with it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from wshost import belongings, launch
+from wshost.belongings import Belongings
+
+GROUP = "ws-0123456789ab"
+ENVIRONMENT = {
+    "SUPERVISOR_GROUP_NAME": GROUP,
+    "SUPERVISOR_PROCESS_NAME": "ws_00",
+    "PATH": os.environ["PATH"],
+}
+# Has a child in a session of its own that ignores SIGTERM; both say that they are there.
+FAMILY = """
+import os, signal, sys, time
+if not os.fork():
+    os.setsid()
+    if sys.argv[1] == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def family():
+    """Start a process with a child; return their PIDs."""
+    started = []
+
+    def start(character="meek", name="ws_00", group=GROUP):
+        process = subprocess.Popen(
+            [sys.executable, "-S", "-c", FAMILY, character],
+            stdout=subprocess.PIPE,
+            env=ENVIRONMENT | {"SUPERVISOR_PROCESS_NAME": name, "SUPERVISOR_GROUP_NAME": group},
+        )
+        pids = {int(process.stdout.readline()) for _ in range(2)}
+        started.append((process, pids))
+        return process, pids
+
+    yield start
+    for process, pids in started:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def alive(pids):
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
+            if file.read().rpartition(")")[2].split()[0] != "Z":
+                found.add(pid)
+    return found
+
+
+def test_those_that_have_its_environment(family):
+    _, mine = family()
+    _, others = family(name="ws_01")
+    _, strange = family(group="ws-ffffffffffff")
+    assert belongings.marked(GROUP) == mine | others
+    assert belongings.marked(GROUP, "ws_00") == mine
+    assert not belongings.marked("ws-0123456789a")
+    assert alive(strange) == strange
+
+
+def test_an_orphan_ends_too(family):
+    process, pids = family()
+    process.kill()
+    process.wait()
+    assert len(alive(pids)) == 1
+    assert Belongings(GROUP, [process.pid]).end(time.monotonic() + 20) == 1
+    assert alive(pids) == set()
+
+
+def test_one_that_ignores_sigterm_is_killed_at_the_deadline(family):
+    process, pids = family("stubborn")
+    begun = time.monotonic()
+    Belongings(GROUP, []).end(begun + 1.5)
+    assert time.monotonic() - begun >= 1.4
+    assert alive(pids - {process.pid}) == set()
+
+
+def test_who_has_no_parent_of_supervisors_is_not_taken_for_a_leader(family):
+    """A process ID that Supervisor has told may be somebody else's by now."""
+    _, strange = family(group="ws-ffffffffffff")
+    Belongings(GROUP, [*strange, 1, os.getpid()]).end(time.monotonic())
+    assert alive(strange) == strange
+
+
+def test_a_process_that_starts_ends_what_its_predecessor_has_left(family, monkeypatch, tmp_path):
+    process, pids = family("stubborn")
+    process.kill()
+    process.wait()
+    _, others = family(name="ws_01")
+    launch.sweep(GROUP, "ws_00")
+    end = time.monotonic() + 20
+    while alive(pids) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert alive(pids) == set()
+    assert alive(others) == others
+
+
+def test_starts_are_counted(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for expected in ("1", "2", "3"):
+        launch.count("ws_00")
+        number, last = (tmp_path / ".starts-ws_00").read_text().split()
+        assert number == expected
+        assert abs(float(last) - time.time()) < 60
+    (tmp_path / ".starts-ws_00").write_text("nonsense")
+    launch.count("ws_00")
+    assert (tmp_path / ".starts-ws_00").read_text().startswith("1 ")

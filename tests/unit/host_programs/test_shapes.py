@@ -1,0 +1,109 @@
+"""State files that hold JSON of another shape count as not there."""
+
+import json
+import os
+
+import pytest
+
+from wshost import apply_files, history, lock, question, ruleset
+
+SHAPES = ["{}", "[]", "null", "5", '"text"', '{"paths": 5}', '{"digest": 5, "paths": []}', "", "{"]
+
+
+@pytest.mark.parametrize("text", SHAPES)
+def test_a_marker(root, file, as_request, tmp_path, text):
+    state = tmp_path / "state"
+    (state / "sets").mkdir(parents=True)
+    (state / "sets/one.json").write_text(text)
+    made = tmp_path / "made"
+    request = {
+        "name": "one", "digest": "d", "absent": [], "validate": [], "prepare": [], "activate": [],
+        "verify": [], "files": [file(str(made), "text").to_json()],
+    }  # fmt: skip
+    apply_files.apply(request, state)
+    assert made.read_text() == "text"
+    assert json.loads((state / "sets/one.json").read_text())["digest"] == "d"
+
+
+@pytest.mark.parametrize("text", [*SHAPES, '{"id": "x", "until": null}'])
+def test_a_lock(root, text):
+    (lock.folder("ws") / "lock.json").write_text(text)
+    assert lock.read("ws") is None
+    assert lock.free("ws", {"action": "break", "by": "anna"}) == {"before": None}
+    taken = lock.take("ws", TAKE)
+    assert taken["taken"]
+    assert lock.read("ws")["owner"] == "anna"
+
+
+TAKE = {
+    "run": {"id": "1", "owner": "anna", "process": {"pid": 1, "start": "2", "where": None}},
+    "step": "start",
+    "over": None,
+}
+
+
+@pytest.mark.parametrize("text", [*SHAPES, '{"request": {}, "deployed": 1, "since": 1}'])
+def test_a_record(root, text):
+    folder = lock.folder("ws") / "generations"
+    folder.mkdir()
+    path = folder / f"{'a' * 12}.json"
+    path.write_text(text)
+    path.chmod(0o600)
+    assert history.records("ws") == []
+
+
+def test_a_record_that_others_can_write(root):
+    """Who can write what root starts is root."""
+    request = {
+        "name": "ws", "by": "anna", "generation": "a" * 12, "release": "r", "version": "v",
+        "listen": "unix:/run/ws/a", "files": [], "processes": 2,
+    }  # fmt: skip
+    history.went_live(request, "deploy", None)
+    (path,) = (lock.folder("ws") / "generations").glob("*.json")
+    assert len(history.records("ws")) == 1
+    path.chmod(0o622)
+    assert history.records("ws") == []
+
+
+def test_what_was_there_before_is_kept_for_ever(file, tmp_path):
+    state, made = tmp_path / "state", tmp_path / "nginx.conf"
+    state.mkdir()
+    made.write_text("somebody's")
+    for number in range(5):
+        request = {
+            "name": "one", "digest": str(number), "absent": [], "validate": [], "prepare": [],
+            "activate": [], "verify": [],
+            "files": [file(str(made), f"ours {number}").to_json()],
+        }  # fmt: skip
+        apply_files.apply(request, state)
+    assert (state / "before" / str(made).lstrip("/")).read_text() == "somebody's"
+    assert (state / "before").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_process_that_may_open_no_more_files_is_alive(tmp_path):
+    asked = question.Question(str(tmp_path / "nobody"), b"GET / HTTP/1.1\r\n\r\n")
+    assert asked.reply == "absent"
+    asked._fail(32)
+    assert asked.reply == "answered", "it has accepted and closed"
+
+
+def test_the_loaded_rules(tmp_path, monkeypatch):
+    program = tmp_path / "nft"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(ruleset, "STATE", tmp_path / "services")
+
+    def loads(text, code=0):
+        program.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\nexit {code}\n")
+        program.chmod(0o755)
+
+    loads("table inet ws {\n\tset tries {\n\t\ttype ipv4_addr\n\t}\n}")
+    assert not ruleset.as_noted("ws"), "nothing is noted"
+    ruleset.main("ws")
+    assert ruleset.as_noted("ws")
+    counted = "table inet ws {\n\tset tries {\n\t\ttype ipv4_addr\n\t\telements = { 10.0.0.1,\n"
+    loads(f"{counted}\t\t\t     10.0.0.2 }}\n\t}}\n}}")
+    assert ruleset.as_noted("ws"), "who has tried is no rule"
+    loads("table inet ws {\n\tset tries {\n\t\ttype ipv4_addr\n\t}\n\tchain x { accept }\n}")
+    assert not ruleset.as_noted("ws")
+    loads("", 1)
+    assert not ruleset.as_noted("ws"), "somebody has flushed them"
