@@ -152,7 +152,8 @@ def derive(settings: Settings, survey: Survey) -> Limits:
         worker_room=room,
         waiting=waiting,
         backlog=max(BACKLOG_LEAST, min(wanted, BACKLOG_MOST)),
-        idle_timeout=round(app.ping_interval + app.ping_timeout) + 15,
+        # Without a time-out of the app's own, the proxy's is what finds a dead client: three pings.
+        idle_timeout=round(app.ping_interval + (app.ping_timeout or 2 * app.ping_interval)) + 15,
         stop_wait=stop(app.drain),
         shutdown_drain=shutdown_drain,
         unit_stop=stop(shutdown_drain) + 15,

@@ -133,8 +133,9 @@ def _take(
         )
         target.log_styled(note, fg="yellow", log_func=logger.warning)
     answer = ask(target, request | {"over": over["id"] if over else None})
-    if answer is None:
-        raise RefusedError(f"{target.name} did not answer when its lock was to be taken")
+    if answer is None or "problem" in answer:
+        why = (answer or {}).get("problem") or "it did not answer"
+        raise RefusedError(f"{target.name}: the lock of this service can't be taken: {why}")
     if answer.get("bare"):
         return
     if answer["taken"]:
@@ -153,8 +154,8 @@ def release(target: Host) -> None:
     if name is None:
         return
     answer = ask(target, {"action": "release", "name": name, "id": run.identity()})
-    if answer is None or answer.get("busy"):
-        why = "is still at work" if answer else "did not answer"
+    if answer is None or "problem" in answer or answer.get("busy"):
+        why = "is still at work" if answer and answer.get("busy") else "did not answer"
         note = f"the host {why}, so its lock stays; the next run on this machine takes it over"
         target.log_styled(note, fg="yellow", log_func=logger.warning)
 

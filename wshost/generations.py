@@ -27,6 +27,10 @@ LOG_TAIL = 16_384
 """Bytes of Supervisor's log to look through for how a process ended."""
 
 
+LINE_MOST = 500
+"""Characters of a line that are shown."""
+
+
 @dataclass(frozen=True)
 class Generation:
     """A generation of a service on this host."""
@@ -103,11 +107,26 @@ class Generation:
         """Return what its processes logged last, for whoever reads a failed run."""
         for log in sorted(self.logs.glob("*.log")):
             tail = subprocess.run(
-                ("tail", "-n", str(lines), str(log)), capture_output=True, text=True, check=False
-            ).stdout.strip()
-            if tail:
-                return f"The last lines of {log}:\n{tail}"
+                ("tail", "-n", str(lines), str(log)), capture_output=True, check=False
+            ).stdout
+            if text := readable(tail):
+                return f"The last lines of {log}:\n{text}"
         return f"It logged nothing to {self.logs}."
+
+
+def readable(text: bytes) -> str:
+    """Return what a program has printed so that it can be shown to people.
+
+    Nothing in it can move a terminal's cursor, and no line is longer than some screens take.
+    """
+    lines = []
+    for line in text.decode(errors="replace").strip().splitlines():
+        shown = "".join(
+            each if each.isprintable() or each == "\t" else repr(each)[1:-1] for each in line
+        )
+        cut = f" … ({len(shown):,} characters)" if len(shown) > LINE_MOST else ""
+        lines.append(shown[:LINE_MOST] + cut)
+    return "\n".join(lines)
 
 
 def generations(name: str) -> Iterator[Generation]:

@@ -36,6 +36,11 @@ SHAPE = {
 }
 """What a record's request holds at least. What has another shape is no record."""
 
+LOG_DAYS = 14
+"""Days that logs of earlier generations stay, however many those are."""
+LOG_BYTES = 1_000_000_000
+"""Bytes of all logs, beyond which the oldest go earlier."""
+
 LINES = 1000
 """Lines that the log of changes keeps."""
 
@@ -153,7 +158,7 @@ def prune(name: str) -> None:
     needed |= {release for each in running for release in _releases_of(each)}
     _prune(base / "releases", r"[^.].*", needed)
     live = {generations.live(name), *(each.identity for each in running)}
-    _prune(Path(f"/var/log/{name}"), generations.IDENTITY, live)
+    _prune_logs(Path(f"/var/log/{name}"), live)
 
 
 def stop_wait(name: str, least: float) -> float:
@@ -213,6 +218,18 @@ def _prune(folder: Path, pattern: str, needed: set[str | None]) -> None:
     others = [path for path in found if path.name not in needed]
     for path in others[max(0, KEEP - (len(found) - len(others))) :]:
         shutil.rmtree(path)
+
+
+def _prune_logs(folder: Path, needed: set[str | None]) -> None:
+    """Remove logs that are old, or beyond what all may take, the oldest first."""
+    found = [path for path in folder.iterdir() if re.fullmatch(generations.IDENTITY, path.name)]
+    found.sort(key=_last_change, reverse=True)
+    taken = 0
+    for path in found:
+        taken += sum(log.stat().st_size for log in path.rglob("*") if log.is_file())
+        old = _last_change(path) < time.time() - LOG_DAYS * 86_400
+        if path.name not in needed and (old or taken > LOG_BYTES):
+            shutil.rmtree(path)
 
 
 def _last_change(folder: Path) -> float:

@@ -25,8 +25,23 @@ fi
 
 # Another apt may be at work: wait for its lock instead of failing.
 locks="-o DPkg::Lock::Timeout=600"
-# What a killed run left half-done.
-dpkg --configure -a --force-confold >/dev/null
+# What a killed run left half-done. Unlike apt, dpkg does not wait for its lock.
+waited=0
+until output=$(dpkg --configure -a --force-confold 2>&1); do
+    if ! printf '%s' "$output" | grep -q 'lock'; then
+        printf '%s\n' "$output" | tail -n 20 >&2
+        exit 1
+    fi
+    holder=$(printf '%s' "$output" | grep -o 'pid [0-9]*' | head -n 1)
+    name=$(cat "/proc/${holder#pid }/comm" 2>/dev/null || echo "another program")
+    if [ "$waited" -ge 600 ]; then
+        echo "$name (${holder:-unknown}) has had dpkg's lock for 10 minutes; deploy when it is done" >&2
+        exit 1
+    fi
+    [ "$waited" -gt 0 ] || echo "waiting for $name (${holder:-unknown}), which has dpkg's lock" >&2
+    waited=$((waited + 2))
+    sleep 2
+done
 
 # The lists have a lock of their own, which apt does not wait for. Translated descriptions are a
 # third of the lists, and nothing reads them; those that are there stay.

@@ -48,7 +48,10 @@ def main(request: dict[str, Any]) -> None:
     an interrupt; `busy` in the answer says so. `break`: whoever has it; `by` is who says so.
     """
     name, action = request["name"], request["action"]
-    answer = take(name, request) if action == "take" else free(name, request)
+    try:
+        answer = take(name, request) if action == "take" else free(name, request)
+    except OSError as error:
+        answer = {"problem": f"{error.strerror} ({error.filename or apply_files.STATE})"}
     json.dump(answer, sys.stdout)
 
 

@@ -116,7 +116,7 @@ def test_a_host_that_can_not_be_locked(deploy, alone, converged):
     silent = {"@fake/one": {"wsdeploy-lock": {"success": False}}}
     done = deploy(fleet, spoilt(converged(fleet), "one"), *LOUD, others=silent)
     assert done.code == 1
-    assert "@fake/one did not answer when its lock was to be taken" in done.said
+    assert "@fake/one: the lock of this service can't be taken: it did not answer" in done.said
     assert not order(done, "rollout")
 
 

@@ -77,6 +77,7 @@ def app(site, tmp_path_factory):
     path.with_name("requirements.txt").write_text(requirements)
 
     def spell(**options):
+        options = {"hang_timeout": 3} | options
         text = "".join(f", {name}={value!r}" for name, value in options.items())
         return f"App({str(path)!r}, processes=3, drain=2{text})"
 

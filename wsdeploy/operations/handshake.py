@@ -13,7 +13,7 @@ from pyinfra.context import host, state
 from wsdeploy import remote
 from wsdeploy.operations.send import failure
 from wsdeploy.plan import places
-from wsdeploy.settings import Settings
+from wsdeploy.settings import Settings, secret_values
 
 TIMEOUT = 10
 """Seconds for each step of the handshake."""
@@ -55,7 +55,7 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
             "origin": settings.edge.some_origin(),
         },
         "timeout": TIMEOUT,
-        "send": probe.send,
+        "send": secret_values.message(settings.app),
         "expect": probe.expect,
     }
     complaint = host.get_fact(Handshake, _stdin=remote.payload("probe", request))

@@ -98,7 +98,7 @@ def environment(settings: Settings, survey: Survey) -> dict[str, str]:
         "WS_MAX_SIZE": str(app.max_size),
         "WS_OPEN_TIMEOUT": str(OPEN_TIMEOUT),
         "WS_PING_INTERVAL": f"{app.ping_interval:g}",
-        "WS_PING_TIMEOUT": f"{app.ping_timeout:g}",
+        "WS_PING_TIMEOUT": "off" if app.ping_timeout is None else f"{app.ping_timeout:g}",
         **app.env,
     }
 
@@ -244,7 +244,7 @@ def rollout(
             "host": settings.domain,
             "health": app.health,
             "path": app.probe.path,
-            "send": app.probe.send,
+            "send": secret_values.message(app),
             "expect": app.probe.expect,
         },
     }

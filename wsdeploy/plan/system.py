@@ -146,7 +146,8 @@ def folders(settings: Settings) -> dict[str, Path]:
     made = {places.acme(name): folder(0o700, "root", "root")} if acme.wanted(settings) else {}
     return made | {
         f"/srv/{name}": folder(0o755, "root", "root"),
-        places.releases(name): folder(0o755, "root", "root"),
+        # Code, and what was shipped with it, is for the app alone.
+        places.releases(name): folder(0o750, "root", name),
         places.etc(name): folder(0o750, "root", name),
         f"{places.etc(name)}/tls": folder(0o700, "root", "root"),
         f"/run/{name}": folder(0o755, "root", "root"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,7 +18,11 @@ LEFT_OUT = (
     ".git", ".hg", ".svn",
     ".venv", "venv", "node_modules", "*.egg-info",
     "__pycache__", "*.py[co]", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".nox",
-    ".env", ".env.*",
+    # Secrets: of shells, tools, clouds and SSH.
+    ".env", ".env.*", "*.env", "env.local", ".envrc", ".netrc", "_netrc", ".pypirc", ".pgpass",
+    ".my.cnf", ".git-credentials", ".npmrc", ".aws", ".azure", ".gcloud", ".kube", ".docker",
+    ".ssh", ".gnupg", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "*.kdbx", ".vault_pass*",
+    "secrets.toml", "secrets.yml", "secrets.yaml", "pip.conf",
     ".idea", ".vscode", "*~", ".*.sw[op]", ".#*", "#*#", ".DS_Store",
 )  # fmt: skip
 
@@ -40,13 +45,18 @@ class Tree:
     """Symbolic links and what they point to, relative to where they are."""
 
 
-def read(folder: Path) -> Tree:
-    """Return what a release takes of a folder. Raises FolderError.
+# The password of an index, as it stands in locks: hosts need no index.
+PASSWORD = re.compile(rb"(?<=://)[^/@\s\"']+@")
+LOCKS = ("*requirements*.txt", "*.lock", "pyproject.toml", "uv.toml")
+
+
+def read(folder: Path, exclude: Sequence[str] = ()) -> Tree:
+    """Return what a release takes of a folder, without what `exclude` matches. Raises FolderError.
 
     In a git work tree that is what git tracks or would add; elsewhere it is everything. LEFT_OUT
     applies to both. Sockets, pipes and devices are left out too, and folders with nothing in them.
     """
-    paths = sorted(_paths(folder))
+    paths = sorted(path for path in _paths(folder) if not _excluded(path, exclude))
     if not paths:
         ignored = ", and git ignores the rest" if git.in_work_tree(folder) else ""
         raise FolderError(f"there is nothing in it that an app needs{ignored}")
@@ -62,12 +72,26 @@ def read(folder: Path) -> Tree:
             links[path] = _link(folder, path)
             continue
         try:
-            files[path] = (folder / path).read_bytes()
+            files[path] = _without_passwords(path, (folder / path).read_bytes())
         except OSError as error:
             raise FolderError(f"{path} can't be read: {error.strerror}") from None
         if (folder / path).stat().st_mode & stat.S_IXUSR:
             executable.add(path)
     return Tree(files, frozenset(executable), links)
+
+
+def _excluded(path: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a path, or a folder that it is in, is one that patterns name."""
+    parts = path.split("/")
+    parents = ["/".join(parts[: number + 1]) for number in range(len(parts))]
+    return any(fnmatchcase(each, pattern) for each in parents for pattern in patterns)
+
+
+def _without_passwords(path: str, content: bytes) -> bytes:
+    """Return a file as it travels: of a lock, without the passwords of indexes."""
+    if any(fnmatchcase(_name(path), pattern) for pattern in LOCKS):
+        return PASSWORD.sub(b"", content)
+    return content
 
 
 def is_left_out(name: str) -> bool:

@@ -17,6 +17,15 @@ class LockError(Exception):
     """A lock can't be used; the message says why and what would do."""
 
 
+# Locks that are not read; each can be written as a requirements.txt.
+UNREAD = ("poetry.lock", "Pipfile.lock", "pylock.toml", "pdm.lock", "conda-lock.yml")
+
+
+def unread(folder: Path) -> str | None:
+    """Return the name of a lock in a folder that is none of those that are read, or None."""
+    return next((name for name in UNREAD if (folder / name).is_file()), None)
+
+
 def find(folder: Path, described: Project | None) -> Path | None:
     """Return the lock in an app's folder: uv.lock, if it is a project, or requirements.txt."""
     names = ("uv.lock", "requirements.txt") if described else ("requirements.txt",)
@@ -28,7 +37,7 @@ def read(lock: Path) -> str:
     if not lock.is_file():
         raise LockError(f"no such file in {Path.cwd()}; give one that exists")
     try:
-        text = _exported(lock) if lock.name == "uv.lock" else lock.read_text(encoding="utf-8")
+        text = _exported(lock) if lock.name == "uv.lock" else lock.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise LockError("it can't be read; give a text file") from None
     for line in text.replace("\\\n", " ").splitlines():

@@ -55,17 +55,24 @@ def read(app: App) -> Source:
     """Return the app that the settings name. Raises SourceError with all that is wrong with it."""
     path = Path(app.path)
     found: list[Problem] = []
+    if "\0" in app.path or path.resolve() == Path("/"):
+        raise SourceError([refused("app.path", app.path, "give the app's file, or its folder")])
     if not path.exists():
         wanted = f"no such file in {Path.cwd()}; give one that exists"
         raise SourceError([refused("app.path", app.path, wanted)])
-    if path.is_file() and path.suffix != ".py":
+    if not path.is_dir() and not (path.is_file() and path.suffix == ".py"):
         wanted = "give a Python file, a folder or a Python project"
         raise SourceError([refused("app.path", app.path, wanted)])
     home = path if path.is_dir() else path.parent
     tree = folder.Tree()
     try:
         described = project.read(home)
-        tree = folder.read(path) if path.is_dir() else _alone(path)
+        # Of a project, its own build decides.
+        exclude = () if described and described.built else app.exclude
+        tree = folder.read(path, exclude) if path.is_dir() else _alone(path)
+    except (RuntimeError, OSError):
+        wanted = "a folder in it leads back to itself; take that link out"
+        raise SourceError([refused("app.path", app.path, wanted)]) from None
     except (folder.FolderError, project.ProjectError) as error:
         raise SourceError([refused("app.path", app.path, str(error))]) from None
     locked = Path(app.requirements) if app.requirements is not None else lock.find(home, described)
@@ -74,6 +81,14 @@ def read(app: App) -> Source:
         requirements = lock.read(locked) if locked else None
     except lock.LockError as error:
         found.append(refused("app.requirements", str(locked), str(error)))
+    if locked is None and (name := lock.unread(home)):
+        found.append(
+            Problem(
+                "app.requirements",
+                f"{home / name} is a lock that is not read here; write it as a requirements.txt "
+                f"with hashes, for example with {lock.COMPILE}",
+            )
+        )
     if path.is_dir():
         found += _incomplete(app, tree, described)
         if locked is None and described and described.depends:

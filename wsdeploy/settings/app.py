@@ -23,6 +23,16 @@ FOLDER = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
 FOLDER_WORDS = "an absolute path of letters, digits and ._@+-, without a / at its end"
 HIDDEN_FOLDER = re.compile(r"/(home|root|run/user|tmp|var/tmp|dev|proc|sys)(/|$)")
 PROCESSES_MOST = 99
+# What a service does not run. README and LICENSE are for people.
+EXCLUDED = (
+    "tests", "test", "docs", "inventories", "README*", "CHANGELOG*", "LICENSE*", "COPYING*",
+    ".github", ".gitlab-ci.yml", ".gitignore", ".gitattributes", ".pre-commit-config.yaml",
+    ".dockerignore", "Dockerfile", "Makefile",
+)  # fmt: skip
+# Bytes of a variable with its name: Linux has no more for one (MAX_ARG_STRLEN, execve(2)), and so
+# many for all of them here, of some 2 MB.
+VARIABLE_MOST = 131_000
+VARIABLES_MOST = 1_000_000
 PATH_WORDS = "a path: / and then letters, digits and ._~/%?&=+:@!,-"
 
 
@@ -35,8 +45,10 @@ class Probe(Section):
 
     path: str = "/"
     """Path of the handshake, with its query string if the app needs one."""
-    send: str | None = None
-    """Text message to send after the handshake; None sends none."""
+    send: str | FromEnv | FromFile | FromCommand | None = None
+    """Text message to send after the handshake; None sends none. An app that wants a token gets it
+    from `FromEnv("NAME")` and the like: the value is in no log, argument or record that others can
+    read."""
     expect: str | None = None
     """Text that the first message from the app must contain; None accepts any or none."""
 
@@ -66,6 +78,11 @@ class App(Section):
     """Lock file with the app's dependencies, each pinned and with hashes, as written by
     `uv pip compile --universal --generate-hashes`. None takes `uv.lock` or `requirements.txt` in
     the app's folder, if there is one."""
+    exclude: tuple[str, ...] = EXCLUDED
+    """What of the app's folder no release takes: names and patterns as in a shell, of files and
+    folders right in it, or paths below it (`["data/*.csv"]`). What is not in a release makes no new
+    one when it changes. The default is what no process needs: tests, docs, the inventory. A
+    project that is built gives its own build all of them."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables of the app. On the host only root and the app can read them."""
     secrets: Mapping[str, FromEnv | FromFile | FromCommand] = field(default_factory=dict)
@@ -93,8 +110,10 @@ class App(Section):
     """Largest message that the app accepts, in bytes. Larger ones close with code 1009."""
     ping_interval: float = 20
     """Seconds between the pings that keep connections alive and find dead ones, 1 to 300."""
-    ping_timeout: float = 20
-    """Seconds to wait for the answer to a ping before the connection counts as dead, 1 to 300."""
+    ping_timeout: float | None = 20
+    """Seconds to wait for the answer to a ping before the connection counts as dead, 1 to 300; None
+    never counts it as dead for that, for clients that stop for long, such as phones and browsers
+    in the background."""
     drain: float = 30
     """Seconds over which a process that stops closes its connections, 0 to 3600. Everyone
     reconnects: 10,000 clients in 30 seconds are 333 TLS handshakes a second."""
@@ -111,9 +130,10 @@ class App(Section):
     """Seconds within which all processes of a new release must answer, 1 to 600."""
     healthy_for: float = 2
     """Seconds for which they must then stay healthy before clients are sent to them, 0 to 600."""
-    hang_timeout: float | None = 3
-    """Seconds without an answer after which a process counts as hung and is killed, 1 to 60. So a
-    handler may not block the event loop for four fifths of this. None never kills any."""
+    hang_timeout: float | None = 10
+    """Seconds without an answer after which a process counts as hung and is killed, 1 to 600. So a
+    handler may not block the event loop for four fifths of this: inference and other work that
+    holds Python's lock does for seconds. None never kills any."""
     health: str | None = "/healthz"
     """Path where the app answers a plain GET with 200 while it is healthy, as wsapp does at
     /healthz; None for an app that has no such path. The proxy's /healthz asks it."""
@@ -133,14 +153,15 @@ class App(Section):
             "port": (1024, 65_435, "a whole number"),
             "max_size": (1, 2**30, "a whole number of bytes"),
             "ping_interval": (1, 300, "seconds"),
-            "ping_timeout": (1, 300, "seconds"),
             "drain": (0, 3600, "seconds"),
             "shutdown_drain": (0, 300, "seconds"),
             "healthy_for": (0, 600, "seconds"),
             "start_timeout": (1, 600, "seconds"),
         }
         if self.hang_timeout is not None:
-            limits["hang_timeout"] = (1, 60, "seconds")
+            limits["hang_timeout"] = (1, 600, "seconds")
+        if self.ping_timeout is not None:
+            limits["ping_timeout"] = (1, 300, "seconds")
         for name, (low, high, unit) in limits.items():
             if not low <= getattr(self, name) <= high:
                 yield refused(name, getattr(self, name), f"give {unit} from {low:,} to {high:,}")
@@ -181,6 +202,14 @@ class App(Section):
         for name, value in self.env.items():
             if "\0" in value:
                 yield Problem("env", f"the value of {name} has a NUL character; drop it")
+            size = len(name) + len(value.encode(errors="replace")) + 2
+            if size > VARIABLE_MOST:
+                wanted = f"a variable holds {VARIABLE_MOST:,}; put it into a file of the app"
+                yield Problem("env", f"the value of {name} has {size:,} bytes, and {wanted}")
+        total = sum(len(k) + len(v.encode(errors="replace")) + 2 for k, v in self.env.items())
+        if total > VARIABLES_MOST:
+            wanted = f"{VARIABLES_MOST:,} are what a process takes; put them into files"
+            yield Problem("env", f"all of it has {total:,} bytes, and {wanted}")
         for name in sorted(self.env.keys() & self.secrets.keys()):
             yield refused("secrets", name, "it is in env too; give it once")
 

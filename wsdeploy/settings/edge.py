@@ -114,6 +114,8 @@ def network_problems(setting: str, networks: tuple[str, ...]) -> Iterator[Proble
     """Yield what is wrong with a list of networks."""
     for given in networks:
         try:
+            if "%" in given:
+                raise ValueError("a zone is any text")
             network = ipaddress.ip_network(given)
         except ValueError:
             # Of an address with a netmask that is shorter, either could be meant.

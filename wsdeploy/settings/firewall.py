@@ -44,7 +44,8 @@ class Allowed:
             return None
         if match["portless"]:
             # Everything from everywhere would be no firewall.
-            everything = match["portless"] == "all" and network is None
+            everywhere = network is None or network.prefixlen == 0
+            everything = match["portless"] == "all" and everywhere
             return None if everything else cls(match["portless"], network=network)
         first = int(match["first"])
         last = int(match["last"] or first)
@@ -60,7 +61,8 @@ def as_network(text: str) -> Network | None:
     (IPv4Network('10.0.0.7/32'), None)
     """
     try:
-        return ipaddress.ip_network(text)
+        # A zone (fe80::1%eth0) is any text, and would get into the rules as it stands.
+        return None if "%" in text else ipaddress.ip_network(text)
     except ValueError:
         return None
 

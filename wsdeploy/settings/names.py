@@ -12,17 +12,23 @@ PLACEHOLDERS = ("example.com", "example.net", "example.org", "example")
 
 
 def is_address(name: str) -> bool:
-    """Tell whether `name` is an IPv4 or IPv6 address."""
+    """Tell whether `name` is an IPv4 or IPv6 address, as every program takes it: without a %zone.
+
+    A zone is any text, and would get into configuration files as it stands.
+    """
     try:
         ipaddress.ip_address(name)
     except ValueError:
         return False
-    return True
+    return "%" not in name
 
 
 def is_private_address(name: object) -> bool:
-    """Tell whether `name` is an address as every program takes it: text, without a %zone."""
-    return isinstance(name, str) and "%" not in name and is_address(name)
+    """Tell whether `name` is an address that one other host can be reached at."""
+    if not isinstance(name, str) or not is_address(name):
+        return False
+    address = ipaddress.ip_address(name)
+    return not (address.is_unspecified or address.is_loopback or address.is_multicast)
 
 
 def is_host_name(name: str) -> bool:

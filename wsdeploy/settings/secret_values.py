@@ -21,6 +21,9 @@ from wsdeploy.settings.section import Problem, refused
 PATIENCE = 120
 """Seconds that a command may take, with whoever has to unlock a password manager for it."""
 
+MESSAGE = "the probe's message"
+"""What stands for it where variables stand by their names: no variable is called so."""
+
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -50,8 +53,21 @@ def values(app: App) -> dict[str, str]:
     """
     reading = _reading(app)
     for name, complaint in reading.complaints.items():
-        raise SecretError(f"app.secrets.{name}: {complaint}")
+        if name != MESSAGE:
+            raise SecretError(f"app.secrets.{name}: {complaint}")
     return dict(reading.values)
+
+
+def message(app: App) -> str | None:
+    """Return the message of the app's probe, read from where it is kept. Raises SecretError."""
+    send = app.probe.send
+    if send is None or isinstance(send, str):
+        return send
+    reading = _reading(app)
+    for name, complaint in reading.complaints.items():
+        if name == MESSAGE:
+            raise SecretError(f"app.probe.send: {complaint}")
+    return reading.values_of_probe[MESSAGE]
 
 
 def problems(app: App) -> Iterator[Problem]:
@@ -62,7 +78,7 @@ def problems(app: App) -> Iterator[Problem]:
                 wanted = f"everyone on a host sees commands; let the app read {name} by itself"
                 yield refused("app.command", word, wanted)
     for name, complaint in _reading(app).complaints.items():
-        yield Problem(f"app.secrets.{name}", complaint)
+        yield Problem("app.probe.send" if name == MESSAGE else f"app.secrets.{name}", complaint)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -81,6 +97,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
+        self.values_of_probe: dict[str, str] = {}
         self.complaints: dict[str, str] = {}
 
 
@@ -90,11 +107,14 @@ def _reading(app: App) -> _Reading:
         known: _Reading | None = app.__dict__.get("_secrets")
         if known is None:
             known = _Reading()
-            for name, source in app.secrets.items():
+            sources = [(name, source, known.values) for name, source in app.secrets.items()]
+            if isinstance(app.probe.send, FromEnv | FromFile | FromCommand):
+                sources.append((MESSAGE, app.probe.send, known.values_of_probe))
+            for name, source, place in sources:
                 if any(source.all_problems()):
                     continue
                 try:
-                    known.values[name] = read(source)
+                    place[name] = read(source)
                 except SecretError as error:
                     known.complaints[name] = str(error)
             object.__setattr__(app, "_secrets", known)

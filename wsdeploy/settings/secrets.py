@@ -28,7 +28,7 @@ class FromFile(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
-        if not self.path:
+        if not self.path or "\0" in self.path:
             yield refused("path", self.path, "give the path of a file")
 
 

@@ -26,8 +26,9 @@ class Problem:
     """What was given and what would do."""
 
     def __str__(self) -> str:
-        """Give the one line that a user reads."""
-        return f"{self.setting}: {self.message}"
+        """Give the one line that a user reads; what is no text to read is spelt."""
+        line = f"{self.setting}: {self.message}"
+        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
 
     def inside(self, section: str) -> Problem:
         """Return this problem as seen from the section around it."""

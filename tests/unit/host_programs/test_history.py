@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import time
 
 import pytest
 
@@ -175,7 +176,7 @@ def aged(folder, count):
     return names
 
 
-def test_pruning_keeps_the_newest_and_those_in_use(root, live, supervisord):
+def test_pruning_keeps_the_newest_and_those_in_use(root, live, supervisord, monkeypatch):
     base = root.path / "srv/ws"
     names = aged(base / "releases", 12)
     (base / "releases/.new-xyz").mkdir()
@@ -185,12 +186,21 @@ def test_pruning_keeps_the_newest_and_those_in_use(root, live, supervisord):
     # One that a run which was killed has left running.
     Generation("ws", "d" * 12).conf.write_text(f"command=/srv/ws/releases/{names[3]}/launch.py")
     logs = aged(root.path / "var/log/ws", 8)
+    day, now = 86_400, time.time()
+    for number, log in enumerate(logs):
+        os.utime(root.path / "var/log/ws" / log, (now - (16 - number) * day,) * 2)
+    monkeypatch.setattr(history.time, "time", lambda: now)
     (root.path / "var/log/ws/deploys.log").touch()
     generations.link(root.path / "run/ws/current", logs[0])
     history.prune("ws")
     # Somebody may be unpacking the one with a dot.
     assert set(os.listdir(base / "releases")) == {*names[:4], names[-1], ".new-xyz"}
-    assert set(os.listdir(root.path / "var/log/ws")) == {*logs[-4:], logs[0], "deploys.log"}
+    # Two weeks of them, and the one that is live.
+    assert set(os.listdir(root.path / "var/log/ws")) == {*logs[2:], logs[0], "deploys.log"}
+    (root.path / "var/log/ws" / logs[-1] / "ws_00.log").write_text("a day of much traffic")
+    monkeypatch.setattr(history, "LOG_BYTES", 10)
+    history.prune("ws")
+    assert set(os.listdir(root.path / "var/log/ws")) == {logs[0], "deploys.log"}
 
 
 def test_pruning_few_removes_none(root, supervisord):

@@ -9,6 +9,7 @@ import shlex
 import pytest
 
 from wsdeploy import HAProxy, Nginx, Probe, SelfSigned
+from wsdeploy.limits import derive
 from wsdeploy.plan import app, places
 from wsdeploy.release import contents
 from wsdeploy.survey import Path, Process
@@ -250,6 +251,13 @@ def test_a_replacement_waits_for_the_proxies(make, debian):
         wanted = app.generation(settings, debian(), host, RELEASE, MAIN)
         request = app.rollout(settings, debian(), wanted, version="v", by="anna", later=())
         assert request["back_after"] > least
+
+
+def test_without_a_ping_timeout(make, debian):
+    """The proxy's own time-out is what finds a dead client then: three pings, and a margin."""
+    settings = make({"ping_timeout": None, "ping_interval": 20})
+    assert app.environment(settings, debian())["WS_PING_TIMEOUT"] == "off"
+    assert derive(settings, debian()).idle_timeout == 20 + 40 + 15
 
 
 def on_host(file):

@@ -73,7 +73,7 @@ APP = {
     "ping_timeout": {"give seconds from 1 to 300": [0, 301]},
     "start_timeout": {"give seconds from 1 to 600": [0, 601]},
     "hang_timeout": {
-        "give seconds from 1 to 60": [0, 0.5, 61, float("nan")],
+        "give seconds from 1 to 600": [0, 0.5, 601, float("nan")],
         "give a number or None": [True, "3"],
     },
     "max_size": {f"{WHOLE_NUMBER} of bytes from 1 to 1,073,741,824": [0, 2**30 + 1]},
