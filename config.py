@@ -2,8 +2,13 @@
 
 from pyinfra import config
 
+from wsdeploy import command_line
+
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
 # Stop at the first failure. Without this, hosts that fail drop out and the others go on, which
 # would let a proxy be set up in front of an app that is down.
 config.FAIL_PERCENT = 0
+
+# A path with a typing error ends here, not in a run without hosts.
+command_line.begin()

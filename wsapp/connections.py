@@ -11,6 +11,7 @@ from websockets.asyncio.server import Server, ServerConnection
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from wsapp.compression import make_room
 from wsapp.log import logger, request_fields
 from wsapp.metrics import Metrics
 
@@ -99,6 +100,7 @@ class Connection(ServerConnection):
                 if result != "101":
                     self._log(logging.DEBUG, "refused", result=result)
         if result == "101":
+            make_room(self.protocol)
             self.opened_at = self.loop.time()
             self.connections.metrics.open += 1
             self._log(logging.DEBUG, "opened")

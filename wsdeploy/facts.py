@@ -42,7 +42,7 @@ class HostSurvey(FactBase[Survey]):
     def process(self, output: list[str]) -> Survey:
         """Read the answer. Raises FactProcessError, which fails this host only."""
         try:
-            return Survey.from_json(json.loads("\n".join(output)))
+            return Survey.from_json(json.loads(remote.answer(output)))
         except (ValueError, TypeError) as error:
             raise FactProcessError(f"not a survey: {error}") from error
 
@@ -97,7 +97,7 @@ class HostHistory(FactBase[History]):
     def process(self, output: list[str]) -> History:
         """Read the answer. Raises FactProcessError, which fails this host only."""
         try:
-            return History.from_json(json.loads("\n".join(output)))
+            return History.from_json(json.loads(remote.answer(output)))
         except (ValueError, TypeError, KeyError) as error:
             raise FactProcessError(f"not a history: {error}") from error
 

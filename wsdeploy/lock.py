@@ -165,7 +165,7 @@ def ask(target: Host, request: dict[str, Any]) -> dict[str, Any] | None:
     command = StringCommand(remote.command_on_bare_host("lock"))
     try:
         done, output = target.run_shell_command(command, _stdin=remote.payload("lock", request))
-        answer: dict[str, Any] = json.loads(output.stdout)
+        answer: dict[str, Any] = json.loads(remote.answer(output.stdout.splitlines()))
     except Exception as error:  # each kind of connection has its own
         logger.debug("the lock of %s: %r", target.name, error)
         return None

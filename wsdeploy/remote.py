@@ -90,6 +90,14 @@ def payload(
     return Payload(program, lines)
 
 
+def answer(output: list[str]) -> str:
+    """Return what a program has answered, of what a host has printed: its last line.
+
+    What a shell prints when it starts comes before.
+    """
+    return next((line for line in reversed(output) if line.startswith("{")), "\n".join(output))
+
+
 # All programs need root. Whoever logs in as another user has sudo, whether pyinfra was told or not.
 AS_ROOT = '$(test "$(id -u)" = 0 || echo sudo -n)'
 

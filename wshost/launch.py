@@ -40,7 +40,14 @@ def main(arguments: list[str]) -> None:
     if command[0] == "python":
         command[0] = "/usr/bin/python3"
     command = [os.path.expandvars(word) for word in command]
-    os.execvp(command[0], command)  # noqa: S606 (no shell on purpose)
+    try:
+        os.execvp(command[0], command)  # noqa: S606 (no shell on purpose)
+    except OSError as error:
+        # Programs that packages bring are not on the path of a release.
+        sys.exit(
+            f"{command[0]} can't be started: {error.strerror}; if a package brings it, say "
+            f'App(command=["python", "-m", "{os.path.basename(command[0])}", ...])'
+        )
 
 
 def parse(text: str) -> dict[str, str]:

@@ -33,6 +33,8 @@ from wsdeploy.survey import Survey
 
 REPOSITORY = Path(__file__).parents[2]
 BARE = {"bare": True, "system": {"id": "debian", "version": "12"}}
+PROBED = "Welcome to this host!\nwsdeploy-probe-begins\n\n"
+"""What a client without complaints prints, after what the host's shell prints."""
 TAKEN = json.dumps({"taken": True, "before": None})
 """What the lock of a host answers that is free."""
 EXCHANGE = re.compile(r"\[fake\] simulating (?:command|\w+_file) on (\S+): (.*)")
@@ -406,8 +408,7 @@ def deploy(folder):
         answers = {}
         for name, survey in surveys.items():
             text = survey if isinstance(survey, str) else json.dumps(survey)
-            # A client without complaints prints an empty line.
-            base = {"wsdeploy-survey": text, "wsdeploy-probe": "\n", "wsdeploy-lock": TAKEN}
+            base = {"wsdeploy-survey": text, "wsdeploy-probe": PROBED, "wsdeploy-lock": TAKEN}
             answers[name] = base | (others or {}).get(name, {})
         (folder / "inventory.py").write_text(fleet.inventory(answers))
         done = pyinfra_server.run(

@@ -216,7 +216,7 @@ def test_no_proxy_is_touched_if_a_release_does_not_arrive(deploy, alone, bare):
 def test_a_clients_complaint_fails_the_run(deploy, alone, converged):
     complaint = "wss://ws.a-company.com/: the handshake was answered with 503, not 101"
     fleet = alone()
-    others = {"@fake/one": {"wsdeploy-probe": f"{complaint}\n\n"}}
+    others = {"@fake/one": {"wsdeploy-probe": f"wsdeploy-probe-begins\n{complaint}\n\n"}}
     done = deploy(fleet, converged(fleet), "-y", others=others)
     assert done.code == 1
     assert f"[@fake/one] no WebSocket through the proxy: {complaint}" in done.said

@@ -34,7 +34,7 @@ class Capacity(FactBase[Measured]):
     def process(self, output: list[str]) -> Measured:
         """Read the answer. Raises FactProcessError, which fails this host only."""
         try:
-            return Measured.from_json(json.loads("\n".join(output)))
+            return Measured.from_json(json.loads(remote.answer(output)))
         except (ValueError, TypeError, KeyError) as error:
             raise FactProcessError(f"not a measurement: {error}") from error
 

@@ -15,6 +15,8 @@ from wsdeploy.operations.send import failure
 from wsdeploy.plan import places
 from wsdeploy.settings import Settings, secret_values
 
+BEGINS = "wsdeploy-probe-begins"
+"""What is printed before the client says anything; a shell's own words come before."""
 TIMEOUT = 10
 """Seconds for each step of the handshake."""
 
@@ -25,13 +27,13 @@ class Handshake(FactBase[str]):
     def command(self) -> str:
         """Return the command; the request goes to its standard input."""
         # The client's verdict is the answer, whichever it is.
-        return f"{remote.command('probe')} 2>&1 >/dev/null || true; echo"
+        return f"echo {BEGINS}; {remote.command('probe')} 2>&1 >/dev/null || true; echo"
 
     def process(self, output: list[str]) -> str:
         """Return the client's complaint without white space around it."""
-        if not output:
+        if BEGINS not in output:
             raise FactProcessError("the client said nothing")
-        return "\n".join(output).strip()
+        return "\n".join(output[output.index(BEGINS) + 1 :]).strip()
 
 
 @operation()

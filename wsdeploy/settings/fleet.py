@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from wsdeploy import command_line
 from wsdeploy.settings import local_files
 from wsdeploy.settings.app import App
 from wsdeploy.settings.edge import Edge
@@ -190,7 +191,12 @@ class Settings(Section):
             return
         found = [
             *self.all_problems(),
-            *local_files.problems(self.domain, self.app, self.tls),
+            # Who only rolls back has neither the app's code nor its secrets.
+            *(
+                local_files.problems(self.domain, self.app, self.tls)
+                if command_line.deploys(sys.argv[1:])
+                else ()
+            ),
             *self._group_problems(),
         ]
         if found:

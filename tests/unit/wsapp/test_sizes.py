@@ -1,0 +1,51 @@
+"""A message is too large by what is in it, however it was sent."""
+
+import asyncio
+import os
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+
+LIMIT = 100_000
+ECHO = (
+    "from wsapp import run\n"
+    "async def handler(ws):\n"
+    "    async for message in ws:\n"
+    "        await ws.send(str(len(message)))\n"
+    "run(handler)\n"
+)
+
+
+async def answers(app, sizes, compressible, fragments, **options):
+    found = []
+    for size in sizes:
+        async with app.connect(**options) as websocket:
+            content = bytes(size) if compressible else os.urandom(size)
+            step = -(-size // fragments)
+            parts = [content[at : at + step] for at in range(0, size, step)]
+            try:
+                await websocket.send(parts if fragments > 1 else content)
+                found.append(int(await websocket.recv()))
+            except ConnectionClosed as closed:
+                found.append(closed.rcvd.code)
+    return found
+
+
+@pytest.mark.parametrize("fragments", [1, 7])
+@pytest.mark.parametrize("compressible", [True, False])
+@pytest.mark.parametrize("level", ["off", "low", "medium", "high"])
+def test_the_limit(start, level, compressible, fragments):
+    app = start(ECHO, WS_COMPRESSION=level, WS_MAX_SIZE=str(LIMIT))
+    sizes = (LIMIT - 1_000, LIMIT, LIMIT + 1)
+    # A client that makes the worst of it: the least memory that zlib takes.
+    worst = ClientPerMessageDeflateFactory(compress_settings={"memLevel": 1})
+    options = {} if level == "off" else {"compression": None, "extensions": [worst]}
+    found = asyncio.run(answers(app, sizes, compressible, fragments, **options))
+    assert found == [LIMIT - 1_000, LIMIT, 1009]
+
+
+def test_without_compression_of_the_clients(start):
+    app = start(ECHO, WS_COMPRESSION="low", WS_MAX_SIZE=str(LIMIT))
+    found = asyncio.run(answers(app, (LIMIT, LIMIT + 1), False, 1, compression=None))
+    assert found == [LIMIT, 1009]
