@@ -47,6 +47,7 @@ COMMANDS = {
     "capacity": "roles",
     "certificates": "operations",
     "releases": "operations",
+    "remove": "roles",
     "restart": "roles",
     "rollback": "roles",
     "unlock": "operations",

@@ -29,6 +29,7 @@ IMPORTS = {
     "certificate": ("apply_files", "pair"),
     "identity": ("apply_files",),
     "retire": (*ROLLOUT, "rollout"),
+    "remove": HISTORY,
     "lock": ("apply_files",),
 }
 

@@ -61,7 +61,7 @@ def exclusive(state: Path) -> Iterator[None]:
 def apply(request: dict[str, Any], state: Path, root: Path = Path("/")) -> None:
     """Apply the set below `root`, keeping its marker and its previous files below `state`."""
     marker = state / "sets" / f"{request['name']}.json"
-    known = _read(marker)
+    known = read(marker)
     gone = {*request["absent"], *known.get("paths", [])}
     gone -= {file["path"] for file in request["files"]}
 
@@ -181,13 +181,13 @@ def _keep(paths: list[str], keep: Path, root: Path, kept: list[str] | None) -> N
         source, copy = _below(root, path), _below(keep, path)
         if path not in (kept or ()) and (source.is_file() or source.is_symlink()):
             copy.parent.mkdir(parents=True, exist_ok=True)
-            _copy(source, copy)
+            copy_file(source, copy)
 
 
 def _paths(state: Path) -> set[str]:
     """Return the paths of all sets."""
     return {
-        path for each in (state / "sets").glob("*.json") for path in _read(each).get("paths", ())
+        path for each in (state / "sets").glob("*.json") for path in read(each).get("paths", ())
     }
 
 
@@ -199,7 +199,7 @@ def _keep_for_ever(paths: list[str], ours: set[str], before: Path, root: Path) -
             continue
         before.mkdir(mode=0o700, parents=True, exist_ok=True)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        _copy(source, copy)
+        copy_file(source, copy)
 
 
 def _restore(paths: list[str], keep: Path, root: Path) -> None:
@@ -208,10 +208,10 @@ def _restore(paths: list[str], keep: Path, root: Path) -> None:
         if not (copy.exists() or copy.is_symlink()):
             target.unlink(missing_ok=True)
             continue
-        _copy(copy, target)
+        copy_file(copy, target)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path) -> None:
     """Copy a file or a link, owner and mode before content, under its name only when complete."""
     temporary = target.with_name(f".{target.name}.copy")
     temporary.unlink(missing_ok=True)
@@ -231,7 +231,7 @@ def _below(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
 
 
-def _read(marker: Path) -> dict[str, Any]:
+def read(marker: Path) -> dict[str, Any]:
     """Return what a marker says; nothing if it is not there, or has another shape."""
     try:
         found: dict[str, Any] = json.loads(marker.read_text())

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ SHAPE = {
     "until": int | float | None,
 }
 """What a lock says. What has another shape is no lock: nobody can have it."""
+SHARED = ("nginx.service", "haproxy.service", "supervisor.service")
+"""Units of Debian's that a service takes for itself, and that others may have had before."""
 PROCESS = {"pid", "start", "where"}
 """What its `process` says."""
 
@@ -58,6 +61,7 @@ def main(request: dict[str, Any]) -> None:
 def take(name: str, request: dict[str, Any]) -> dict[str, Any]:
     """Take the lock; `taken` in the answer says whether it was."""
     run, over = request["run"], request["over"]
+    _note_what_runs()
     if over is not None:
         with apply_files.exclusive(apply_files.STATE):
             pass
@@ -70,6 +74,29 @@ def take(name: str, request: dict[str, Any]) -> dict[str, Any]:
             return {"taken": False, "before": before}
         _write(name, {**run, "since": time.time(), "step": request["step"], "until": None})
     return {"taken": True, "before": before}
+
+
+def ran_before() -> list[str]:
+    """Return which units that a service takes for itself ran before any service came."""
+    try:
+        found = json.loads((apply_files.STATE / "before" / "units.json").read_text())
+    except (OSError, ValueError):
+        return []
+    return [each for each in found if each in SHARED] if isinstance(found, list) else []
+
+
+def _note_what_runs() -> None:
+    """Note it, before the first service changes anything here."""
+    note = apply_files.STATE / "before" / "units.json"
+    if note.exists() or (apply_files.STATE / "sets").exists():
+        return
+    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    running = [
+        unit
+        for unit in SHARED
+        if subprocess.run(("systemctl", "is-active", "--quiet", unit), check=False).returncode == 0
+    ]
+    note.write_text(json.dumps(running))
 
 
 def free(name: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_app_user_can_not_log_in(any_host, settings):
 @pytest.mark.parametrize(
     ("folder", "owner", "group", "mode"),
     [
-        ("/srv/{name}/releases", "root", "root", 0o755),
+        ("/srv/{name}/releases", "root", "{name}", 0o750),
         ("/etc/{name}", "root", "{name}", 0o750),
         ("/etc/{name}/tls", "root", "root", 0o700),
         ("/run/{name}", "root", "root", 0o755),

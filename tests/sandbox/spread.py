@@ -7,9 +7,24 @@ LATE = 5
 """Seconds after the window in which the last is closed."""
 
 
+FEW = 0.1
+"""Share of the clients, at most, that a deployment moves first, to see how they are borne."""
+PAUSE = 2
+"""Seconds at least for which it then looks on."""
+
+
+def without_the_first(closed_at: list[float]) -> list[float]:
+    """Return the instants of those who were closed after the look at the first few, if any."""
+    instants = sorted(closed_at)
+    for number in range(1, int(len(instants) * FEW) + 1):
+        if instants[number] - instants[number - 1] >= PAUSE:
+            return instants[number:]
+    return instants
+
+
 def assert_even(closed_at: list[float], window: float) -> None:
     """At each moment of the window, its share of the clients is closed; instants in seconds."""
-    instants = sorted(closed_at)
+    instants = without_the_first(closed_at)
     first, held = instants[0], len(instants)
     for number, at in enumerate(instants):
         due = min(1.0, (at - first) / window)

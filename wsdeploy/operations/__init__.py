@@ -17,6 +17,7 @@ from wsdeploy.operations.history import releases, restore
 from wsdeploy.operations.lock import locked, unlock
 from wsdeploy.operations.neighbours import neighbours
 from wsdeploy.operations.packages import packages
+from wsdeploy.operations.remove import removed
 
 __all__ = [
     "account_key",
@@ -35,6 +36,7 @@ __all__ = [
     "release",
     "releases",
     "removal",
+    "removed",
     "restore",
     "retire",
     "self_signed",

@@ -5,6 +5,7 @@ from wsdeploy.roles.base import base
 from wsdeploy.roles.capacity import capacity
 from wsdeploy.roles.history import restart, rollback
 from wsdeploy.roles.proxy import certificate, proxy
+from wsdeploy.roles.remove import remove
 from wsdeploy.roles.verify import verify
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "capacity",
     "certificate",
     "proxy",
+    "remove",
     "restart",
     "retired",
     "rollback",

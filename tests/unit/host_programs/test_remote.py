@@ -25,6 +25,7 @@ PROGRAMS = [
     "lock",
     "order",
     "probe",
+    "remove",
     "restore",
     "retire",
     "rollout",

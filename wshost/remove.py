@@ -1,0 +1,139 @@
+"""Take a service off this host: its processes in turn, then its units, files and users.
+
+What was there before the service came back is put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from wshost import apply_files, generations, lock, supervisor
+
+UNITS = ("certificate.timer", "watchdog.service", "reach.service", "internal.service")
+"""Units of our own, by what comes after the service's name, in the order in which they stop."""
+LAST = ("firewall.service",)
+SHARED = {
+    "supervisor.service": "/supervisor.service.d/",
+    "nginx.service": "/nginx.service.d/",
+    "haproxy.service": "/haproxy.service.d/",
+}
+"""Units of Debian's that a service may have taken for itself, and by which files that shows."""
+MORE = (
+    "/etc/tmpfiles.d/{name}-generation.conf",
+    "/var/log/nginx/{name}.log*",
+    "/usr/local/lib/{name}-*",
+    "/run/wsdeploy/{name}-*",
+)
+"""What no set of files names."""
+
+
+def main(request: dict[str, Any]) -> None:
+    """Remove the service `name`.
+
+    Further keys: `stop_wait`, seconds for its processes to close their connections; `data`, whether
+    the folder of the app's own data goes too.
+    """
+    name = request["name"]
+    try:
+        with apply_files.exclusive(apply_files.STATE):
+            removed = remove(name, request["stop_wait"], bool(request["data"]))
+    except (supervisor.SupervisorError, OSError) as error:
+        sys.exit(f"{name}: {error}")
+    clear_state(name)
+    json.dump({"removed": removed}, sys.stdout)
+
+
+def remove(name: str, stop_wait: float, data: bool) -> list[str]:
+    """Remove it, and return the files that it had."""
+    # First the app: its close frames go through the proxy.
+    with contextlib.suppress(supervisor.SupervisorError), ThreadPoolExecutor() as pool:
+        mine = [*generations.generations(name)]
+        list(pool.map(lambda each: generations.remove(each, stop_wait), mine))
+    for unit in UNITS:
+        disable(f"{name}-{unit}")
+    paths = sorted({path for marker in markers(name) for path in marked(marker)})
+    for path in paths:
+        put_back(path)
+    run("systemctl", "daemon-reload")
+    for unit, sign in SHARED.items():
+        if not any(sign in path for path in paths):
+            continue
+        if unit in lock.ran_before():
+            # With the configuration, and in the sandbox, that it had then.
+            run("systemctl", "restart", unit)
+        else:
+            disable(unit)
+    for unit in LAST:
+        disable(f"{name}-{unit}")
+    folders = [f"{parent}/{name}" for parent in ("/etc", "/srv", "/run", "/var/log")]
+    clear([*folders, *([f"/var/lib/{name}"] if data else [])])
+    clear([found for pattern in MORE for found in glob.glob(pattern.format(name=name))])
+    for folder in {os.path.dirname(path) for path in paths}:
+        # Drop-ins of Debian's units.
+        if folder.startswith("/etc/systemd/system/"):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+    run("systemctl", "daemon-reload")
+    run("userdel", name)
+    run("groupdel", f"{name}-proxy")
+    return paths
+
+
+def put_back(path: str) -> None:
+    """Remove a file, or put back what was there before any service came."""
+    before = apply_files.STATE / "before" / path.lstrip("/")
+    if before.is_file() or before.is_symlink():
+        apply_files.copy_file(before, Path(path))
+    else:
+        Path(path).unlink(missing_ok=True)
+
+
+def clear(paths: list[str]) -> None:
+    """Remove files, and folders with all that is in them."""
+    for path in paths:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            Path(path).unlink(missing_ok=True)
+
+
+def markers(name: str) -> list[Path]:
+    """Return the markers of the sets of files of a service."""
+    return sorted((apply_files.STATE / "sets").glob(f"{name}-*.json"))
+
+
+def marked(marker: Path) -> list[str]:
+    """Return the paths that a set has."""
+    return [str(path) for path in apply_files.read(marker).get("paths", ())]
+
+
+def disable(unit: str) -> None:
+    """Stop a unit, now and after a boot, if there is one."""
+    run("systemctl", "disable", "--quiet", "--now", unit)
+
+
+def run(*command: str) -> None:
+    """Run a command; what is gone already needs no removal."""
+    subprocess.run(command, capture_output=True, check=False)
+
+
+def clear_state(name: str) -> None:
+    """Forget the service; if it was the last one, nothing of this project is left."""
+    state = apply_files.STATE
+    for marker in markers(name):
+        shutil.rmtree(state / "previous" / marker.stem, ignore_errors=True)
+        marker.unlink()
+    shutil.rmtree(state / "services" / name, ignore_errors=True)
+    if not list((state / "sets").glob("*.json")):
+        shutil.rmtree(state, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir("/run/wsdeploy")
