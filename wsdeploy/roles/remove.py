@@ -12,7 +12,7 @@ from wsdeploy.operations import barrier, locked, removed
 def remove(data: object = None) -> None:
     """Take the service off the hosts of the run: processes, units, files, users, packet filter.
 
-        pyinfra -y --limit app3 inventories/prod.py wsdeploy.remove
+        pyinfra -y inventories/prod.py wsdeploy.remove --limit app3
         pyinfra -y inventories/prod.py wsdeploy.remove data=delete
 
     data: `delete` removes the app's own data, too; without it, /var/lib/NAME stays. Clients are

@@ -1,0 +1,55 @@
+"""What a service takes with it when it goes, and what comes back."""
+
+import json
+
+from wshost import apply_files, lock, remove
+
+
+def test_a_file_that_was_there_before_comes_back(root, tmp_path):
+    ours = tmp_path / "nginx.conf"
+    ours.write_text("ours")
+    kept = apply_files.STATE / "before" / str(ours).lstrip("/")
+    kept.parent.mkdir(parents=True)
+    kept.write_text("somebody's")
+    remove.put_back(str(ours))
+    assert ours.read_text() == "somebody's"
+    kept.unlink()
+    remove.put_back(str(ours))
+    assert not ours.exists()
+    remove.put_back(str(ours))
+
+
+def test_files_and_folders(tmp_path):
+    (tmp_path / "folder/inner").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    (tmp_path / "file").touch()
+    remove.clear([str(tmp_path / name) for name in ("folder", "link", "file", "nothing")])
+    assert [path.name for path in tmp_path.iterdir() if path.name != "host"] == ["elsewhere"]
+
+
+def test_the_last_service_leaves_no_state(root):
+    sets = apply_files.STATE / "sets"
+    sets.mkdir(parents=True)
+    for name in ("ws-system", "ws-nginx", "chat-system"):
+        text = json.dumps({"digest": "d", "paths": [f"/etc/{name}"]})
+        (sets / f"{name}.json").write_text(text)
+    lock.folder("ws")
+    assert [remove.marked(each) for each in remove.markers("ws")] == [
+        ["/etc/ws-nginx"], ["/etc/ws-system"]
+    ]  # fmt: skip
+    remove.clear_state("ws")
+    assert [path.name for path in sets.iterdir()] == ["chat-system.json"]
+    assert not (apply_files.STATE / "services/ws").exists()
+    remove.clear_state("chat")
+    assert not apply_files.STATE.exists()
+
+
+def test_what_ran_before(root):
+    assert lock.ran_before() == []
+    note = apply_files.STATE / "before" / "units.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps(["nginx.service", "sshd.service"]))
+    assert lock.ran_before() == ["nginx.service"]
+    note.write_text("{}")
+    assert lock.ran_before() == []
