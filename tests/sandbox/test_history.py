@@ -284,5 +284,7 @@ def test_many_deploys_leave_nothing_behind(request, site):
     after_10, in_the_end = numbers
     memory = "supervisord's KiB"
     assert in_the_end.pop(memory) < after_10.pop(memory) + 1024
+    # Logs stay for two weeks, however many deploys there are.
+    assert in_the_end.pop("logs") - after_10.pop("logs") == deploys - 10
     assert in_the_end == after_10
     site.converged()
