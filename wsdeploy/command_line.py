@@ -20,9 +20,10 @@ INTERRUPTED = 128 + signal.SIGINT
 
 def problem(arguments: Sequence[str]) -> str | None:
     """Return why a run with these arguments of pyinfra can't begin, or None."""
-    for path in arguments:
-        if path.endswith(".py") and not Path(path).is_file():
-            return f"{path}: no such file in {Path.cwd()}; no host was contacted"
+    # The first is the inventory; what comes after it may be a path on a host.
+    path = next((word for word in arguments if word.endswith(".py")), None)
+    if path and not Path(path).is_file():
+        return f"{path}: no such file in {Path.cwd()}; no host was contacted"
     return None
 
 

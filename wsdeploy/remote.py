@@ -16,7 +16,7 @@ PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 
 GENERATIONS = ("supervisor", "apply_files", "peers", "belongings", "launch", "anew", "generations")
 HISTORY = (*GENERATIONS, "lock")
-SURVEY = ("supervisor", "apply_files", "lock", "listeners", "neighbours", "ruleset")
+SURVEY = ("supervisor", "apply_files", "lock", "launch", "listeners", "neighbours", "ruleset")
 ROLLOUT = (*HISTORY, "history", "probe", "gate", "trial")
 
 # Modules of wshost that a program imports, in an order in which each can be loaded.

@@ -80,10 +80,7 @@ class Generation:
 
     def starts(self, name: str) -> int:
         """Return how often a process was started."""
-        try:
-            return int((self.sockets / f"{launch.STARTS}{name}").read_text().split()[0])
-        except (OSError, ValueError, IndexError):
-            return 0
+        return launch.starts(self.sockets / f"{launch.STARTS}{name}")[0]
 
     def last_end(self, name: str) -> str:
         """Return how a process ended last, in Supervisor's words, or that it does not say."""
@@ -237,17 +234,22 @@ def remove(old: Generation, stop_wait: float) -> None:
 
 
 def clear(old: Generation) -> None:
-    """Remove a generation's working directory; files that the app has left there are kept."""
+    """Remove a generation's working directory; files that the app has left there are kept.
+
+    For root alone: they were the app's to write, and nothing there can be trusted, least of all
+    links. What is no file and no folder, or can't be copied, goes with the directory.
+    """
     left = [path for path in _entries(old.sockets) if not _ours(path)]
     if left:
-        kept = Path(f"/var/lib/{old.name}/left/{old.identity}")
-        kept.mkdir(parents=True, exist_ok=True)
-        shutil.chown(kept.parent, old.name, old.name)
-        shutil.chown(kept, old.name, old.name)
+        kept = apply_files.STATE / "services" / old.name / "left" / old.identity
+        number = 1
+        while kept.exists():
+            number += 1
+            kept = kept.with_name(f"{old.identity}.{number}")
+        kept.mkdir(mode=0o700, parents=True)
         for path in left:
-            shutil.move(path, kept / path.name)
-        # Those in the proxies' group could read them so far.
-        subprocess.run(("chgrp", "--recursive", "--no-dereference", old.name, kept), check=False)
+            with contextlib.suppress(OSError):
+                shutil.move(path, kept / path.name)
     shutil.rmtree(old.sockets, ignore_errors=True)
 
 
@@ -259,13 +261,12 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _ours(path: Path) -> bool:
-    """Tell whether something in a working directory is a socket, a lent one, or a note of ours."""
+    """Tell whether something in a working directory is no file or folder of the app's."""
     kind = path.lstat().st_mode
     return (
-        stat.S_ISSOCK(kind)
-        or stat.S_ISLNK(kind)
+        not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
         or path.name.startswith(launch.STARTS)
-        or path.name == launch.MOVE
+        or path.name.startswith(launch.MOVE)
     )
 
 

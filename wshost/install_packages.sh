@@ -28,7 +28,7 @@ locks="-o DPkg::Lock::Timeout=600"
 # What a killed run left half-done. Unlike apt, dpkg does not wait for its lock.
 waited=0
 until output=$(dpkg --configure -a --force-confold 2>&1); do
-    if ! printf '%s' "$output" | grep -q 'lock'; then
+    if ! printf '%s' "$output" | grep -Eq 'dpkg/lock|frontend lock|database lock'; then
         printf '%s\n' "$output" | tail -n 20 >&2
         exit 1
     fi

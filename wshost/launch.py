@@ -17,11 +17,14 @@ import json
 import os
 import resource
 import signal
+import stat
 import sys
 import time
 
 STARTS = ".starts-"
 """In the working directory, with the process's name: how often it was started, and when last."""
+MOST = 10**10
+"""Of starts, and of seconds since 1970: a date that people can read."""
 MOVE = ".move"
 """In the working directory, once the process is to close some of its connections (wsapp)."""
 
@@ -35,7 +38,8 @@ def main(arguments: list[str]) -> None:
     name = os.environ["SUPERVISOR_PROCESS_NAME"]
     os.environ.update(listener(listen, name))
     os.environ["WS_MOVE_FILE"] = os.path.abspath(MOVE)
-    sweep(os.environ.get("SUPERVISOR_GROUP_NAME", ""), name)
+    if group := os.environ.get("SUPERVISOR_GROUP_NAME"):
+        sweep(group, name)
     count(name)
     if command[0] == "python":
         command[0] = "/usr/bin/python3"
@@ -83,13 +87,25 @@ def sweep(group: str, name: str) -> None:
                 os.kill(int(pid), signal.SIGKILL)
 
 
+def starts(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return how often a process was started, and when last, by its note; zeros if there is none.
+
+    The app's user writes it, and root reads it.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with open(descriptor, "rb") as file:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                number, last = (int(word) for word in file.read(64).split())
+                return min(max(number, 0), MOST), min(max(last, 0), MOST)
+    return 0, 0
+
+
 def count(name: str) -> None:
     """Note one more start of a process; a note that can't be made is no reason not to start."""
     path = STARTS + name
+    before, _ = starts(path)
     with contextlib.suppress(OSError):
-        before = 0
-        with contextlib.suppress(OSError, ValueError, IndexError), open(path) as file:
-            before = int(file.read().split()[0])
         with open(f"{path}.new", "w") as file:
             file.write(f"{before + 1} {time.time():.0f}\n")
         os.replace(f"{path}.new", path)

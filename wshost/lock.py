@@ -76,13 +76,13 @@ def take(name: str, request: dict[str, Any]) -> dict[str, Any]:
     return {"taken": True, "before": before}
 
 
-def ran_before() -> list[str]:
-    """Return which units that a service takes for itself ran before any service came."""
+def ran_before() -> list[str] | None:
+    """Return which units that a service takes for itself ran before any came; None if unknown."""
     try:
         found = json.loads((apply_files.STATE / "before" / "units.json").read_text())
     except (OSError, ValueError):
-        return []
-    return [each for each in found if each in SHARED] if isinstance(found, list) else []
+        return None
+    return [each for each in found if each in SHARED] if isinstance(found, list) else None
 
 
 def _note_what_runs() -> None:
@@ -101,6 +101,9 @@ def _note_what_runs() -> None:
 
 def free(name: str, request: dict[str, Any]) -> dict[str, Any]:
     """Release or break the lock, if there is one."""
+    if not apply_files.STATE.exists():
+        # The last service has gone from here, and its lock with it.
+        return {"before": None}
     if request["action"] == "release" and not _at_rest():
         return {"before": read(name), "busy": True}
     with _alone(name):

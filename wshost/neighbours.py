@@ -39,15 +39,15 @@ def report(name: str, markers: list[str]) -> dict[str, Any] | None:
         "folders": [
             path
             for path in (f"/srv/{name}", f"/etc/{name}", f"/var/lib/{name}", f"/var/log/{name}")
-            if os.path.exists(path)
+            # After a removal the data stays, with the user that it belongs to.
+            if os.path.exists(path) and not os.path.exists(f"{STATE}/kept/{name}")
         ],
     }
 
 
 def services(name: str) -> list[str]:
     """Return the other services of wsdeploy that are on this host."""
-    found = {os.path.basename(path) for path in glob.glob(f"{STATE}/services/*")}
-    found |= {
+    found = {
         os.path.basename(path).removesuffix("-system.json")
         for path in glob.glob(f"{STATE}/sets/*-system.json")
     }

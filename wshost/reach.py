@@ -91,7 +91,9 @@ class Reach:
         while True:
             ready = self._selector.select(max(0, until - time.monotonic()))
             for key, _ in ready:
-                self._answered(key.data, key.fileobj)  # type: ignore[arg-type]
+                # The answer to another question may have closed this one.
+                if key.fileobj in key.data.asked:
+                    self._answered(key.data, key.fileobj)  # type: ignore[arg-type]
             if not ready or time.monotonic() >= until:
                 return
 

@@ -18,9 +18,16 @@ from typing import Any
 
 from wshost import apply_files, generations, lock, supervisor
 
-UNITS = ("certificate.timer", "watchdog.service", "reach.service", "internal.service")
+UNITS = (
+    "certificate.timer",
+    "watchdog.service",
+    "reach.service",
+    "internal.service",
+    "firewall.service",
+)
 """Units of our own, by what comes after the service's name, in the order in which they stop."""
-LAST = ("firewall.service",)
+PACKAGED = ("/etc/nginx/nginx.conf", "/etc/haproxy/haproxy.cfg")
+"""Files that a package has lost if they are removed."""
 SHARED = {
     "supervisor.service": "/supervisor.service.d/",
     "nginx.service": "/nginx.service.d/",
@@ -30,8 +37,10 @@ SHARED = {
 MORE = (
     "/etc/tmpfiles.d/{name}-generation.conf",
     "/var/log/nginx/{name}.log*",
-    "/usr/local/lib/{name}-*",
-    "/run/wsdeploy/{name}-*",
+    "/usr/local/lib/{name}-acme",
+    "/usr/local/lib/{name}-reach",
+    "/usr/local/lib/{name}-watchdog",
+    *(f"/run/wsdeploy/{{name}}-{unit}" for unit in SHARED),
 )
 """What no set of files names."""
 
@@ -55,25 +64,21 @@ def main(request: dict[str, Any]) -> None:
 def remove(name: str, stop_wait: float, data: bool) -> list[str]:
     """Remove it, and return the files that it had."""
     # First the app: its close frames go through the proxy.
-    with contextlib.suppress(supervisor.SupervisorError), ThreadPoolExecutor() as pool:
+    if list(generations.CONF.glob(f"{name}-*.conf")):
         mine = [*generations.generations(name)]
-        list(pool.map(lambda each: generations.remove(each, stop_wait), mine))
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda each: generations.remove(each, stop_wait), mine))
+    # Before their files go, which say how they stop.
     for unit in UNITS:
         disable(f"{name}-{unit}")
+    run("nft", "delete", "table", "inet", name)
     paths = sorted({path for marker in markers(name) for path in marked(marker)})
     for path in paths:
         put_back(path)
     run("systemctl", "daemon-reload")
     for unit, sign in SHARED.items():
-        if not any(sign in path for path in paths):
-            continue
-        if unit in lock.ran_before():
-            # With the configuration, and in the sandbox, that it had then.
-            run("systemctl", "restart", unit)
-        else:
-            disable(unit)
-    for unit in LAST:
-        disable(f"{name}-{unit}")
+        if any(sign in path for path in paths):
+            give_back(unit)
     folders = [f"{parent}/{name}" for parent in ("/etc", "/srv", "/run", "/var/log")]
     clear([*folders, *([f"/var/lib/{name}"] if data else [])])
     clear([found for pattern in MORE for found in glob.glob(pattern.format(name=name))])
@@ -83,9 +88,36 @@ def remove(name: str, stop_wait: float, data: bool) -> list[str]:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
     run("systemctl", "daemon-reload")
-    run("userdel", name)
+    if data or not os.path.exists(f"/var/lib/{name}"):
+        run("userdel", name)
+    else:
+        # Its number would become somebody else's, and the data with it.
+        kept = apply_files.STATE / "kept"
+        kept.mkdir(mode=0o700, exist_ok=True)
+        (kept / name).touch()
     run("groupdel", f"{name}-proxy")
     return paths
+
+
+def give_back(unit: str) -> None:
+    """Let a unit of Debian's do what it did before the service came."""
+    before = lock.ran_before()
+    if before is None:
+        # Nobody has noted it. Other people's programs under Supervisor go on.
+        if unit != "supervisor.service" or not supervised():
+            disable(unit)
+    elif unit in before:
+        # With the configuration, and in the sandbox, that it had then.
+        run("systemctl", "restart", unit)
+    else:
+        disable(unit)
+
+
+def supervised() -> bool:
+    """Tell whether Supervisor has programs."""
+    with contextlib.suppress(supervisor.SupervisorError):
+        return bool(supervisor.processes())
+    return False
 
 
 def put_back(path: str) -> None:
@@ -93,7 +125,7 @@ def put_back(path: str) -> None:
     before = apply_files.STATE / "before" / path.lstrip("/")
     if before.is_file() or before.is_symlink():
         apply_files.copy_file(before, Path(path))
-    else:
+    elif path not in PACKAGED:
         Path(path).unlink(missing_ok=True)
 
 
@@ -108,7 +140,11 @@ def clear(paths: list[str]) -> None:
 
 def markers(name: str) -> list[Path]:
     """Return the markers of the sets of files of a service."""
-    return sorted((apply_files.STATE / "sets").glob(f"{name}-*.json"))
+    sets = apply_files.STATE / "sets"
+    others = [path.name.removesuffix("-system.json") for path in sets.glob("*-system.json")]
+    # A service can have a name that begins like this one's.
+    longer = tuple(f"{each}-" for each in others if each.startswith(f"{name}-"))
+    return sorted(path for path in sets.glob(f"{name}-*.json") if not path.name.startswith(longer))
 
 
 def marked(marker: Path) -> list[str]:
@@ -133,7 +169,7 @@ def clear_state(name: str) -> None:
         shutil.rmtree(state / "previous" / marker.stem, ignore_errors=True)
         marker.unlink()
     shutil.rmtree(state / "services" / name, ignore_errors=True)
-    if not list((state / "sets").glob("*.json")):
+    if not [*(state / "sets").glob("*.json"), *(state / "kept").glob("*")]:
         shutil.rmtree(state, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.rmdir("/run/wsdeploy")

@@ -8,6 +8,7 @@ the old one serves again, and the new one goes.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -161,10 +162,7 @@ def _ask(old: Generation) -> bool:
     busy = [pid for pid, members in families.items() if peers.held(members)]
     path, found = old.sockets / launch.MOVE, False
     for _ in busy:
-        new = path.with_name(f"{launch.MOVE}.new")
-        new.write_text(f"{FEW}\n")
-        shutil.chown(new, old.name, old.name)
-        new.replace(path)
+        _place(path, f"{FEW}\n", old.name)
         end = time.monotonic() + 2 * LOOK + 0.5
         while path.exists():
             if time.monotonic() > end:
@@ -174,6 +172,17 @@ def _ask(old: Generation) -> bool:
             time.sleep(LOOK / 5)
         found = True
     return found
+
+
+def _place(path: Path, text: str, user: str) -> None:
+    """Put a file into a folder that the app's user may write to; what is there is not trusted."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(new, flags, 0o600), "w") as file:
+        shutil.chown(file.fileno(), user, user)
+        file.write(text)
+    new.replace(path)
 
 
 def _see_off(leaving: list[Future[None]], watch: Watch) -> None:

@@ -32,12 +32,13 @@ def carry_out(request: dict[str, Any], action: str) -> None:
 
     action: `deploy`, `rollback` or `restart`.
     """
-    request = _reachable(request)
     new = Generation(request["name"], request["generation"])
     later = request.pop("later", [])
     left = f"\n{', '.join(later)}: left as it was" if later else ""
     try:
         with apply_files.exclusive(apply_files.STATE):
+            request = _reachable(request)
+            new = Generation(new.name, request["generation"])
             with history.noted(action, request):
                 before = generations.live(new.name)
                 roll_out(new, request)

@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from wshost import listeners, lock, neighbours, ruleset, supervisor
+from wshost import launch, listeners, lock, neighbours, ruleset, supervisor
 
 CAP_SYS_RESOURCE = 24
 
@@ -281,15 +281,13 @@ def processes() -> list[dict[str, Any]] | None:
     return [{key: process[key] for key in keep} for process in found]
 
 
-def starts(name: str) -> dict[str, list[float]]:
+def starts(name: str) -> dict[str, list[int]]:
     """Return how often each process of the live generation was started, and when last."""
     found = {}
     for path in glob.glob(f"/run/{name}/current/.starts-*"):
-        with contextlib.suppress(ValueError):
-            count, last = (read(path) or "").split()
-            # The app's user may write there.
-            if re.fullmatch(r"[\w.-]+", process := path.rpartition(".starts-")[2]):
-                found[process] = [int(count), float(last)]
+        # The app's user may write there.
+        if re.fullmatch(r"[\w.-]+", process := path.rpartition(launch.STARTS)[2]):
+            found[process] = list(launch.starts(path))
     return found
 
 

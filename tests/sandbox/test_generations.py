@@ -178,4 +178,4 @@ def test_what_an_app_leaves_in_its_working_directory_is_kept(site, spell):
     site.deploy(app=spell(code, "green"))
     was = site.live_generation()
     site.deploy(app=spell(code, "yellow"))
-    assert site.ssh(f"cat /var/lib/ws/left/{was}/chat.db") == "precious"
+    assert site.ssh(f"cat /var/lib/wsdeploy/services/ws/left/{was}/chat.db") == "precious"

@@ -96,7 +96,11 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
         "check": acme.check,
         "activate": [list(command) for command in activate],
     }
-    trusted = [File(authority, Path(acme.authority).read_text(), 0o600)] if acme.authority else []
+    trusted = []
+    if acme.authority:
+        # To ask a host about it, its content is not needed; who rolls back need not have it.
+        content = "" if survey.bare else Path(acme.authority).read_text()
+        trusted = [File(authority, content, 0o600)]
     return FileSet(
         name=set_name(settings),
         files=(

@@ -295,6 +295,12 @@ def restarts(settings: Settings, survey: Survey) -> list[str]:
                 f"{when:%Y-%m-%d %H:%M:%S} UTC; its log: "
                 f"{places.logs(settings.name, live_generation(settings, survey) or '')}"
             )
+    left = sorted(path for path in survey.paths if path.startswith(places.left(settings.name)))
+    if left:
+        found.append(
+            f"the app has left files in the working directory of generations that are gone: "
+            f"{', '.join(left)}; it should write to $HOME"
+        )
     return found
 
 
@@ -331,5 +337,6 @@ def request(settings: Settings) -> Request:
             f"/etc/supervisor/conf.d/{name}-*.conf",
             places.boot(name),
             places.record(name, "*"),
+            f"{places.left(name)}*",
         ),
     )

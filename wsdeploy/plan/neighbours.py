@@ -58,6 +58,8 @@ def kept(settings: Settings, survey: Survey, host: str) -> list[str]:
     return [f"{path} was there before; it stays under {BEFORE}" for path in files]
 
 
+KEPT = "/var/lib/wsdeploy/kept"
+"""Where wshost.remove notes services whose data and user it has left."""
 BEFORE = "/var/lib/wsdeploy/before"
 """Where hosts keep what was there before any deployment (wshost.apply_files)."""
 
@@ -72,6 +74,8 @@ def _system(survey: Survey) -> list[str]:
 
 def _names(settings: Settings, survey: Survey) -> list[str]:
     name = settings.name
+    if f"{KEPT}/{name}" in survey.paths:
+        return []
     taken = [f"user {name}"] if name in survey.users else []
     taken += [f"group {each}" for each in (name, f"{name}-proxy") if each in survey.groups]
     taken += (survey.neighbours or {}).get("folders", ())
@@ -130,5 +134,7 @@ def request(settings: Settings, host: str) -> Request:
         sets.append(proxies.chosen(settings).set_name(settings))
     markers = tuple(FileSet(each, ()).marker.path for each in sets)
     return Request(
-        neighbours=markers, groups=(settings.name, f"{settings.name}-proxy"), paths=markers
+        neighbours=markers,
+        groups=(settings.name, f"{settings.name}-proxy"),
+        paths=(*markers, f"{KEPT}/{settings.name}"),
     )

@@ -50,6 +50,11 @@ def record(name: str, generation: str) -> str:
     return f"/var/lib/wsdeploy/services/{name}/generations/{generation}.json"
 
 
+def left(name: str) -> str:
+    """Return the folder of what the app has left in working directories, by generation."""
+    return f"/var/lib/wsdeploy/services/{name}/left/"
+
+
 def certificate(name: str) -> str:
     """Return the file with the certificate and its chain."""
     return f"{etc(name)}/tls/cert.pem"

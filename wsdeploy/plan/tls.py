@@ -100,6 +100,11 @@ def _canonical(name: str) -> str:
     return ":".join(f"{int(group, 16):X}" for group in groups)
 
 
+def pushed_name(settings: Settings) -> str:
+    """Return the name of the set with certificate and key from this machine."""
+    return f"{settings.name}-tls"
+
+
 def pushed(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()) -> FileSet:
     """Return certificate and key from this machine's files as a set.
 
@@ -108,7 +113,7 @@ def pushed(settings: Settings, survey: Survey, activate: tuple[Command, ...] = (
     assert isinstance(settings.tls, CertFiles)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
     return FileSet(
-        name=f"{settings.name}-tls",
+        name=pushed_name(settings),
         files=(
             File(certificate, Path(settings.tls.certificate).read_text()),
             File(key, Path(settings.tls.key).read_text(), mode=0o600, secret=True),
@@ -122,5 +127,6 @@ def request(settings: Settings) -> Request:
     certificate, key = places.certificate(settings.name), places.key(settings.name)
     asked = Request(packages=("openssl",), paths=(certificate, key), certificates=(certificate,))
     if isinstance(settings.tls, CertFiles):
-        asked += pushed(settings, Survey(bare=True)).request()
+        # Its files are not read for that: who rolls back need not have them.
+        asked += FileSet(pushed_name(settings), ()).request()
     return asked

@@ -119,3 +119,19 @@ def test_starts_are_counted(monkeypatch, tmp_path):
     (tmp_path / ".starts-ws_00").write_text("nonsense")
     launch.count("ws_00")
     assert (tmp_path / ".starts-ws_00").read_text().startswith("1 ")
+
+
+def test_a_note_of_starts_is_not_trusted(tmp_path):
+    """The app's user writes it, and root reads it."""
+    path = tmp_path / ".starts-ws_00"
+    os.mkfifo(path)
+    assert launch.starts(path) == (0, 0), "nobody waits for whoever writes to it"
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    assert launch.starts(path) == (0, 0)
+    path.unlink()
+    for text in ("2 inf", "nan", "", "1 2 3", "-5 7"):
+        path.write_text(text)
+        assert launch.starts(path) == ((0, 7) if text == "-5 7" else (0, 0))
+    path.write_text("3 99999999999999999999")
+    assert launch.starts(path) == (3, launch.MOST)

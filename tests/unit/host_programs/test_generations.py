@@ -1,8 +1,10 @@
 """Generations under Supervisor: which there are, how they start, and what is left of them."""
 
+import os
+
 import pytest
 
-from wshost import generations, supervisor
+from wshost import apply_files, generations, supervisor
 from wshost.generations import Generation
 
 NEW, OLD, OLDER = "c" * 12, "b" * 12, "a" * 12
@@ -141,12 +143,19 @@ def test_files_that_the_app_has_left_in_its_working_directory_are_kept(superviso
         (old.sockets / name).write_text(name)
     (old.sockets / "uploads").mkdir()
     (old.sockets / "uploads/one").touch()
+    os.mkfifo(old.sockets / "pipe")
+    (old.sockets / "link").symlink_to("/etc/passwd")
     generations.remove(old, 1)
-    left = root.path / f"var/lib/ws/left/{OLD}"
+    left = apply_files.STATE / f"services/ws/left/{OLD}"
+    assert left.stat().st_mode & 0o777 == 0o700
     assert sorted(path.name for path in left.iterdir()) == ["chat.db", "uploads"]
     assert (left / "chat.db").read_text() == "chat.db"
     assert (left / "uploads/one").exists()
-    assert root.owners[f"/var/lib/ws/left/{OLD}"] == ("ws", "ws")
+    # It is retired again, with a file of the same name.
+    old.sockets.mkdir()
+    (old.sockets / "chat.db").write_text("newer")
+    generations.remove(old, 1)
+    assert left.with_name(f"{OLD}.2").joinpath("chat.db").read_text() == "newer"
 
 
 def test_a_file_of_supervisors_that_is_broken_leaves_none_of_ours(supervisord, root, file):

@@ -46,6 +46,8 @@ def run(tmp_path):
         environment = tmp_path / "environment"
         environment.write_text(text, newline="")
         command = [sys.executable, "-I", launch.__file__, environment, str(open_files), listen]
+        # It leaves a note in its working directory.
+        options["cwd"] = tmp_path
         options["env"] = PROCESS | options.get("env", {})
         return subprocess.Popen(
             [*command, sys.executable, "-c", code, *words],
@@ -115,6 +117,8 @@ def test_the_app_learns_where_to_listen_by_variables_and_words(run):
 
 def test_python_is_the_hosts(tmp_path, monkeypatch):
     (tmp_path / "environment").write_text("")
+    # It leaves a note in its working directory.
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", dict(PROCESS))
     monkeypatch.setattr(launch, "raise_limit", lambda _: None)
     became = []
@@ -152,6 +156,7 @@ def test_no_variable_is_logged_when_the_command_is_missing(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        cwd=tmp_path,
         env=PROCESS,
     )
     assert done.returncode != 0

@@ -110,3 +110,15 @@ def test_the_rules_and_the_configuration(tmp_path):
     path.write_text("{}")
     with pytest.raises(KeyError):
         reach.main(["--check", str(path)])
+
+
+def test_two_answers_at_once(watched):
+    """As when the first packets to a host that is back all leave together."""
+    checker, host, table = watched
+    host.down = True
+    for tenth in range(10):
+        checker.step(100 + tenth / 5)
+    assert len(host.asked) > 2
+    checker.wait(0)
+    assert not host.asked
+    assert table.marks() == ["delete"]

@@ -46,10 +46,10 @@ def test_the_last_service_leaves_no_state(root):
 
 
 def test_what_ran_before(root):
-    assert lock.ran_before() == []
+    assert lock.ran_before() is None
     note = apply_files.STATE / "before" / "units.json"
     note.parent.mkdir(parents=True)
     note.write_text(json.dumps(["nginx.service", "sshd.service"]))
     assert lock.ran_before() == ["nginx.service"]
     note.write_text("{}")
-    assert lock.ran_before() == []
+    assert lock.ran_before() is None

@@ -57,3 +57,17 @@ def test_main(host, capsys, supervisord):
     with pytest.raises(SystemExit) as ended:
         retire.main(request)
     assert str(ended.value) == f"ws: removeProcessGroup: STILL_RUNNING: ws-{OLD}"
+
+
+def test_what_the_app_has_put_in_the_way_is_not_followed(tmp_path, monkeypatch):
+    """The folder is the app's to write to, and root writes there."""
+    monkeypatch.setattr(retire.shutil, "chown", lambda *_: None)
+    precious = tmp_path / "shadow"
+    precious.write_text("precious")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / ".move.new").symlink_to(precious)
+    retire._place(folder / ".move", "0.05\n", "ws")
+    assert precious.read_text() == "precious"
+    assert (folder / ".move").read_text() == "0.05\n"
+    assert not (folder / ".move").is_symlink()

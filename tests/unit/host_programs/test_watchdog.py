@@ -125,7 +125,7 @@ class Host:
 
     def watch(self, seconds=None, until=lambda: False):
         """Let the watchdog work, for some time or until something is true."""
-        end = time.monotonic() + (seconds or 20)
+        end = time.monotonic() + (seconds or 60)
         while time.monotonic() < end:
             self.watchdog.rest(self.watchdog.step(time.monotonic()))
             self.log += self._capsys.readouterr().out
