@@ -21,6 +21,8 @@ CONFIGURED = {
 """Where somebody's configuration of a proxy is, if it is one."""
 DEBIANS = ("/etc/nginx/sites-enabled/default",)
 """What is there after Debian's package is installed, but is no file of it."""
+OURS = "# This file replaces Debian's and includes nothing of it"
+"""What our own configuration of a proxy begins with."""
 PACKAGES = ("nginx", "nginx-common", "haproxy")
 
 
@@ -65,8 +67,18 @@ def foreign(proxy: str) -> list[str]:
     return [
         path
         for path in found
-        if path not in ours and path not in DEBIANS and packaged.get(path) != digest(path)
+        if path not in ours
+        and path not in DEBIANS
+        and packaged.get(path) != digest(path)
+        and not left_over(path)
     ]
+
+
+def left_over(path: str) -> bool:
+    """Tell whether a file is one of ours that a removal by hand has left."""
+    with contextlib.suppress(OSError, ValueError), open(path) as file:
+        return OURS in file.read(500)
+    return False
 
 
 def conffiles() -> dict[str, str]:
