@@ -12,6 +12,7 @@ import contextlib
 import datetime
 import fcntl
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,8 @@ def main(arguments: list[str]) -> None:
 def exclusive(name: str) -> Iterator[None]:
     """Let one renewal at a time go on; another one waits."""
     # In a folder of root's: whoever can open a lock can hold it.
-    with open(f"/etc/{name}/acme/lock", "w") as lock:
+    descriptor = os.open(f"/etc/{name}/acme/lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    with open(descriptor, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

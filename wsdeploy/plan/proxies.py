@@ -58,7 +58,18 @@ def new_certificate(settings: Settings) -> tuple[Command, ...]:
     text = (PROGRAMS / "served.py").read_text()
     place = places.certificate(settings.name)
     served = ("python3", "-c", text, "served", settings.domain, place, proxy.UNIT)
-    return (*proxy.NEW_CERTIFICATE, served)
+    marker = FileSet(proxy.set_name(settings), ()).marker.path
+    return tuple(_once_there(marker, each) for each in (*proxy.NEW_CERTIFICATE, served))
+
+
+def _once_there(marker: str, command: Command) -> Command:
+    """Return a command that does nothing while a set of files is not there.
+
+    A proxy that runs without ours has somebody else's configuration, or Debian's welcome page.
+    """
+    name = command[3] if command[1] == "-c" else " ".join(command)
+    text = 'test -e "$1" || exit 0; shift; exec "$@"'
+    return ("sh", "-c", text, name, marker, *command)
 
 
 def pushed_certificate(settings: Settings, survey: Survey) -> FileSet:
