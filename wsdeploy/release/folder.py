@@ -26,6 +26,8 @@ LEFT_OUT = (
     ".idea", ".vscode", "*~", ".*.sw[op]", ".#*", "#*#", ".DS_Store",
 )  # fmt: skip
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a file begins that stands for one which git-lfs has not fetched."""
 LARGEST = 300_000_000
 """Bytes of a release when it is unpacked. It travels in one piece, over SSH, to every host."""
 
@@ -75,6 +77,8 @@ def read(folder: Path, exclude: Sequence[str] = ()) -> Tree:
             files[path] = _without_passwords(path, (folder / path).read_bytes())
         except OSError as error:
             raise FolderError(f"{path} can't be read: {error.strerror}") from None
+        if files[path].startswith(LFS_POINTER):
+            raise FolderError(f"{path} is only a pointer of git-lfs; fetch it with git lfs pull")
         if (folder / path).stat().st_mode & stat.S_IXUSR:
             executable.add(path)
     return Tree(files, frozenset(executable), links)

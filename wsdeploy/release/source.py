@@ -94,6 +94,9 @@ def read(app: App) -> Source:
         if locked is None and described and described.depends:
             wanted = f"{home} has dependencies and no lock; make one with uv lock --project {home}"
             found.append(Problem("app.requirements", wanted))
+    if any(name == "wsapp.py" or name.startswith("wsapp/") for name in tree.files):
+        wanted = "it has a module called wsapp, as this project's own for apps is; rename it"
+        found.append(refused("app.path", app.path, wanted))
     if found:
         raise SourceError(found)
     return Source(

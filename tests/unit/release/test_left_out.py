@@ -72,3 +72,19 @@ def test_a_lock_that_is_not_read_is_named(folder, name):
 def test_a_lock_with_a_byte_order_mark(folder):
     (folder / "requirements.txt").write_text("\ufeffdemo==1.0 --hash=sha256:0\n")
     assert source.read(App("chat")).requirements == "demo==1.0 --hash=sha256:0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("model.bin", "version https://git-lfs.github.com/spec/v1\noid x\n", "git lfs pull"),
+        ("wsapp/__init__.py", "", "a module called wsapp"),
+        ("wsapp.py", "", "a module called wsapp"),
+    ],
+)
+def test_what_would_not_run(folder, name, text, words):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    with pytest.raises(SourceError) as refused:
+        source.read(App("chat"))
+    assert words in str(refused.value.problems[0])
