@@ -1,21 +1,42 @@
-"""What pyinfra's command line says of a run, before pyinfra has looked at it. Pure but for signals.
+"""What pyinfra's command line says of a run, before pyinfra has looked at it.
 
 pyinfra takes the path of an inventory that does not exist for a host's name, asks where nobody is
-to answer, and calls a run that was interrupted a success.
+to answer, calls a run that was interrupted a success, and does not say how to go on without a host
+that is off, or with one whose key nobody knows yet.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import termios
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 INTERRUPTED = 128 + signal.SIGINT
 """The exit code of a program that Ctrl-C has ended, as shells have it."""
+
+
+WAYS_OUT = {
+    "No host key for ": "compare its fingerprint and log in once with ssh, or add its line to "
+    "known_hosts; for CI see docs/hosts.md, The first contact",
+    "Could not connect ": "to go on without it: --exclude and its name",
+    "Could not resolve hostname ": "see its name in the inventory; to go on without it: --exclude",
+}
+"""What to do about a line of pyinfra's that has these words in it."""
+
+QUESTIONS = {
+    ("pyinfra_cli.cli", "input"): "give -y to make the changes, or --dry to see them only",
+    ("pyinfra_cli.cli", "getpass"): "give a password another way, or a key",
+    ("pyinfra.connectors.ssh_util", "getpass"): "use a key without a password, or ssh-agent",
+    ("pyinfra.connectors.util", "getpass"): "let the user have sudo without a password, or give "
+    "_sudo_password as data of the host",
+}
+"""Where pyinfra asks, by module and function, and what to do where nobody answers."""
 
 
 def problem(arguments: Sequence[str]) -> str | None:
@@ -25,6 +46,26 @@ def problem(arguments: Sequence[str]) -> str | None:
     if path and not Path(path).is_file():
         return f"{path}: no such file in {Path.cwd()}; no host was contacted"
     return None
+
+
+def hint(line: str) -> str:
+    """Return a line of pyinfra's, with the way out if it needs one."""
+    for words, way in WAYS_OUT.items():
+        if words in line:
+            return f"{line}; {way}"
+    return line
+
+
+def answered(ask: Callable[..., str], way: str) -> Callable[..., str]:
+    """Return a function that asks as `ask` does, and ends the run with a line if nobody answers."""
+
+    def asked(*arguments: Any) -> str:
+        try:
+            return ask(*arguments)
+        except (EOFError, OSError, termios.error):
+            raise SystemExit(f"\nnobody answers, as there is no terminal; {way}") from None
+
+    return asked
 
 
 def deploys(arguments: Sequence[str]) -> bool:
@@ -41,8 +82,20 @@ def begin() -> None:
     if complaint:
         print(complaint, file=sys.stderr)
         raise SystemExit(1)
+    logging.getLogger("pyinfra").addFilter(_with_way_out)
+    for (module, name), way in QUESTIONS.items():
+        if module in sys.modules:
+            ask = getattr(sys.modules[module], name, input)
+            setattr(sys.modules[module], name, answered(ask, way))
     if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
         signal.signal(signal.SIGINT, _interrupted)
+
+
+def _with_way_out(record: logging.LogRecord) -> bool:
+    line = hint(record.getMessage())
+    if line != record.getMessage():
+        record.msg, record.args = line, ()
+    return True
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,5 +1,8 @@
 """What a command line says of a run, before any host is contacted."""
 
+import subprocess
+import sys
+
 import pytest
 
 from wsdeploy import command_line
@@ -38,3 +41,35 @@ def test_what_keeps_a_run_from_beginning(arguments, words):
 )
 def test_who_needs_the_apps_code(arguments, needed):
     assert command_line.deploys(arguments) is needed
+
+
+def test_a_question_that_nobody_answers_ends_the_run_with_a_line():
+    def nobody(prompt):
+        raise EOFError
+
+    with pytest.raises(SystemExit, match="no terminal; give -y"):
+        command_line.answered(nobody, "give -y")("Go on?")
+    assert command_line.answered(str.upper, "")("yes") == "YES"
+
+
+def test_where_pyinfra_asks():
+    # In a process of its own: pyinfra's command line replaces parts of Python when it is imported.
+    code = "".join(
+        f"import {module}; {name if name == 'input' else f'{module}.{name}'}\n"
+        for module, name in command_line.QUESTIONS
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[h] Could not connect ([Errno 113] No route to host)", "--exclude"),
+        ("No host key for h found in known_hosts", "known_hosts; for CI"),
+        ("[h] Connected", None),
+    ],
+)
+def test_a_line_of_pyinfras_names_the_way_out(line, words):
+    found = command_line.hint(line)
+    assert found.startswith(line)
+    assert words in found if words else found == line

@@ -58,6 +58,11 @@ MOST_PORT_WITH_TLS = 65_435 - TLS_PORTS_AFTER
 HostEntry = str | tuple[str, dict[str, Any]]
 
 
+HOST_DATA = {"ssh_strict_host_key_checking": "yes"}
+"""Data that all hosts have unless the inventory says otherwise. pyinfra's own default accepts any
+key of a host that it has never seen."""
+
+
 class SettingsError(SystemExit):
     """What is wrong with an inventory file, a line for each mistake.
 
@@ -170,14 +175,15 @@ class Settings(Section):
         hosts: names or `(name, {data})`, as in any pyinfra inventory.
         data: pyinfra's host data for all of them, such as `ssh_user="debian"`. A user who is not
         root needs sudo without a password; for one with a password, say `_sudo=True` as for any
-        pyinfra deploy.
+        pyinfra deploy. Hosts whose SSH key is not known here are refused, as secrets are sent to
+        them, unless `ssh_strict_host_key_checking="accept-new"` is given.
         """
         if isinstance(hosts, str):
             hosts = [hosts]
         group = Hosts(self, hosts)
         self._groups().append(group)
         object.__setattr__(self, "_inventory", sys._getframe(1).f_globals)
-        return group, data | {"settings": self}
+        return group, HOST_DATA | data | {"settings": self}
 
     def _groups(self) -> list[Hosts]:
         if "_group_list" not in self.__dict__:

@@ -117,4 +117,10 @@ def test_names_with_an_underscore_are_nobodys_group(read):
 def test_host_data(make):
     settings = make()
     _, data = settings.group(["10.0.0.1"], ssh_user="debian", _sudo=True)
-    assert data == {"ssh_user": "debian", "_sudo": True, "settings": settings}
+    checks = {"ssh_strict_host_key_checking": "yes"}
+    assert data == {"ssh_user": "debian", "_sudo": True, "settings": settings} | checks
+
+
+def test_a_key_that_nobody_has_seen_is_taken_only_where_the_inventory_says_so(make):
+    _, data = make().group(["app1"], ssh_strict_host_key_checking="accept-new")
+    assert data["ssh_strict_host_key_checking"] == "accept-new"
