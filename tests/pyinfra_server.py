@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,11 +136,6 @@ def main() -> None:
     """Serve until standard input ends."""
     for name in PRELOADED:
         __import__(name)
-    # pyinfra asks for the source of each frame at each operation. A file that is no module makes
-    # Python look through all modules each time: half of all calls of a run on thirty hosts.
-    stand_in = types.ModuleType("deploy")
-    stand_in.__file__ = str(PROJECT / "deploy.py")
-    sys.modules["deploy"] = stand_in
     for line in sys.stdin:
         request = json.loads(line)
         pid = _fork()

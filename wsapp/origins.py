@@ -8,6 +8,8 @@ Origin = str | re.Pattern[str]
 """One allowed origin: an exact one, or a pattern that the whole origin has to match."""
 
 _SPELLING = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9*_.-]+)(:([0-9]{1,5}|\*))?")
+# Web views of devices and applications: their pages come from no host.
+_WITHOUT_HOST = re.compile(r"(?!(https?|wss?):)[a-z][a-z0-9+.-]*://")
 _DEFAULT_PORT = re.compile(r"http://[^:]+:80|https://[^:]+:443")
 
 
@@ -26,7 +28,7 @@ def _parse(text: str) -> Origin:
         return text
     if text == "*":
         raise ValueError("leave it empty to allow any origin")
-    if not _SPELLING.fullmatch(text):
+    if not (_SPELLING.fullmatch(text) or _WITHOUT_HOST.fullmatch(text)):
         raise ValueError(
             f'"{text}" isn\'t an origin as browsers send it; give a scheme, a host in lower case '
             "and a port unless it's the usual one, like https://example.com"

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import termios
+import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -68,6 +69,17 @@ def answered(ask: Callable[..., str], way: str) -> Callable[..., str]:
     return asked
 
 
+def stand_in(path: Path) -> types.ModuleType:
+    """Return a module in the place of a file that pyinfra runs and Python does not know.
+
+    pyinfra asks which source each operation comes from. For a file that is no module, Python looks
+    through all modules each time: half of the work of a run in which nothing changes.
+    """
+    module = types.ModuleType(path.stem)
+    module.__file__ = str(path.resolve())
+    return module
+
+
 def deploys(arguments: Sequence[str]) -> bool:
     """Tell whether a run needs the app's code and secrets: all do but those of our own commands."""
     operations = [word for word in arguments if word.startswith("wsdeploy.")]
@@ -82,6 +94,9 @@ def begin() -> None:
     if complaint:
         print(complaint, file=sys.stderr)
         raise SystemExit(1)
+    for word in sys.argv[1:]:
+        if word.endswith(".py") and Path(word).is_file():
+            sys.modules[word] = stand_in(Path(word))
     logging.getLogger("pyinfra").addFilter(_with_way_out)
     for (module, name), way in QUESTIONS.items():
         if module in sys.modules:

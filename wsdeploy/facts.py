@@ -11,7 +11,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
-from wsdeploy import limits, lock, remote
+from wsdeploy import limits, lock, programs, remote
 from wsdeploy.plan import (
     acme,
     app,
@@ -31,6 +31,9 @@ from wsdeploy.plan.history import History
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
 
+LACKING = Survey()
+"""The survey of a host that has to be sent the programs first."""
+
 
 class HostSurvey(FactBase[Survey]):
     """The state of a host, as far as the request on standard input asks for it."""
@@ -42,7 +45,8 @@ class HostSurvey(FactBase[Survey]):
     def process(self, output: list[str]) -> Survey:
         """Read the answer. Raises FactProcessError, which fails this host only."""
         try:
-            return Survey.from_json(json.loads(remote.answer(output)))
+            answer = json.loads(remote.answer(output))
+            return LACKING if answer == remote.MISSING else Survey.from_json(answer)
         except (ValueError, TypeError) as error:
             raise FactProcessError(f"not a survey: {error}") from error
 
@@ -82,8 +86,13 @@ def _survey(host: Host, settings: Settings) -> Survey:
 
 
 def _ask(host: Host, settings: Settings) -> Survey:
-    request = request_for(settings, host.name)
-    answer = host.get_fact(HostSurvey, _stdin=remote.payload("survey", request.to_json()))
+    request = request_for(settings, host.name).to_json()
+    asked = remote.payload("survey", request, bundle=False, again=True)
+    answer = host.get_fact(HostSurvey, _stdin=asked)
+    if answer is LACKING:
+        answer = host.get_fact(HostSurvey, _stdin=remote.payload("survey", request))
+    if answer and not answer.bare:
+        programs.note(host)
     return answer or Survey(bare=True)
 
 
@@ -118,7 +127,7 @@ def histories(settings: Settings) -> dict[str, History]:
             found = {}
             for each in hosts:
                 with ctx_host.use(each):
-                    request = remote.payload("history", {"name": settings.name})
+                    request = programs.payload("history", {"name": settings.name}, host=each)
                     answer = each.get_fact(HostHistory, _stdin=request)
                 found[each.name] = answer or History(None, None, ())
             _histories[state.is_executing] = found

@@ -21,7 +21,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
 from pyinfra.context import ctx_host, state
 
-from wsdeploy import remote, run
+from wsdeploy import programs, remote, run
 from wsdeploy.plan import lock as plan
 from wsdeploy.settings import Settings
 
@@ -164,7 +164,8 @@ def ask(target: Host, request: dict[str, Any]) -> dict[str, Any] | None:
     """Run wshost.lock on a host and return its answer, or None if there is none."""
     command = StringCommand(remote.command_on_bare_host("lock"))
     try:
-        done, output = target.run_shell_command(command, _stdin=remote.payload("lock", request))
+        asked = programs.payload("lock", request, host=target)
+        done, output = target.run_shell_command(command, _stdin=asked)
         answer: dict[str, Any] = json.loads(remote.answer(output.stdout.splitlines()))
     except Exception as error:  # each kind of connection has its own
         logger.debug("the lock of %s: %r", target.name, error)

@@ -2,57 +2,67 @@
 
 A program and its request travel on standard input, so that neither shows up in a process list or
 a log, and one exchange over SSH is enough for a piece of work of any size.
+
+All programs together are sent once. A host keeps them in memory (/run), for root alone, under a
+digest of what they are; from then on a request names the digest, and Python need not compile them.
 """
 
 from __future__ import annotations
 
+import ast
 import base64
+import hashlib
 import json
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 
-GENERATIONS = ("supervisor", "apply_files", "peers", "belongings", "launch", "anew", "generations")
-HISTORY = (*GENERATIONS, "lock")
-SURVEY = ("supervisor", "apply_files", "lock", "launch", "listeners", "neighbours", "ruleset")
-ROLLOUT = (*HISTORY, "history", "probe", "gate", "trial")
+FOLDER = "/run/wsdeploy"
+"""Where a host keeps them, each version in a folder of its own."""
 
-# Modules of wshost that a program imports, in an order in which each can be loaded.
-IMPORTS = {
-    "survey": SURVEY,
-    "rollout": ROLLOUT,
-    "restore": (*ROLLOUT, "rollout"),
-    "history": HISTORY,
-    "capacity": (*SURVEY, "survey", *GENERATIONS),
-    "certificate": ("apply_files", "pair"),
-    "identity": ("apply_files",),
-    "retire": (*ROLLOUT, "rollout"),
-    "remove": HISTORY,
-    "lock": ("apply_files",),
-}
+MISSING = {"programs": "missing"}
+"""What a host answers that has not got them, if it can be asked again."""
 
-# What a program needs besides, that goes on only while its run has the lock.
-LOCKED = ("apply_files", "lock")
-
-# Loads the modules on the first line of standard input and calls the program's main with the
-# request, if the lock is still that of the run. The rest of standard input is the program's own.
-# What programs make for others to read must not depend on root's own umask; what is secret gets its
-# mode before its content.
-LOADER = """\
-import json, os, sys, types
+# Imports the program from where the host keeps it, and calls its main with the request, if the lock
+# is still that of the run. The rest of standard input is the program's own. What programs make for
+# others to read must not depend on root's own umask; what is secret gets its mode before its
+# content. Versions that nobody has sent for a day go; a run that still needs one sends it again.
+LOADER = f"""\
+import importlib, json, os, sys
 os.umask(0o022)
 head = json.loads(sys.stdin.readline())
-package = sys.modules["wshost"] = types.ModuleType("wshost")
-package.__path__ = []
-for name, source in head["modules"]:
-    module = sys.modules["wshost." + name] = types.ModuleType("wshost." + name)
-    setattr(package, name, module)
-    exec(compile(source, "wshost/" + name + ".py", "exec"), module.__dict__)
+home = "{FOLDER}"
+folder = home + "/" + head["digest"]
+if not os.path.isdir(folder):
+    if head["again"]:
+        print(json.dumps({json.dumps(MISSING)}))
+        sys.exit()
+    if not head["bundle"]:
+        sys.exit("this host has lost the programs of this run, as by a reboot; run it again")
+    import base64, shutil, tempfile, time, zlib
+    os.makedirs(home, 0o700, exist_ok=True)
+    for name in os.listdir(home):
+        try:
+            if os.stat(home + "/" + name).st_mtime < time.time() - 86400:
+                shutil.rmtree(home + "/" + name)
+        except OSError:
+            pass
+    new = tempfile.mkdtemp(dir=home)
+    os.mkdir(new + "/wshost")
+    for name, text in json.loads(zlib.decompress(base64.b64decode(head["bundle"]))).items():
+        with open(new + "/wshost/" + name + ".py", "w", encoding="utf-8") as file:
+            file.write(text)
+    try:
+        os.rename(new, folder)
+    except OSError:
+        shutil.rmtree(new)
+sys.path.insert(0, folder)
 if head["run"]:
-    package.lock.check(head["run"])
-getattr(package, head["program"]).main(head["request"])
+    importlib.import_module("wshost.lock").check(head["run"])
+importlib.import_module("wshost." + head["program"]).main(head["request"])
 """
 
 
@@ -68,8 +78,45 @@ class Payload(list[str]):
 
 
 @cache
-def _source(module: str) -> str:
-    return (PROGRAMS / f"{module}.py").read_text()
+def _sources() -> dict[str, str]:
+    return {path.stem: path.read_text() for path in sorted(PROGRAMS.glob("*.py"))}
+
+
+def source(module: str) -> str:
+    """Return the text of a module of wshost."""
+    return _sources()[module]
+
+
+@cache
+def digest() -> str:
+    """Return what tells versions of the programs apart."""
+    return hashlib.sha256(json.dumps(_sources()).encode()).hexdigest()[:16]
+
+
+@cache
+def _bundle() -> str:
+    return base64.b64encode(zlib.compress(json.dumps(_sources()).encode(), 9)).decode()
+
+
+@cache
+def closure(program: str) -> tuple[str, ...]:
+    """Return the modules of wshost that a program is made of, by name: what has to be there."""
+    found, new = {"__init__"}, {program}
+    while new:
+        found |= new
+        new = {each for name in new for each in _imports(source(name))} - found
+    return tuple(sorted(found))
+
+
+def _imports(text: str) -> set[str]:
+    """Return the modules of wshost that a module imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == "wshost":
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wshost."):
+            found.add(str(node.module).removeprefix("wshost."))
+    return found
 
 
 def payload(
@@ -77,14 +124,24 @@ def payload(
     request: dict[str, Any],
     attachment: bytes | None = None,
     run: dict[str, Any] | None = None,
+    *,
+    bundle: bool = True,
+    again: bool = False,
 ) -> Payload:
     """Return what to feed the loader so that `wshost.PROGRAM` answers `request`.
 
     run: the run that must have the lock (see wshost.lock.check), for a program that needs it.
+    bundle: whether to send all programs, as the host may not have them.
+    again: whether a host that has not got them may say so (MISSING), to be asked again.
     """
-    names = (*IMPORTS.get(program, ()), *(LOCKED if run else ()), program)
-    modules = [(name, _source(name)) for name in dict.fromkeys(names)]
-    head = {"modules": modules, "program": program, "request": request, "run": run}
+    head = {
+        "digest": digest(),
+        "bundle": _bundle() if bundle else None,
+        "again": again,
+        "program": program,
+        "request": request,
+        "run": run,
+    }
     lines = [json.dumps(head)]
     if attachment is not None:
         lines.append(base64.b64encode(attachment).decode())
@@ -103,9 +160,18 @@ def answer(output: list[str]) -> str:
 AS_ROOT = '$(test "$(id -u)" = 0 || echo sudo -n)'
 
 
+# For the first contact. sudo's own words would make pyinfra ask for a password and not use it.
+MAY_BE_ROOT = (
+    'if test "$(id -u)" != 0 && ! sudo -n true 2>/dev/null; then '
+    'echo "$(id -un) can not become root: give that user sudo without a password, '
+    'or the group _sudo=True, with _sudo_password" >&2; exit 1; fi; '
+)
+
+
 def command(program: str) -> str:
     """Return the shell command that runs a program of wshost; its name is there to be seen."""
-    return f"{AS_ROOT} python3 -c '{LOADER}' wsdeploy-{program}"
+    # -I: no module that lies about in a home folder, and no variable, is in the way.
+    return f"{AS_ROOT} python3 -I -c '{LOADER}' wsdeploy-{program}"
 
 
 def command_on_bare_host(program: str) -> str:
@@ -114,4 +180,5 @@ def command_on_bare_host(program: str) -> str:
         '. /etc/os-release; printf \'{"bare": true, "system": {"id": "%s", "version": "%s"}, '
         '"limits": {"processors": %d}}\' "$ID" "$VERSION_ID" "$(nproc)"'
     )
-    return f"if command -v python3 >/dev/null; then {command(program)}; else {report}; fi"
+    found = "command -v python3 >/dev/null"
+    return f"{MAY_BE_ROOT}if {found}; then {command(program)}; else {report}; fi"

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -50,6 +51,24 @@ systemctl --failed --no-pager --plain
 tail -n 20 /var/log/ws/deploys.log /var/log/ws/*/*.log /var/log/nginx/error.log 2>/dev/null
 journalctl --no-pager --lines 150 --output short-precise
 """
+
+# Of each generation, the processes that have its environment.
+MARKED = """
+import collections, glob
+found = collections.Counter()
+for path in glob.glob("/proc/[0-9]*/environ"):
+    try:
+        words = open(path, "rb").read().decode(errors="replace").split("\\0")
+    except OSError:
+        continue
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "SUPERVISOR_GROUP_NAME":
+            found[value.removeprefix("ws-")] += 1
+print(dict(found))
+"""
+
+WITH_CHILDREN = PROJECT / "tests" / "apps" / "children" / "app.py"
 
 RATE = 25
 """Handshakes a second while something happens that nobody may notice: some in each of its steps,
@@ -332,6 +351,11 @@ class Site:
                 capture_output=True, text=True, errors="replace", check=False, timeout=60,
             )  # fmt: skip
             yield host.name, done.stdout + done.stderr
+
+    def marked(self) -> dict[str, int]:
+        """Return how many processes each generation has, whoever has started them."""
+        found = self.ssh("python3 -", text=MARKED)
+        return {name: int(n) for name, n in re.findall(r"'([0-9a-f-]+)': (\d+)", found)}
 
     def live_generation(self, host: SandboxHost | None = None) -> str:
         return self.ssh("readlink /run/ws/current", host or self.apps[0]).strip()

@@ -1,31 +1,11 @@
 """What is left of a generation, and what becomes of one that turns bad: on hosts, with clients."""
 
-import re
-
 import pytest
 
+from tests.sandbox.site import WITH_CHILDREN
 from wsdeploy.plan import places
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
-
-# Its processes have children: workers, and one in a session of its own that ignores SIGTERM.
-WITH_CHILDREN = """
-import asyncio, concurrent.futures, os, signal, time
-from wsapp import run
-
-pool = concurrent.futures.ProcessPoolExecutor(2)
-list(pool.map(abs, range(8)))
-if not os.fork():
-    os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    time.sleep(1_000_000)
-
-async def handler(websocket):
-    async for message in websocket:
-        await websocket.send(f"{message} {os.environ['COLOUR']}")
-
-run(handler)
-"""
 
 # Dies a second after each client that joins, but not of the deployment's own checks.
 CRASHES = """
@@ -42,22 +22,6 @@ run(handler)
 """
 
 HELD = 200
-
-# Of each generation, the processes that have its environment.
-MARKED = """
-import collections, glob
-found = collections.Counter()
-for path in glob.glob("/proc/[0-9]*/environ"):
-    try:
-        words = open(path, "rb").read().decode(errors="replace").split("\\0")
-    except OSError:
-        continue
-    for word in words:
-        name, _, value = word.partition("=")
-        if name == "SUPERVISOR_GROUP_NAME":
-            found[value.removeprefix("ws-")] += 1
-print(dict(found))
-"""
 
 
 @pytest.fixture(scope="module", params=["unix", "shared"], autouse=True)
@@ -90,12 +54,6 @@ def spell(site, listen, tmp_path_factory):
     return spell
 
 
-def marked(site):
-    """Return how many processes each generation has, whoever has started them."""
-    found = site.ssh("python3 -", text=MARKED)
-    return {name: int(n) for name, n in re.findall(r"'([0-9a-f-]+)': (\d+)", found)}
-
-
 def colour(site):
     with site.client() as websocket:
         websocket.send("which")
@@ -103,12 +61,12 @@ def colour(site):
 
 
 def test_nothing_is_left_of_what_processes_have_started(site, spell):
-    site.deploy(app=spell(WITH_CHILDREN, "red"))
+    site.deploy(app=spell(WITH_CHILDREN.read_text(), "red"))
     red = site.live_generation()
-    assert marked(site)[red] >= 3 * 4
+    assert site.marked()[red] >= 3 * 4
     with site.under_load(held=12) as outcome:
-        site.deploy(app=spell(WITH_CHILDREN, "blue"))
-    assert marked(site).keys() == {site.live_generation()}
+        site.deploy(app=spell(WITH_CHILDREN.read_text(), "blue"))
+    assert site.marked().keys() == {site.live_generation()}
     assert outcome["failed"] == {}
     assert outcome["codes"] == {"1012": 12}
     site.converged()
@@ -116,7 +74,7 @@ def test_nothing_is_left_of_what_processes_have_started(site, spell):
 
 def test_nothing_is_left_of_one_that_was_killed(site):
     name = f"ws-{site.live_generation()}:ws_00"
-    before = marked(site)[site.live_generation()]
+    before = site.marked()[site.live_generation()]
     pid = site.ssh(f"supervisorctl pid {name}").strip()
     site.ssh(
         f"kill -9 {pid}; while p=$(supervisorctl pid {name}) && [ $p = {pid} -o $p = 0 ]; do "
@@ -126,7 +84,7 @@ def test_nothing_is_left_of_one_that_was_killed(site):
     # Had a worker kept the port, the kernel would still send it every other client.
     for _ in range(30):
         assert colour(site) == "blue"
-    assert marked(site)[site.live_generation()] <= before
+    assert site.marked()[site.live_generation()] <= before
 
 
 def test_restarts_are_said(site):
@@ -149,7 +107,7 @@ def test_one_that_does_not_stay_up_is_taken_back(site, spell):
     assert 0 < len(moved) <= HELD // 10
     # Those who met the new one were cut by it, once or twice each; nobody else notices.
     assert len(outcome["closed"]) <= 4 * len(moved)
-    assert marked(site).keys() == {was}
+    assert site.marked().keys() == {was}
     assert '"taken back"' in site.ssh("tail -n 1 /var/log/ws/deploys.log")
 
 
@@ -157,7 +115,7 @@ def test_sockets_that_are_gone(site, spell, listen):
     """Whoever is connected stays so until the deployment closes them in turn."""
     if listen != "unix":
         pytest.skip("there are none")
-    site.write(app=spell(WITH_CHILDREN, "blue"))
+    site.write(app=spell(WITH_CHILDREN.read_text(), "blue"))
     site.pyinfra()
     with site.with_clients_that_stay(rate=0, held=20) as outcome:
         site.ssh("rm -rf /run/ws/*")

@@ -146,6 +146,55 @@ def test_right_settings_are_kept(site):
     site.deploy(firewall="True")
 
 
+def test_who_may_not_become_root_is_told_so(site, combination):
+    if combination[0] == "bookworm":
+        pytest.skip("the user is root there")
+    sudoers = "/etc/sudoers.d/admin"
+    site.ssh(f"cp {sudoers} /root/; sed -i s/NOPASSWD:// {sudoers}")
+    try:
+        result = site.pyinfra()
+        assert result.code == 1
+        assert "admin can not become root: give that user sudo without a password" in result.output
+        assert "Traceback" not in result.output
+    finally:
+        site.ssh(f"cp /root/admin {sudoers}")
+    site.converged()
+
+
+def test_a_password_that_nobody_can_give_is_named(site, combination):
+    if combination[0] == "bookworm":
+        pytest.skip("the user is root there")
+    sudoers = "/etc/sudoers.d/admin"
+    site.ssh(f"cp {sudoers} /root/; sed -i s/NOPASSWD:// {sudoers}")
+    try:
+        result = site.pyinfra("deploy.py", "-y", "--sudo")
+        assert result.code == 1
+        assert "nobody answers, as there is no terminal; let the user have sudo" in result.output
+        assert "Traceback" not in result.output
+    finally:
+        site.ssh(f"cp /root/admin {sudoers}")
+
+
+def test_without_a_terminal_a_run_says_what_it_would_ask(site):
+    site.write(app='App("files/app.py", processes=3, drain=3)')
+    result = site.pyinfra("deploy.py")
+    assert result.code == 1
+    assert "there is no terminal; give -y to make the changes" in result.output
+    assert "Traceback" not in result.output
+    site.write(app='App("files/app.py", processes=3, drain=2)')
+
+
+def test_a_key_that_is_not_known_is_refused(site, tmp_path, monkeypatch):
+    """What sends secrets has to know where to."""
+    (tmp_path / "known_hosts").touch()
+    text = site.inventory.read_text()
+    site.inventory.write_text(text.replace(site.host.known_hosts, str(tmp_path / "known_hosts")))
+    result = site.pyinfra()
+    site.inventory.write_text(text)
+    assert result.code == 1
+    assert "compare its fingerprint and log in once with ssh" in result.output
+
+
 def test_sandboxes_let_the_app_write_where_it_should(site):
     pid = site.ssh("supervisorctl pid").strip()
     inside = f"nsenter --mount --target {pid}"

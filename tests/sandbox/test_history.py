@@ -1,13 +1,15 @@
 """Back to what served before, the same again, and one run at a time, with clients coming in."""
 
+import contextlib
 import json
+import os
 import re
 import subprocess
 import time
 
 import pytest
 
-from tests.sandbox.site import CROWD, HELD, PROJECT, RATE
+from tests.sandbox.site import CROWD, HELD, PROJECT, RATE, WITH_CHILDREN
 from tests.sandbox.spread import assert_even
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
@@ -255,6 +257,56 @@ def test_a_run_whose_lock_was_broken_changes_nothing_more(site, copy):
     site.converged()
 
 
+@contextlib.contextmanager
+def full_disk(site, path):
+    """Let a folder be on a disk of its own that has no room left."""
+    site.ssh(
+        f"cp -a {path} /root/kept && mount -t tmpfs -o size=4m,mode=755 tmpfs {path} "
+        f"&& chmod --reference=/root/kept {path} && chown --reference=/root/kept {path} "
+        f"&& cp -a /root/kept/. {path}/ && ! cat /dev/zero >{path}/filler 2>/dev/null"
+    )
+    try:
+        yield
+    finally:
+        site.ssh(f"rm {path}/filler; umount {path}; rm -r /root/kept")
+
+
+@pytest.mark.usefixtures("once")
+def test_a_full_disk_is_named_and_stays_as_it_is(site, copy):
+    before, releases = site.live_generation(), "/srv/ws/releases"
+    code = copy / "files" / "app.py"
+    code.write_text(f"{code.read_text()}\n# {os.urandom(8).hex()}\n")
+    with full_disk(site, releases):
+        result = site.pyinfra()
+        assert result.code == 1
+        said = r"release \S+ needs [\d.]+ MB in (\S+), and there are 0.0 MB; make room there"
+        found = re.search(said, " ".join(result.output.split()))
+        assert found, result.output
+        assert found[1] == releases
+        assert "Traceback" not in result.output
+        assert ".new-" not in site.ssh(f"ls -A {releases}")
+    assert site.live_generation() == before
+    site.project = PROJECT
+
+
+@pytest.mark.usefixtures("once")
+def test_no_room_for_what_is_known_of_a_service(site):
+    before, state = site.live_generation(), "/var/lib/wsdeploy"
+    with full_disk(site, state):
+        site.write(app=coloured(site, "full"))
+        result = site.pyinfra()
+        assert result.code == 1
+        assert "No space left on device" in result.output
+        assert "Traceback" not in result.output
+    assert site.live_generation() == before
+    site.deploy(app=coloured(site, "free"))
+    site.converged()
+
+
+PSS = "cat $(pgrep -u ws | sed 's:.*:/proc/&/smaps_rollup:')"
+"""Prints the memory of all that runs as the app's user, what is shared in parts."""
+
+
 def size(site) -> dict[str, int]:
     """What could grow from deploy to deploy, on the host."""
     count = "find /run/ws /etc/ws /etc/supervisor /srv/ws /var/lib/wsdeploy -not -path '*/lib/*'"
@@ -268,6 +320,7 @@ def size(site) -> dict[str, int]:
         "supervisord's KiB": int(site.ssh(f"awk '/VmRSS/ {{print $2}}' /proc/{pid}/status")),
         "proxy's processes": int(site.ssh("pgrep -c 'nginx|haproxy'")),
         "app's processes": int(site.ssh("pgrep -c -u ws")),
+        "app's KiB": int(site.ssh(f"{PSS} | awk '/^Pss:/ {{n += $2}} END {{print n}}'")),
     }
 
 
@@ -275,15 +328,23 @@ def size(site) -> dict[str, int]:
 def test_many_deploys_leave_nothing_behind(request, site):
     """Fifty with --matrix; without, a few more than are kept in the history twice over."""
     deploys = 50 if request.config.getoption("--matrix") else 15
+    lock = str(PROJECT / "files" / "requirements.txt")
     numbers, start = [], time.monotonic()
     for number in range(deploys):
-        site.deploy(app=coloured(site, f"no-{number}", drain="0"))
-        if number in (9, deploys - 1):
+        site.deploy(
+            app=coloured(site, f"no-{number}", "0", f", requirements={lock!r}").replace(
+                "files/app.py", str(WITH_CHILDREN)
+            )
+        )
+        if number in (0, 9, deploys - 1):
             numbers.append(size(site))
     print(f"{deploys} deploys: {time.monotonic() - start:.0f} s; {numbers}")
-    after_10, in_the_end = numbers
-    memory = "supervisord's KiB"
-    assert in_the_end.pop(memory) < after_10.pop(memory) + 1024
+    after_1, after_10, in_the_end = numbers
+    # Each of its processes has children, one of which does not end by itself.
+    assert after_10["app's processes"] == after_1["app's processes"] >= 3 * 4
+    for memory, more in (("supervisord's KiB", 1024), ("app's KiB", 10_240)):
+        assert after_10[memory] < after_1[memory] + more
+        assert in_the_end.pop(memory) < after_10.pop(memory) + more
     # Logs stay for two weeks, however many deploys there are.
     assert in_the_end.pop("logs") - after_10.pop("logs") == deploys - 10
     assert in_the_end == after_10

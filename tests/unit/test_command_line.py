@@ -1,5 +1,6 @@
 """What a command line says of a run, before any host is contacted."""
 
+import inspect
 import subprocess
 import sys
 
@@ -73,3 +74,13 @@ def test_a_line_of_pyinfras_names_the_way_out(line, words):
     found = command_line.hint(line)
     assert found.startswith(line)
     assert words in found if words else found == line
+
+
+def test_python_finds_the_module_of_a_file_that_pyinfra_runs(project, tmp_path, monkeypatch):
+    (tmp_path / "deploy.py").write_text("frame = __import__('sys')._getframe()\n")
+    found = {}
+    exec(compile((tmp_path / "deploy.py").read_text(), "deploy.py", "exec"), found)  # noqa: S102
+    assert inspect.getmodule(found["frame"]) is None
+    module = command_line.stand_in(tmp_path / "deploy.py")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert inspect.getmodule(found["frame"]) is module

@@ -10,7 +10,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.operation import operation
 from pyinfra.context import ctx_host, host, state
 
-from wsdeploy import facts, remote
+from wsdeploy import facts, programs, remote
 from wsdeploy.operations.send import change, explain, failure
 from wsdeploy.plan import acme, places
 from wsdeploy.settings import Settings
@@ -60,7 +60,7 @@ def shared_account_key(settings: Settings) -> Generator[StringCommand, None, Non
         yield change("account", request)
         return
     recipient = (own.certificates.get(places.certificate(settings.name)) or {}).get("pem")
-    seal_for = remote.payload("account", request | {"seal_for": recipient})
+    seal_for = programs.payload("account", request | {"seal_for": recipient}, host=first)
     sealed = first.get_fact(SealedAccount, _stdin=seal_for)
     if not sealed:
         yield failure(f"{first.name} has no account key")

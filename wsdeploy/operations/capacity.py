@@ -12,7 +12,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy import limits, remote
+from wsdeploy import limits, programs, remote
 from wsdeploy.plan import capacity_report as report
 from wsdeploy.plan import internal, proxies
 from wsdeploy.plan.measured import Measured
@@ -49,7 +49,7 @@ def measured(settings: Settings) -> Generator[StringCommand, None, None]:
         if internal.wanted(settings, host.name):
             units["internal"] = internal.unit(settings)
         request = {"name": settings.name, "units": units, "seconds": SECONDS}
-        answer = host.get_fact(Capacity, _stdin=remote.payload("capacity", request))
+        answer = host.get_fact(Capacity, _stdin=programs.payload("capacity", request))
         if answer:
             _measured[host.name] = answer
     yield from ()

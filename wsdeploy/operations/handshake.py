@@ -10,7 +10,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy import remote
+from wsdeploy import programs, remote
 from wsdeploy.operations.send import failure
 from wsdeploy.plan import places
 from wsdeploy.settings import Settings, secret_values
@@ -60,6 +60,6 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
         "send": secret_values.message(settings.app),
         "expect": probe.expect,
     }
-    complaint = host.get_fact(Handshake, _stdin=remote.payload("probe", request))
+    complaint = host.get_fact(Handshake, _stdin=programs.payload("probe", request))
     if complaint:
         yield failure(f"no WebSocket through the proxy: {complaint}")

@@ -8,7 +8,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
 from pyinfra.context import host, state
 
-from wsdeploy import facts, lock, remote
+from wsdeploy import facts, lock, programs, remote
 
 
 def change(program: str, request: dict[str, Any], attachment: bytes | None = None) -> StringCommand:
@@ -21,9 +21,8 @@ def change(program: str, request: dict[str, Any], attachment: bytes | None = Non
         return refused
     facts.forget()
     claim = lock.claim(host.data.settings)
-    return StringCommand(
-        remote.command(program), _stdin=remote.payload(program, request, attachment, claim)
-    )
+    sent = programs.payload(program, request, attachment, claim)
+    return StringCommand(remote.command(program), _stdin=sent)
 
 
 def change_without_python(command: str, script: str) -> StringCommand:

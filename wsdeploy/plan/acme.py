@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from wsdeploy.files import Command, File, FileSet
-from wsdeploy.plan import places, tls
-from wsdeploy.remote import PROGRAMS
+from wsdeploy.plan import host_programs, places, tls
 from wsdeploy.render import render
 from wsdeploy.settings import Acme, Settings
 from wsdeploy.survey import Request, Survey
 
 # The library that certbot is made of, and what its host programs need besides.
 PACKAGES = ("python3-acme", "python3-cryptography", "ca-certificates")
-
-MODULES = ("__init__", "account", "apply_files", "challenge", "issue", "pair", "renewal")
-"""What the renewal is made of, in wshost."""
 
 
 def wanted(settings: Settings) -> bool:
@@ -104,10 +100,7 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
     return FileSet(
         name=set_name(settings),
         files=(
-            *(
-                File(f"{folder}/wshost/{module}.py", (PROGRAMS / f"{module}.py").read_text())
-                for module in MODULES
-            ),
+            *host_programs.files("renewal", folder),
             File(f"{places.acme(name)}/renewal.json", json.dumps(terms, indent=1) + "\n", 0o600),
             *trusted,
             File(

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 
 from wsdeploy.files import File, FileSet
-from wsdeploy.plan import places, upstreams
-from wsdeploy.remote import PROGRAMS
+from wsdeploy.plan import host_programs, places, upstreams
 from wsdeploy.render import render
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.survey import Request, Survey
 
-MODULES = ("__init__", "journal", "reach")
-"""What it is made of, in wshost."""
 PACKAGES = ("nftables",)
 
 
@@ -51,10 +48,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
     return FileSet(
         name=set_name(settings),
         files=(
-            *(
-                File(f"{folder}/wshost/{module}.py", (PROGRAMS / f"{module}.py").read_text())
-                for module in MODULES
-            ),
+            *host_programs.files("reach", folder),
             File(path, configuration(settings, survey, proxy)),
             File(
                 places.unit(unit(settings)),

@@ -6,26 +6,10 @@ from collections.abc import Mapping
 
 from wsdeploy.files import File, FileSet
 from wsdeploy.limits import Limits
-from wsdeploy.plan import places
-from wsdeploy.remote import PROGRAMS
+from wsdeploy.plan import host_programs, places
 from wsdeploy.render import render
 from wsdeploy.settings import Settings
 from wsdeploy.survey import Request, Survey
-
-MODULES = (
-    "__init__",
-    "journal",
-    "launch",
-    "liveness",
-    "peers",
-    "question",
-    "rounds",
-    "routes",
-    "supervisor",
-    "terms",
-    "watchdog",
-)
-"""What it is made of, in wshost."""
 
 
 def unit(settings: Settings) -> str:
@@ -65,10 +49,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     return FileSet(
         name=set_name(settings),
         files=(
-            *(
-                File(f"{folder}/wshost/{module}.py", (PROGRAMS / f"{module}.py").read_text())
-                for module in MODULES
-            ),
+            *host_programs.files("watchdog", folder),
             File(
                 places.unit(unit(settings)),
                 render("watchdog/watchdog.service", name=name, folder=folder),

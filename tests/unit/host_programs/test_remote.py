@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ def shell(tmp_path):
     found = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
 
     def run(command, payload, path=found, user=0):
+        command = command.replace(remote.FOLDER, str(tmp_path / "run"))
         # As pyinfra does: each item of standard input is a line.
         standard_input = "".join(f"{line}\n" for line in payload)
         return subprocess.run(
@@ -92,6 +94,7 @@ def test_a_host_without_python_says_what_it_is(shell, tmp_path):
     payload = remote.payload("survey", Request().to_json())
     empty = tmp_path / "empty"
     empty.mkdir()
+    (empty / "id").symlink_to(tmp_path / "bin" / "id")
     done = shell(remote.command_on_bare_host("survey"), payload, path=str(empty))
     assert done.returncode == 0, done.stderr
     survey = Survey.from_json(json.loads(done.stdout))
@@ -125,16 +128,51 @@ def test_a_program_that_fails_fails_the_command_with_one_line(shell):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_every_program_loads_with_nothing_but_what_it_declares(shell):
+def test_every_program_loads_with_nothing_but_what_it_is_made_of(shell, tmp_path):
+    shell(remote.command("survey"), remote.payload("survey", Request().to_json()))
+    (sent,) = (tmp_path / "run").iterdir()
     for program in PROGRAMS:
-        (line,) = remote.payload(program, {"a": 1})
-        head = json.loads(line) | {"program": "last"}
-        assert head["modules"][-1][0] == program
-        assert "def main(" in head["modules"][-1][1]
-        # In place of running it: a last module that only shows that all before it were loaded.
-        head["modules"].append(("last", "def main(request): print(sorted(request))"))
-        done = shell(remote.command(program), [json.dumps(head)])
-        assert done.stdout == "['a']\n", done.stderr
+        alone = tmp_path / "alone" / program / "wshost"
+        alone.mkdir(parents=True)
+        for module in remote.closure(program):
+            (alone / f"{module}.py").write_text((sent / "wshost" / f"{module}.py").read_text())
+        code = f"from wshost.{program} import main"
+        subprocess.run([sys.executable, "-c", code], cwd=alone.parent, check=True)
+
+
+def test_a_host_is_sent_programs_once(shell, tmp_path):
+    asked = Request().to_json()
+    done = shell(
+        remote.command("survey"), remote.payload("survey", asked, bundle=False, again=True)
+    )
+    assert json.loads(done.stdout) == remote.MISSING
+    assert not (tmp_path / "run").exists()
+    done = shell(remote.command("survey"), remote.payload("survey", asked))
+    assert "paths" in json.loads(done.stdout)
+    again = remote.payload("survey", asked, bundle=False, again=True)
+    assert len(again[0]) < 1000
+    assert "paths" in json.loads(shell(remote.command("survey"), again).stdout)
+    (sent,) = (tmp_path / "run").iterdir()
+    assert sent.name == remote.digest()
+    # Nobody but root may read it, or put something else there.
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+    assert sent.stat().st_mode & 0o777 == 0o700
+
+
+def test_versions_that_nobody_needs_any_more_go(shell, tmp_path):
+    for name, age in (("old", 2), ("recent", 0.5)):
+        (tmp_path / "run" / name).mkdir(parents=True)
+        then = time.time() - age * 86400
+        os.utime(tmp_path / "run" / name, (then, then))
+    shell(remote.command("survey"), remote.payload("survey", Request().to_json()))
+    found = {path.name for path in (tmp_path / "run").iterdir()}
+    assert found == {"recent", remote.digest()}
+
+
+def test_a_host_that_has_lost_them_in_the_middle_of_a_run_says_so(shell):
+    done = shell(remote.command("survey"), remote.payload("survey", {}, bundle=False))
+    assert done.returncode == 1
+    assert done.stderr.startswith("this host has lost the programs of this run")
 
 
 def test_every_program_of_the_hosts_is_tested_here():
@@ -143,15 +181,16 @@ def test_every_program_of_the_hosts_is_tested_here():
     } == {*PROGRAMS}
 
 
-def test_the_shell_leaves_the_command_alone(shell):
+def test_the_shell_leaves_the_command_alone(shell, tmp_path):
     show = f"set -- {remote.command('survey')}; printf '%s\\0' \"$@\""
     for user, before in ((0, []), (1000, ["sudo", "-n"])):
         words = shell(show, [], user=user).stdout.split("\0")
         assert words == [
             *before,
             "python3",
+            "-I",
             "-c",
-            remote.LOADER,
+            remote.LOADER.replace(remote.FOLDER, str(tmp_path / "run")),
             "wsdeploy-survey",  # this shows in process lists
             "",
         ]
@@ -163,7 +202,18 @@ def test_who_is_not_root_uses_sudo(shell, tmp_path):
         assert not (tmp_path / "sudo.log").exists()
         done = shell(remote.command_on_bare_host("survey"), payload, user=user)
         assert json.loads(done.stdout), done.stderr
-    assert (tmp_path / "sudo.log").read_text() == "python3\n"
+    assert (tmp_path / "sudo.log").read_text() == "true\npython3\n"
+
+
+def test_who_can_not_become_root_is_named_before_sudo_asks(shell, tmp_path):
+    (tmp_path / "bin" / "sudo").write_text(
+        "#!/bin/sh\necho sudo: a password is required >&2; exit 1"
+    )
+    payload = remote.payload("survey", Request().to_json())
+    done = shell(remote.command_on_bare_host("survey"), payload, user=1000)
+    assert done.returncode == 1
+    assert done.stderr.startswith("1000 can not become root: give that user sudo without")
+    assert "a password is required" not in done.stderr
 
 
 def test_a_strict_umask_changes_nothing(shell, tmp_path):
@@ -189,12 +239,13 @@ def test_secrets_do_not_show():
     assert "s3cret" in payload[0], "it is there, though"
 
 
-def test_requests_keep_any_text(shell):
+def test_requests_keep_any_text(shell, tmp_path):
     text = "ü \u2028 \n \0 ' \" $x `id` \\ \U0001f600"
-    payload = remote.payload("survey", {"text": text})
-    head = json.loads(payload[0])
+    payload = remote.payload("echo", {"text": text}, bundle=False)
     assert "\n" not in payload[0], "a request is one line"
-    head["program"] = "echo"
-    head["modules"] = [("echo", "import json\ndef main(request): print(json.dumps(request))")]
-    done = shell(remote.command("survey"), [json.dumps(head)])
+    module = tmp_path / "run" / remote.digest() / "wshost" / "echo.py"
+    module.parent.mkdir(parents=True)
+    (module.parent / "__init__.py").touch()
+    module.write_text("import json\ndef main(request): print(json.dumps(request))")
+    done = shell(remote.command("echo"), payload)
     assert json.loads(done.stdout) == {"text": text}

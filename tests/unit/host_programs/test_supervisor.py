@@ -62,3 +62,15 @@ def test_an_answer_that_is_no_xml(answering, status):
     text = b"HTTP/1.0 %s\r\nContent-Length: 5\r\n\r\nsorry" % status
     with pytest.raises(supervisor.SupervisorError):
         supervisor.call("getState", path=answering(text), timeout=5)
+
+
+def test_all_that_supervisor_says_and_is_told(supervisord):
+    told = ("a<b>&c", "ü", "", True, False, -5)
+    supervisord.processes = [
+        {"name": 'a "<&>" name', "pid": 0, "alive": False, "none": "", "list": [1, ["x"]]},
+        {},
+    ]
+    assert supervisor.call("getAllProcessInfo", *told) == supervisord.processes
+    assert supervisord.calls == [("getAllProcessInfo", *told)]
+    supervisord.processes = []
+    assert supervisor.processes() == []

@@ -9,11 +9,19 @@ from wsdeploy import Behind, Edge, HAProxy, Nginx, SelfSigned
 from wsdeploy.plan import edge, haproxy, nginx, proxies
 from wsdeploy.settings.edge import matches
 
-ORIGINS = ("https://a-company.com", "https://*.a-company.com", "http://localhost:*", "null")
+ORIGINS = (
+    "https://a-company.com",
+    "https://*.a-company.com",
+    "http://localhost:*",
+    "null",
+    "file://",
+)
 SEEN = (
     *("https://a-company.com", "https://b.a-company.com", "https://b.c.a-company.com", "null"),
     *("https://a-company.com.evil.com", "https://evil.com/.a-company.com", "https://aXcompany.com"),
     *(
+        "file://",
+        "file:///etc",
         "http://localhost:3000",
         "http://localhost",
         "https://a-company.com\n",

@@ -166,6 +166,13 @@ def test_origin_with_a_star(spelling, allowed, refused):
     assert [origin for origin in allowed + refused if pattern.fullmatch(origin)] == allowed
 
 
+def test_only_what_browsers_fetch_from_hosts_has_one():
+    assert Config.from_env({"WS_ORIGINS": "file://, app://"}).origins == ("file://", "app://")
+    for spelling in ("https://", "wss://", "file:///", "://"):
+        with pytest.raises(ConfigError, match="isn't an origin"):
+            Config.from_env({"WS_ORIGINS": spelling})
+
+
 @pytest.mark.parametrize("spelling", ["0", "off", ""])
 def test_no_maximum_age(spelling):
     assert Config.from_env({"WS_MAX_AGE": spelling}).max_age == 0
