@@ -71,6 +71,7 @@ def pytest_generate_tests(metafunc):
 LONGEST = (
     "test_deploys",
     "test_history",
+    "test_generations",
     "test_internal_tls",
     "test_apps",
     "test_hardening",

@@ -21,6 +21,35 @@ async def handler(websocket):
 run(handler)
 """
 
+# Knows nothing of wsapp, and closes its clients one after the other. A bad one dies a second after
+# each client that joins.
+OF_ITS_OWN = """
+import asyncio, os, signal
+from websockets.asyncio.server import serve, unix_serve
+
+async def handler(websocket):
+    if BAD and websocket.request.headers.get("X-Real-IP", "::1") not in ("::1", "127.0.0.1"):
+        asyncio.get_running_loop().call_later(1, os._exit, 1)
+    async for message in websocket:
+        await websocket.send(f"{message} {os.environ['COLOUR']}")
+
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    if "WS_SOCKET" in os.environ:
+        server = await unix_serve(handler, os.environ["WS_SOCKET"])
+    else:
+        where = os.environ["WS_HOST"], int(os.environ["WS_PORT"])
+        server = await serve(handler, *where, reuse_port=True)
+    await stop.wait()
+    server.close(close_connections=False)
+    for connection in list(server.connections):
+        await connection.close(1012)
+        await asyncio.sleep(0.3)
+
+asyncio.run(main())
+"""
+
 HELD = 200
 
 
@@ -111,6 +140,25 @@ def test_one_that_does_not_stay_up_is_taken_back(site, spell):
     assert '"taken back"' in site.ssh("tail -n 1 /var/log/ws/deploys.log")
 
 
+def test_one_without_wsapp_that_does_not_stay_up_is_replaced_by_what_served(site, spell):
+    """None of its clients can be asked to go first, so the old processes stop by then."""
+    good = spell(OF_ITS_OWN.replace("BAD", "False"), "white", health=None)
+    site.deploy(app=good)
+    was = site.live_generation()
+    site.write(app=spell(OF_ITS_OWN.replace("BAD", "True"), "black", health=None))
+    with site.with_clients_that_stay(rate=0, held=60):
+        result = site.pyinfra()
+    assert result.code == 1
+    assert "does not stay up" in result.output
+    assert "What served before serves again, as generation " in result.output
+    assert site.live_generation().startswith(f"{was}-")
+    assert colour(site) == "white"
+    assert site.marked().keys() == {site.live_generation()}
+    site.write(app=good)
+    site.converged()
+    site.deploy(app=spell(WITH_CHILDREN.read_text(), "blue"))
+
+
 def test_sockets_that_are_gone(site, spell, listen):
     """Whoever is connected stays so until the deployment closes them in turn."""
     if listen != "unix":
@@ -132,7 +180,7 @@ def test_folders_of_logs_that_are_gone(site):
 
 
 def test_what_an_app_leaves_in_its_working_directory_is_kept(site, spell):
-    code = "open('chat.db', 'w').write('precious')\n" + WITH_CHILDREN
+    code = "open('chat.db', 'w').write('precious')\n" + WITH_CHILDREN.read_text()
     site.deploy(app=spell(code, "green"))
     was = site.live_generation()
     site.deploy(app=spell(code, "yellow"))
