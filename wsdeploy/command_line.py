@@ -23,15 +23,15 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 WAYS_OUT = {
-    "No host key for ": "compare its fingerprint and log in once with ssh, or add its line to "
-    "known_hosts; for CI see docs/hosts.md, The first contact",
+    "StrictPolicy: No host key for ": "compare its fingerprint and log in once with ssh, or add "
+    "its line to known_hosts; for CI see docs/hosts.md, The first contact",
     "Could not connect ": "to go on without it: --exclude and its name",
     "Could not resolve hostname ": "see its name in the inventory; to go on without it: --exclude",
 }
 """What to do about a line of pyinfra's that has these words in it."""
 
 QUESTIONS = {
-    ("pyinfra_cli.cli", "input"): "give -y to make the changes, or --dry to see them only",
+    ("pyinfra_cli.cli", "_do_confirm"): "give -y to make the changes, or --dry to see them only",
     ("pyinfra_cli.cli", "getpass"): "give a password another way, or a key",
     ("pyinfra.connectors.ssh_util", "getpass"): "use a key without a password, or ssh-agent",
     ("pyinfra.connectors.util", "getpass"): "let the user have sudo without a password, or give "
@@ -57,13 +57,19 @@ def hint(line: str) -> str:
     return line
 
 
-def answered(ask: Callable[..., str], way: str) -> Callable[..., str]:
-    """Return a function that asks as `ask` does, and ends the run with a line if nobody answers."""
+def answered(ask: Callable[..., Any], way: str) -> Callable[..., Any]:
+    """Return a function that asks as `ask` does, and ends the run with a line if nobody answers.
 
-    def asked(*arguments: Any) -> str:
+    Whether to go on without hosts that have failed is answered: no, and pyinfra says why.
+    """
+
+    def asked(*arguments: Any) -> Any:
         try:
             return ask(*arguments)
-        except (EOFError, OSError, termios.error):
+        # What Python makes of an input that is closed, empty, or no terminal after all.
+        except (EOFError, OSError, RuntimeError, termios.error):
+            if any("failed" in str(each) for each in arguments):
+                return False
             raise SystemExit(f"\nnobody answers, as there is no terminal; {way}") from None
 
     return asked
@@ -75,7 +81,7 @@ def stand_in(path: Path) -> types.ModuleType:
     pyinfra asks which source each operation comes from. For a file that is no module, Python looks
     through all modules each time: half of the work of a run in which nothing changes.
     """
-    module = types.ModuleType(path.stem)
+    module = types.ModuleType(str(path))
     module.__file__ = str(path.resolve())
     return module
 
@@ -96,11 +102,12 @@ def begin() -> None:
         raise SystemExit(1)
     for word in sys.argv[1:]:
         if word.endswith(".py") and Path(word).is_file():
-            sys.modules[word] = stand_in(Path(word))
+            file = stand_in(Path(word))
+            sys.modules[file.__name__] = file
     logging.getLogger("pyinfra").addFilter(_with_way_out)
     for (module, name), way in QUESTIONS.items():
-        if module in sys.modules:
-            ask = getattr(sys.modules[module], name, input)
+        if hasattr(sys.modules.get(module), name):
+            ask = getattr(sys.modules[module], name)
             setattr(sys.modules[module], name, answered(ask, way))
     if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
         signal.signal(signal.SIGINT, _interrupted)

@@ -164,9 +164,13 @@ def ask(target: Host, request: dict[str, Any]) -> dict[str, Any] | None:
     """Run wshost.lock on a host and return its answer, or None if there is none."""
     command = StringCommand(remote.command_on_bare_host("lock"))
     try:
-        asked = programs.payload("lock", request, host=target)
+        asked = programs.payload("lock", request, host=target, again=True)
         done, output = target.run_shell_command(command, _stdin=asked)
         answer: dict[str, Any] = json.loads(remote.answer(output.stdout.splitlines()))
+        if answer == remote.MISSING:
+            # A reboot, since this run looked at the host.
+            programs.forget(target)
+            return ask(target, request)
     except Exception as error:  # each kind of connection has its own
         logger.debug("the lock of %s: %r", target.name, error)
         return None

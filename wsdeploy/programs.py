@@ -13,6 +13,11 @@ from wsdeploy import remote
 _there: WeakSet[Host] = WeakSet()
 
 
+def forget(host: Host) -> None:
+    """Note that a host has lost them."""
+    _there.discard(host)
+
+
 def note(host: Host) -> None:
     """Note that a host has answered by a program, so that it has them."""
     _there.add(host)
@@ -25,10 +30,14 @@ def payload(
     run: dict[str, Any] | None = None,
     *,
     host: Host | None = None,
+    again: bool = False,
 ) -> remote.Payload:
     """Return standard input for a program on a host, with all programs if it may lack them.
 
     host: the current one unless told. The rest is as in remote.payload.
     """
     target: Host = host or ctx_host.get()  # type: ignore[no-untyped-call]
-    return remote.payload(program, request, attachment, run, bundle=target not in _there)
+    known = target in _there
+    return remote.payload(
+        program, request, attachment, run, bundle=not known, again=again and known
+    )

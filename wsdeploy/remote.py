@@ -20,7 +20,7 @@ from typing import Any
 
 PROGRAMS = Path(__file__).resolve().parent.parent / "wshost"
 
-FOLDER = "/run/wsdeploy"
+FOLDER = "/run/wsdeploy/programs"
 """Where a host keeps them, each version in a folder of its own."""
 
 MISSING = {"programs": "missing"}
@@ -29,36 +29,48 @@ MISSING = {"programs": "missing"}
 # Imports the program from where the host keeps it, and calls its main with the request, if the lock
 # is still that of the run. The rest of standard input is the program's own. What programs make for
 # others to read must not depend on root's own umask; what is secret gets its mode before its
-# content. Versions that nobody has sent for a day go; a run that still needs one sends it again.
+# content. Versions that nobody has used for a day go.
 LOADER = f"""\
 import importlib, json, os, sys
 os.umask(0o022)
 head = json.loads(sys.stdin.readline())
 home = "{FOLDER}"
 folder = home + "/" + head["digest"]
-if not os.path.isdir(folder):
+there = lambda: os.path.isfile(folder + "/wshost/__init__.py")
+if there():
+    os.utime(folder)
+else:
     if head["again"]:
         print(json.dumps({json.dumps(MISSING)}))
         sys.exit()
     if not head["bundle"]:
         sys.exit("this host has lost the programs of this run, as by a reboot; run it again")
     import base64, shutil, tempfile, time, zlib
-    os.makedirs(home, 0o700, exist_ok=True)
-    for name in os.listdir(home):
-        try:
-            if os.stat(home + "/" + name).st_mtime < time.time() - 86400:
-                shutil.rmtree(home + "/" + name)
-        except OSError:
-            pass
-    new = tempfile.mkdtemp(dir=home)
-    os.mkdir(new + "/wshost")
-    for name, text in json.loads(zlib.decompress(base64.b64decode(head["bundle"]))).items():
-        with open(new + "/wshost/" + name + ".py", "w", encoding="utf-8") as file:
-            file.write(text)
+    new = None
     try:
-        os.rename(new, folder)
-    except OSError:
-        shutil.rmtree(new)
+        os.makedirs(home, 0o700, exist_ok=True)
+        new = tempfile.mkdtemp(dir=home)
+        for name in os.listdir(home):
+            path = home + "/" + name
+            old = os.stat(path).st_mtime < time.time() - 86400
+            # What is half there, as a removal was cut short, is as good as old.
+            if old or path == folder and not there():
+                os.rename(path, new + "/" + name)
+        os.mkdir(new + "/all")
+        os.mkdir(new + "/all/wshost")
+        for name, text in json.loads(zlib.decompress(base64.b64decode(head["bundle"]))).items():
+            with open(new + "/all/wshost/" + name + ".py", "w", encoding="utf-8") as file:
+                file.write(text)
+        if not there():
+            os.chmod(new + "/all", 0o700)
+            os.rename(new + "/all", folder)
+    except OSError as error:
+        # Another run may be at the same work.
+        if not there():
+            sys.exit("%s: %s" % (error.strerror, error.filename or home))
+    finally:
+        if new:
+            shutil.rmtree(new, ignore_errors=True)
 sys.path.insert(0, folder)
 if head["run"]:
     importlib.import_module("wshost.lock").check(head["run"])
@@ -162,7 +174,7 @@ AS_ROOT = '$(test "$(id -u)" = 0 || echo sudo -n)'
 
 # For the first contact. sudo's own words would make pyinfra ask for a password and not use it.
 MAY_BE_ROOT = (
-    'if test "$(id -u)" != 0 && ! sudo -n true 2>/dev/null; then '
+    'if test "$(id -u)" != 0 && ! sudo -n true </dev/null 2>/dev/null; then '
     'echo "$(id -un) can not become root: give that user sudo without a password, '
     'or the group _sudo=True, with _sudo_password" >&2; exit 1; fi; '
 )

@@ -163,7 +163,7 @@ def run(*command: str) -> None:
 
 
 def clear_state(name: str) -> None:
-    """Forget the service; if it was the last one, nothing of this project is left."""
+    """Forget the service; if it was the last one, nothing of this project is left on disk."""
     state = apply_files.STATE
     for marker in markers(name):
         shutil.rmtree(state / "previous" / marker.stem, ignore_errors=True)
@@ -171,5 +171,3 @@ def clear_state(name: str) -> None:
     shutil.rmtree(state / "services" / name, ignore_errors=True)
     if not [*(state / "sets").glob("*.json"), *(state / "kept").glob("*")]:
         shutil.rmtree(state, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.rmdir("/run/wsdeploy")

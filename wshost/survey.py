@@ -190,23 +190,28 @@ def paths(patterns: list[str]) -> dict[str, dict[str, Any]]:
     matches = {path for pattern in patterns for path in glob.glob(pattern, recursive=True)}
     found = {}
     for path in sorted(matches | {p for p in patterns if os.path.islink(p)}):
-        info = os.lstat(path)
-        entry: dict[str, Any] = {
-            "mode": stat.S_IMODE(info.st_mode),
-            "owner": _name(pwd.getpwuid, info.st_uid),
-            "group": _name(grp.getgrgid, info.st_gid),
-        }
-        if stat.S_ISLNK(info.st_mode):
-            entry |= {"kind": "link", "target": os.readlink(path)}
-        elif stat.S_ISDIR(info.st_mode):
-            entry |= {"kind": "directory"}
-        elif stat.S_ISREG(info.st_mode):
-            with open(path, "rb") as file:
-                entry |= {"kind": "file", "sha256": hashlib.sha256(file.read()).hexdigest()}
-        else:
-            entry |= {"kind": "other"}
-        found[path] = entry
+        # What a killed run has left at work may tidy up meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            found[path] = entry(path)
     return found
+
+
+def entry(path: str) -> dict[str, Any]:
+    """Return kind, mode, owner and content hash of a path. Raises FileNotFoundError."""
+    info = os.lstat(path)
+    common: dict[str, Any] = {
+        "mode": stat.S_IMODE(info.st_mode),
+        "owner": _name(pwd.getpwuid, info.st_uid),
+        "group": _name(grp.getgrgid, info.st_gid),
+    }
+    if stat.S_ISLNK(info.st_mode):
+        return common | {"kind": "link", "target": os.readlink(path)}
+    if stat.S_ISDIR(info.st_mode):
+        return common | {"kind": "directory"}
+    if stat.S_ISREG(info.st_mode):
+        with open(path, "rb") as file:
+            return common | {"kind": "file", "sha256": hashlib.sha256(file.read()).hexdigest()}
+    return common | {"kind": "other"}
 
 
 def certificate(path: str) -> dict[str, str] | None:

@@ -1,6 +1,7 @@
 """What a command line says of a run, before any host is contacted."""
 
 import inspect
+import signal
 import subprocess
 import sys
 
@@ -51,14 +52,15 @@ def test_a_question_that_nobody_answers_ends_the_run_with_a_line():
     with pytest.raises(SystemExit, match="no terminal; give -y"):
         command_line.answered(nobody, "give -y")("Go on?")
     assert command_line.answered(str.upper, "")("yes") == "YES"
+    assert command_line.answered(nobody, "")("One of more hosts failed, continue?") is False
 
 
 def test_where_pyinfra_asks():
     # In a process of its own: pyinfra's command line replaces parts of Python when it is imported.
-    code = "".join(
-        f"import {module}; {name if name == 'input' else f'{module}.{name}'}\n"
-        for module, name in command_line.QUESTIONS
-    )
+    names = command_line.QUESTIONS
+    code = "".join(f"import {module}; {module}.{name}\n" for module, name in names)
+    code += "assert 'input' in pyinfra_cli.cli._do_confirm.__code__.co_names\n"
+    code += "assert 'failed' in str(pyinfra_cli.cli._set_fail_prompts.__code__.co_consts)\n"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -66,7 +68,11 @@ def test_where_pyinfra_asks():
     ("line", "words"),
     [
         ("[h] Could not connect ([Errno 113] No route to host)", "--exclude"),
-        ("No host key for h found in known_hosts", "known_hosts; for CI"),
+        (
+            "[h] SSH error (StrictPolicy: No host key for h found in known_hosts)",
+            "known_hosts; for CI",
+        ),
+        ("No host key for h found in known_hosts, accepting & adding to host keys file", None),
         ("[h] Connected", None),
     ],
 )
@@ -81,6 +87,8 @@ def test_python_finds_the_module_of_a_file_that_pyinfra_runs(project, tmp_path, 
     found = {}
     exec(compile((tmp_path / "deploy.py").read_text(), "deploy.py", "exec"), found)  # noqa: S102
     assert inspect.getmodule(found["frame"]) is None
-    module = command_line.stand_in(tmp_path / "deploy.py")
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    assert inspect.getmodule(found["frame"]) is module
+    monkeypatch.setattr(sys, "argv", ["pyinfra", "prod.py", "deploy.py"])
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    command_line.begin()
+    assert inspect.getmodule(found["frame"]) is sys.modules["deploy.py"]

@@ -160,13 +160,40 @@ def test_a_host_is_sent_programs_once(shell, tmp_path):
 
 
 def test_versions_that_nobody_needs_any_more_go(shell, tmp_path):
-    for name, age in (("old", 2), ("recent", 0.5)):
-        (tmp_path / "run" / name).mkdir(parents=True)
-        then = time.time() - age * 86400
+    def age(name, days):
+        then = time.time() - days * 86400
         os.utime(tmp_path / "run" / name, (then, then))
-    shell(remote.command("survey"), remote.payload("survey", Request().to_json()))
+
+    for name, days in (("old", 2), ("recent", 0.5)):
+        (tmp_path / "run" / name / "wshost").mkdir(parents=True)
+        age(name, days)
+    payload = remote.payload("survey", Request().to_json())
+    shell(remote.command("survey"), payload)
     found = {path.name for path in (tmp_path / "run").iterdir()}
     assert found == {"recent", remote.digest()}
+    # It counts from the last use.
+    age(remote.digest(), 2)
+    shell(remote.command("survey"), payload)
+    assert (tmp_path / "run" / remote.digest()).stat().st_mtime > time.time() - 86400
+
+
+def test_a_version_that_is_half_there_is_sent_again(shell, tmp_path):
+    half = tmp_path / "run" / remote.digest() / "wshost"
+    half.mkdir(parents=True)
+    (half / "survey.py").touch()
+    asked = Request().to_json()
+    again = remote.payload("survey", asked, bundle=False, again=True)
+    assert json.loads(shell(remote.command("survey"), again).stdout) == remote.MISSING
+    done = shell(remote.command("survey"), remote.payload("survey", asked))
+    assert "paths" in json.loads(done.stdout), done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [remote.digest()]
+
+
+def test_no_room_for_them_is_a_line(shell, tmp_path):
+    (tmp_path / "run").touch()
+    done = shell(remote.command("survey"), remote.payload("survey", {}))
+    assert done.returncode == 1
+    assert done.stderr == f"File exists: {tmp_path / 'run'}\n"
 
 
 def test_a_host_that_has_lost_them_in_the_middle_of_a_run_says_so(shell):

@@ -143,6 +143,14 @@ def test_paths_of_every_kind(tmp_path):
     assert found[f"{tmp_path}/folder"].mode == 0o750
 
 
+def test_what_goes_while_it_is_looked_at_is_left_out(tmp_path, monkeypatch):
+    """As when a program that a killed run has left at work tidies up."""
+    (tmp_path / "stays").touch()
+    gone = str(tmp_path / "gone")
+    monkeypatch.setattr(survey.glob, "glob", lambda *_, **__: [gone, str(tmp_path / "stays")])
+    assert list(survey.paths(["*"])) == [str(tmp_path / "stays")]
+
+
 def test_a_broken_link_by_its_own_name(tmp_path):
     (tmp_path / "current").symlink_to("gone")
     assert ask(paths=(f"{tmp_path}/current",)).paths[f"{tmp_path}/current"].target == "gone"
