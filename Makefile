@@ -15,8 +15,8 @@ BIN := .venv/bin
 REPORT := $(BIN)/uv run --quiet --no-project --with-requirements bench/requirements.lock \
 	python -m bench.report
 
-# Deployments under way at the same time: one more than there are cores, as each waits now and then.
-AT_ONCE ?= $(shell echo $$(($$(nproc) + 1)))
+# Deployments under way at the same time: two more than there are cores, as they wait a third of their time.
+AT_ONCE ?= $(shell echo $$(($$(nproc) + 2)))
 
 .PHONY: sandbox test test-matrix check types fast bench bench-quick report format clean
 
@@ -44,7 +44,9 @@ check: .venv/ready
 types:
 	$(BIN)/mypy
 fast:
-	$(BIN)/pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 3)) --dist worksteal
+	@# What pytest makes of each file is kept; otherwise each process would make it by itself.
+	@test -d tests/unit/docs/__pycache__ || $(BIN)/pytest tests/unit tests/plan --collect-only -qq >/dev/null
+	$(BIN)/pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 2)) --dist worksteal
 
 ## All benchmarks, and docs/benchmarks.md with what they have found: an hour and a half.
 bench: .venv/ready
@@ -77,6 +79,8 @@ clean:
 	@sed -n '/^uv==/,/[^\]$$/p' requirements.lock >.venv/uv.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
 		--requirement .venv/uv.lock
+	@# Nothing needs them any more, and compiling them takes as long as half of the rest.
+	$(BIN)/uv pip uninstall --quiet pip setuptools
 	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --only-binary :all: \
 		--requirement requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --editable .

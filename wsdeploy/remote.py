@@ -9,10 +9,10 @@ digest of what they are; from then on a request names the digest, and Python nee
 
 from __future__ import annotations
 
-import ast
 import base64
 import hashlib
 import json
+import re
 import zlib
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,8 @@ FOLDER = "/run/wsdeploy/programs"
 
 MISSING = {"programs": "missing"}
 """What a host answers that has not got them, if it can be asked again."""
+
+IMPORT = re.compile(r"^ *from wshost(?:\.(\w+))? import (\([^)]*\)|[\w, ]+)", re.MULTILINE)
 
 # Imports the program from where the host keeps it, and calls its main with the request, if the lock
 # is still that of the run. The rest of standard input is the program's own. What programs make for
@@ -123,11 +125,8 @@ def closure(program: str) -> tuple[str, ...]:
 def _imports(text: str) -> set[str]:
     """Return the modules of wshost that a module imports, wherever in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module == "wshost":
-            found |= {each.name for each in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wshost."):
-            found.add(str(node.module).removeprefix("wshost."))
+    for module, names in IMPORT.findall(text):
+        found |= {module} if module else set(re.findall(r"\w+", names))
     return found
 
 

@@ -155,7 +155,9 @@ class Site:
         """Run pyinfra on this site; without arguments, deploy."""
         program, *words = self.command(*arguments)
         if self.project == PROJECT:
-            done = pyinfra_server.run(words, cwd=PROJECT, env=self.environment(), timeout=600)
+            done = pyinfra_server.run(
+                words, cwd=PROJECT, env=self.environment(), timeout=600, in_turn=True
+            )
         else:
             done = self.command_line(program, *words)
         self.note(words, done.returncode, done.stderr)

@@ -286,6 +286,15 @@ class Settings(Section):
     @property
     def topology(self) -> Topology:
         """Which hosts of the inventory file do what."""
+        found = self.__dict__.get("_topology")
+        if found is None:
+            found = self._read_topology()
+            if self.__dict__.get("_checked"):
+                # By now the file has run to its end.
+                object.__setattr__(self, "_topology", found)
+        return found
+
+    def _read_topology(self) -> Topology:
         members: dict[str, tuple[str, ...]] = {}
         addresses: dict[str, str] = {}
         ssh_ports: dict[str, int] = {}

@@ -1,12 +1,12 @@
 """inventories/prod.py, the file that users edit: as it is, and with its suggestions taken up."""
 
+import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import pyinfra_server
 from wsdeploy.inventory import load
 from wsdeploy.settings import SettingsError
 
@@ -32,14 +32,8 @@ PLACEHOLDERS = [
 
 
 def test_unedited_it_says_what_to_edit_and_connects_nowhere():
-    done = subprocess.run(
-        [sys.executable, "-m", "pyinfra", "inventories/prod.py", "deploy.py"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    words = ["inventories/prod.py", "deploy.py"]
+    done = pyinfra_server.run(words, cwd=PROJECT, env=os.environ, timeout=60)
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert "4 to mend, no host was contacted" in said

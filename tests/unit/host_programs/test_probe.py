@@ -141,15 +141,16 @@ def frame(opcode, payload=b"", final=True):
 @pytest.fixture
 def peer(tmp_path):
     """A server that does one thing with one connection; `said` is what that returned."""
-    threads, said = [], []
+    threads, said = [], {}
 
     def result():
         for thread in threads:
             thread.join()
-        return said
+        return [said[number] for number in sorted(said)]
 
     def start(action):
-        path = str(tmp_path / f"peer{len(threads)}.sock")
+        number = len(threads)
+        path = str(tmp_path / f"peer{number}.sock")
         listener = socket.socket(socket.AF_UNIX)
         listener.settimeout(TIMEOUT)
         listener.bind(path)
@@ -158,7 +159,7 @@ def peer(tmp_path):
         def work():
             with listener, listener.accept()[0] as connection:
                 connection.settimeout(TIMEOUT)
-                said.append(action(Peer(connection)))
+                said[number] = action(Peer(connection))
 
         thread = threading.Thread(target=work)
         threads.append(thread)

@@ -40,6 +40,17 @@ echo "$1" >>{log}
 exec "$@"
 """
 
+# Imports each program anew, from a folder of its own.
+ALONE = """
+import importlib, os, sys
+for program in sys.argv[1:]:
+    for name in [each for each in sys.modules if each.partition(".")[0] == "wshost"]:
+        del sys.modules[name]
+    sys.path[0] = os.path.abspath(program)
+    importlib.invalidate_caches()
+    assert importlib.import_module(f"wshost.{program}").__file__.startswith(sys.path[0])
+"""
+
 
 @pytest.fixture
 def shell(tmp_path):
@@ -136,8 +147,7 @@ def test_every_program_loads_with_nothing_but_what_it_is_made_of(shell, tmp_path
         alone.mkdir(parents=True)
         for module in remote.closure(program):
             (alone / f"{module}.py").write_text((sent / "wshost" / f"{module}.py").read_text())
-        code = f"from wshost.{program} import main"
-        subprocess.run([sys.executable, "-c", code], cwd=alone.parent, check=True)
+    subprocess.run([sys.executable, "-c", ALONE, *PROGRAMS], cwd=tmp_path / "alone", check=True)
 
 
 def test_a_host_is_sent_programs_once(shell, tmp_path):

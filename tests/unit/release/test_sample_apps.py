@@ -155,6 +155,8 @@ def answer(connection, message):
 
 def is_free(port, host="localhost"):
     with socket.socket() as listener:
+        # What an earlier run has left behind in TIME_WAIT is nobody.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
         except OSError:

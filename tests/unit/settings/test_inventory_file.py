@@ -2,11 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import pyinfra_server
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -23,15 +23,7 @@ def pyinfra(folder):
     def run(inventory, *arguments):
         path = folder / "inventory.py"
         path.write_text(HEAD + inventory)
-        return subprocess.run(
-            [sys.executable, "-m", "pyinfra", path, *arguments],
-            cwd=REPOSITORY,
-            env=os.environ | {"PYINFRA_FAKE_DELAY": "0", "PYINFRA_FAKE_DELAY_JITTER": "0"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        return pyinfra_server.run([path, *arguments], cwd=REPOSITORY, env=os.environ, timeout=60)
 
     return run
 
