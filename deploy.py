@@ -11,27 +11,29 @@ from pyinfra import host
 from wsdeploy.operations import barrier
 from wsdeploy.roles import app, base, certificate, proxy, retired, verify
 
+roles = host.data.settings.topology.roles(host.name)
+
 base()
 
 # By now each has the certificates that the others will ask for, if TLS is between the tiers.
 barrier(name="Every host is prepared")
 
-if "app" in host.groups:
+if "app" in roles:
     app()
 
 # Proxies learn of processes only when all of them are there.
 barrier(name="The app serves on every host")
 
-if "proxy" in host.groups:
+if "proxy" in roles:
     proxy()
     verify()
 
 # Only now does nothing refer to the old processes any more.
 barrier(name="Every proxy passes clients to the new processes")
 
-if "app" in host.groups:
+if "app" in roles:
     retired()
 
 # Last, as all the rest goes on without the authority's answer.
-if "proxy" in host.groups:
+if "proxy" in roles:
     certificate()

@@ -7,7 +7,7 @@ What is commented out shows other values than the defaults, and why one would wa
 lists all settings. Mistakes are reported together, before any host is contacted.
 """
 
-from wsdeploy import Acme, App, Settings
+from wsdeploy import Acme, App, Settings, hosts
 
 # from wsdeploy import CertFiles, Firewall, HAProxy, Nginx, Probe, SelfSigned  # for lines below
 
@@ -36,10 +36,11 @@ settings = Settings(
     # name="chat",  # instead of "ws": of the user, the folders and the processes on the hosts
 )
 
-app = settings.group(
-    ["app1.example.com"],  # EDIT: Debian 12 or 13, reached by SSH
+app, proxy = hosts(
+    settings,
+    app=["app1.example.com"],  # EDIT: Debian 12 or 13, reached by SSH
+    # proxy=["lb1.example.com"],  # other hosts than the app's; all then need a private_address
     ssh_user="root",  # or a user who has sudo without a password
     # ssh_key="~/.ssh/id_deploy",  # another key than the one that ssh takes by itself
     # ssh_port=2222,  # where sshd does not listen on 22
 )
-proxy = app  # the same hosts: each runs the app and the proxy in front of it

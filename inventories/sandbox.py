@@ -5,7 +5,7 @@ PROXY=nginx|haproxy and SUITE=bookworm|trixie choose.
 
 import os
 
-from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, sandbox
+from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, hosts, sandbox
 
 _host = sandbox.up(f"ws:{os.environ.get('SUITE', 'bookworm')}")[0]
 
@@ -16,5 +16,4 @@ settings = Settings(
     tls=SelfSigned(),
 )
 
-app = settings.group([(_host.name, _host.ssh_data())])
-proxy = app
+app, proxy = hosts(settings, app=[(_host.name, _host.ssh_data())])

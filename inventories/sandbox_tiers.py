@@ -5,7 +5,7 @@ PROXY=nginx|haproxy and SUITE=bookworm|trixie choose.
 
 import os
 
-from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, sandbox
+from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, hosts, sandbox
 
 _suite = os.environ.get("SUITE", "bookworm")
 _proxy, _app1, _app2 = sandbox.up(f"lb1:{_suite}", f"app1:{_suite}", f"app2:{_suite}")
@@ -22,5 +22,4 @@ settings = Settings(
     tls=SelfSigned(),
 )
 
-app = settings.group([_entry(_app1), _entry(_app2)])
-proxy = settings.group([_entry(_proxy)])
+app, proxy = hosts(settings, app=[_entry(_app1), _entry(_app2)], proxy=[_entry(_proxy)])

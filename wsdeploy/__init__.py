@@ -23,6 +23,7 @@ from wsdeploy.settings import (
     SelfSigned,
     Settings,
     SettingsError,
+    hosts,
 )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "SelfSigned",
     "Settings",
     "SettingsError",
+    "hosts",
 ]
 
 COMMANDS = {

@@ -40,10 +40,15 @@ QUESTIONS = {
 """Where pyinfra asks, by module and function, and what to do where nobody answers."""
 
 
+def inventory(arguments: Sequence[str]) -> str | None:
+    """Return the inventory file that a run is for, if it names one."""
+    # What comes after it may be a path on a host.
+    return next((word for word in arguments if word.endswith(".py")), None)
+
+
 def problem(arguments: Sequence[str]) -> str | None:
     """Return why a run with these arguments of pyinfra can't begin, or None."""
-    # The first is the inventory; what comes after it may be a path on a host.
-    path = next((word for word in arguments if word.endswith(".py")), None)
+    path = inventory(arguments)
     if path and not Path(path).is_file():
         return f"{path}: no such file in {Path.cwd()}; no host was contacted"
     return None

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsdeploy.settings import Settings
-from wsdeploy.settings.fleet import ROLES, Hosts
+from wsdeploy.settings import Settings, SettingsError
+from wsdeploy.settings.groups import ROLES
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,22 @@ def load(path: str | os.PathLike[str]) -> Fleet:
 
     Raises SettingsError for mistakes in it, and ValueError if it has no groups of our settings.
     """
-    variables = runpy.run_path(str(Path(path).resolve()))
+    try:
+        variables = runpy.run_path(str(Path(path).resolve()))
+    except SettingsError as error:
+        raise SettingsError(str(path), error.problems) from None
     found: dict[str, dict[str, Any]] = {}
     roles: dict[str, list[str]] = {}
     settings = None
     for role in ROLES:
         group = variables.get(role)
-        if not (isinstance(group, tuple) and isinstance(group[0], Hosts)):
+        if not (isinstance(group, tuple) and "settings" in group[-1]):
             continue
-        settings = group[0].settings
+        settings = group[1]["settings"]
         for entry in group[0]:
             name, own = (entry, {}) if isinstance(entry, str) else entry
             found[name] = found.get(name, {}) | group[1] | own
             roles.setdefault(name, []).append(role)
     if settings is None:
-        raise ValueError(f"{path} has no group that was made by settings.group(...)")
+        raise ValueError(f"{path} has no groups; say app, proxy = hosts(settings, app=[...])")
     return Fleet(settings, tuple(Host(n, tuple(roles[n]), data) for n, data in found.items()))

@@ -41,6 +41,10 @@ class Topology:
         """Whether each host is proxy and app for itself, and never needs another."""
         return set(self.app) == set(self.proxy)
 
+    def roles(self, host: str) -> tuple[str, ...]:
+        """Return what a host is: `app`, `proxy` or both."""
+        return tuple(role for role in ("app", "proxy") if host in getattr(self, role))
+
     def listen_address(self, host: str) -> str:
         """Return the address that the app's TCP ports are bound to on a host."""
         return LOOPBACK if self.alone else self.addresses[host]

@@ -35,8 +35,7 @@ settings = Settings(
     proxy=Nginx(),
     tls=SelfSigned(),
 )
-app = settings.group({hosts!r})
-proxy = app
+app, proxy = hosts(settings, app={hosts!r})
 """
 
 

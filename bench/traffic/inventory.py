@@ -6,7 +6,18 @@ BENCH_CONNECTIONS: clients that the host should hold.
 
 import os
 
-from wsdeploy import App, Edge, Firewall, HAProxy, Nginx, Probe, SelfSigned, Settings, sandbox
+from wsdeploy import (
+    App,
+    Edge,
+    Firewall,
+    HAProxy,
+    Nginx,
+    Probe,
+    SelfSigned,
+    Settings,
+    hosts,
+    sandbox,
+)
 from wsdeploy.sandbox import network
 
 _kind = os.environ["BENCH_PROXY"]
@@ -31,5 +42,4 @@ settings = Settings(
     firewall=Firewall(allow=(f"tcp/8000-8999 from {_subnets.v4}",)),
 )
 
-app = settings.group([(_host.name, _host.ssh_data())])
-proxy = app
+app, proxy = hosts(settings, app=[(_host.name, _host.ssh_data())])

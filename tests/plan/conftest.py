@@ -63,19 +63,22 @@ _Fake.run_shell_command = _with_input
 
 settings = {source}
 answers = json.loads({answers!r})
-hosts = {{n: (n, {{"fake_responses": a}}) for n, a in answers.items()}}
+named = {{n: (n, {{"fake_responses": a}}) for n, a in answers.items()}}
 {groups}
 """
 
 # Each host is app and proxy for itself.
-ALONE = "app = proxy = settings.group(hosts.values())"
+ALONE = "app, proxy = hosts(settings, app=named.values())"
 
 # Hosts @fake/app… and @fake/lb….
 TIERS = """
-for number, (name, data) in enumerate(hosts.values()):
+for number, (name, data) in enumerate(named.values()):
     data["private_address"] = f"10.0.0.{number}"
-app = settings.group([host for name, host in hosts.items() if "app" in name])
-proxy = settings.group([host for name, host in hosts.items() if "lb" in name])
+app, proxy = hosts(
+    settings,
+    app=[host for name, host in named.items() if "app" in name],
+    proxy=[host for name, host in named.items() if "lb" in name],
+)
 """
 
 
@@ -123,7 +126,7 @@ class Fleet:
         variables = {"__file__": "inventory.py"}
         nothing = dict.fromkeys(self.names)
         exec(self.inventory(nothing), variables)  # noqa: S102 (our own text)
-        return variables["settings"]
+        return variables["app"][1]["settings"]
 
 
 @pytest.fixture

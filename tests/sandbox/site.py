@@ -82,8 +82,7 @@ INVENTORY = """\
 from wsdeploy import *
 
 settings = Settings({settings})
-app = settings.group({apps!r})
-proxy = settings.group({proxies!r})
+app, proxy = hosts(settings, app={apps!r}, proxy={proxies!r})
 """
 
 

@@ -27,8 +27,7 @@ settings = Settings(
     proxy={proxy}({proxy_options}),
     {options}
 )
-app = settings.group({apps!r})
-proxy = settings.group({proxies!r})
+app, proxy = hosts(settings, app={apps!r}, proxy={proxies!r})
 """
 
 ALONE = [("web1.a-company.com", {})]

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Self
 
 from wsdeploy import command_line
 from wsdeploy.settings import local_files
 from wsdeploy.settings.app import App
 from wsdeploy.settings.edge import Edge
 from wsdeploy.settings.firewall import Firewall
-from wsdeploy.settings.names import (
-    is_address,
-    is_domain,
-    is_host_name,
-    is_placeholder,
-    is_private_address,
-)
+from wsdeploy.settings.names import is_domain, is_placeholder
 from wsdeploy.settings.proxy import HAProxy, Nginx
-from wsdeploy.settings.section import Problem, Section, refused, similar
+from wsdeploy.settings.section import Problem, Section, refused
 from wsdeploy.settings.tls import Acme, CertFiles, SelfSigned
 from wsdeploy.topology import Topology
-
-ROLES = ("app", "proxy")
 
 # Users of Debian's base system and of the programs that run beside the app, and folders of /etc and
 # /var/lib.
@@ -55,13 +47,6 @@ TAKEN_NAMES = frozenset((
 TLS_PORTS_AFTER = 100
 MOST_PORT_WITH_TLS = 65_435 - TLS_PORTS_AFTER
 
-HostEntry = str | tuple[str, dict[str, Any]]
-
-
-HOST_DATA = {"ssh_strict_host_key_checking": "yes"}
-"""Data that all hosts have unless the inventory says otherwise. pyinfra's own default accepts any
-key of a host that it has never seen."""
-
 
 class SettingsError(SystemExit):
     """What is wrong with an inventory file, a line for each mistake.
@@ -71,25 +56,10 @@ class SettingsError(SystemExit):
     """
 
     def __init__(self, source: str, problems: list[Problem]) -> None:
-        lines = [f"{source}: {len(problems)} to mend, no host was contacted"]
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        lines = [f"{source}: {count}; no host was contacted"]
         super().__init__("\n".join(lines + [f"  {problem}" for problem in problems]))
         self.problems = problems
-
-
-class Hosts(list[HostEntry]):
-    """The hosts of a group, which check the settings when they are read.
-
-    pyinfra reads them once the whole inventory file has run; only then are the file's settings
-    and groups complete.
-    """
-
-    def __init__(self, settings: Settings, hosts: Iterable[HostEntry]) -> None:
-        super().__init__(hosts)
-        self.settings = settings
-
-    def __iter__(self) -> Iterator[HostEntry]:
-        self.settings.check()
-        return super().__iter__()
 
 
 class Settings(Section):
@@ -169,173 +139,33 @@ class Settings(Section):
                 "nginx takes the PROXY protocol from everybody or nobody; give False, or HAProxy()",
             )
 
-    def group(self, hosts: Iterable[HostEntry], **data: Any) -> tuple[Hosts, dict[str, Any]]:
-        """Return a pyinfra group of these hosts. Name it `app` or `proxy`; a host may be in both.
-
-        hosts: names or `(name, {data})`, as in any pyinfra inventory.
-        data: pyinfra's host data for all of them, such as `ssh_user="debian"`. A user who is not
-        root needs sudo without a password; for one with a password, say `_sudo=True` as for any
-        pyinfra deploy. Hosts whose SSH key is not known here are refused, as secrets are sent to
-        them, unless `ssh_strict_host_key_checking="accept-new"` is given.
-        """
-        if isinstance(hosts, str):
-            hosts = [hosts]
-        group = Hosts(self, hosts)
-        self._groups().append(group)
-        object.__setattr__(self, "_inventory", sys._getframe(1).f_globals)
-        return group, HOST_DATA | data | {"settings": self}
-
-    def _groups(self) -> list[Hosts]:
-        if "_group_list" not in self.__dict__:
-            object.__setattr__(self, "_group_list", [])
-        groups: list[Hosts] = self.__dict__["_group_list"]
-        return groups
-
-    def check(self) -> None:
-        """Raise SettingsError with every problem of the settings, their files and their groups."""
-        if self.__dict__.get("_checked"):
-            return
-        found = [
-            *self.all_problems(),
-            # Who only rolls back has neither the app's code nor its secrets.
-            *(
-                local_files.problems(self.domain, self.app, self.tls)
-                if command_line.deploys(sys.argv[1:])
-                else ()
-            ),
-            *self._group_problems(),
-        ]
-        if found:
-            inventory = self.__dict__.get("_inventory", {})
-            raise SettingsError(inventory.get("__file__", "settings"), found)
-        object.__setattr__(self, "_checked", True)
-
-    def _group_problems(self) -> Iterator[Problem]:
-        members: dict[str, list[str]] = {}
-        for variable, (hosts, _) in self._inventory_groups().items():
-            if variable not in ROLES:
-                hint = similar(variable, list(ROLES))
-                yield Problem(variable, f"no such group{hint}; groups are app and proxy")
-            members[variable] = []
-            for entry in list.__iter__(hosts):
-                if _is_entry(entry):
-                    members[variable].append(_name(entry))
-                else:
-                    yield refused(variable, entry, 'give "name" or ("name", {data})')
-        for role in ROLES if self._groups() else ():
-            if not members.get(role):
-                yield Problem(role, f"no hosts; say {role} = settings.group([...])")
-        for role, names in members.items():
-            for name in names:
-                if is_placeholder(name):
-                    yield refused(role, name, "that is a placeholder; give your own host's name")
-                elif not (name.startswith("@") or is_address(name) or is_host_name(name)):
-                    yield refused(role, name, "give a host name or an address")
-            for name in sorted({name for name in names if names.count(name) > 1}):
-                yield refused(role, name, "listed twice; list it once")
-        yield from self._tier_problems()
-
-    def _tier_problems(self) -> Iterator[Problem]:
-        topology = self.topology
-        if not (topology.app and topology.proxy):
-            return
-        if topology.alone:
-            if self.internal_tls is True:
-                yield refused(
-                    "internal_tls", True, "app and proxy are the same hosts here; leave it out"
-                )
-            return
-        if isinstance(self.app, App):
-            yield from self._tier_listen_problems(self.app)
-        taken: dict[str, str] = {}
-        for host in dict.fromkeys((*topology.app, *topology.proxy)):
-            address = topology.addresses.get(host)
-            if address is None:
-                role = "app" if host in topology.app else "proxy"
-                yield Problem(
-                    role,
-                    f"{host} has no private_address; app and proxy are on different hosts, so give "
-                    f'the address that they reach each other at: ("{host}", '
-                    '{"private_address": "10.0.0.1"})',
-                )
-            elif not is_private_address(address):
-                yield refused("private_address", address, f"give an address for {host}")
-            elif address in taken:
-                wanted = f"{host} needs its own; {taken[address]} has that one"
-                yield refused("private_address", address, wanted)
-            else:
-                taken[address] = host
-
-    def _tier_listen_problems(self, app: App) -> Iterator[Problem]:
-        if self.internal_tls is not True:
-            if app.listen == "unix":
-                wanted = "other hosts can't reach sockets; give 'tcp' or 'shared'"
-                yield refused("app.listen", "unix", wanted)
-            return
-        if app.listen not in (None, "unix"):
-            wanted = "with internal_tls, processes listen on unix sockets; leave it out"
-            yield refused("app.listen", app.listen, wanted)
-        if app.port > MOST_PORT_WITH_TLS:
-            yield refused(
-                "app.port",
-                app.port,
-                f"internal_tls takes ports from {TLS_PORTS_AFTER} above it; "
-                f"give a whole number from 1,024 to {MOST_PORT_WITH_TLS:,}",
-            )
-
     @property
     def topology(self) -> Topology:
-        """Which hosts of the inventory file do what."""
-        found = self.__dict__.get("_topology")
-        if found is None:
-            found = self._read_topology()
-            if self.__dict__.get("_checked"):
-                # By now the file has run to its end.
-                object.__setattr__(self, "_topology", found)
+        """Which hosts do what: of settings that `hosts` has put into groups, else none."""
+        found: Topology = self.__dict__.get("_topology", Topology())
         return found
 
-    def _read_topology(self) -> Topology:
-        members: dict[str, tuple[str, ...]] = {}
-        addresses: dict[str, str] = {}
-        ssh_ports: dict[str, int] = {}
-        for role, (hosts, shared) in self._inventory_groups().items():
-            found = [entry for entry in list.__iter__(hosts) if _is_entry(entry)]
-            entries = [(h, {}) if isinstance(h, str) else h for h in found]
-            members[role] = tuple(name for name, _ in entries)
-            for name, own in entries:
-                data = {**shared, **own}
-                if "private_address" in data:
-                    addresses[name] = data["private_address"]
-                if "ssh_port" in data:
-                    ssh_ports[name] = data["ssh_port"]
-        return Topology(members.get("app", ()), members.get("proxy", ()), addresses, ssh_ports)
+    def placed(self, topology: Topology) -> Self:
+        """Return the same settings for these hosts."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, _topology=topology)
+        return made
+
+    def check(self, source: str = "settings") -> None:
+        """Raise SettingsError with every problem of the settings and of the files they name."""
+        if found := [*self.all_problems(), *local_problems(self)]:
+            raise SettingsError(source, found)
 
     def listen(self) -> str:
         """Return how the app's processes listen: the setting, or what fits the topology."""
         sockets = self.topology.alone or self.internal_tls
         return self.app.listen or ("unix" if sockets else "tcp")
 
-    def _inventory_groups(self) -> dict[str, tuple[Hosts, dict[str, Any]]]:
-        """Return the groups of these settings by the variables that the file gave them."""
-        inventory: dict[str, Any] = self.__dict__.get("_inventory", {})
-        return {
-            variable: value
-            for variable, value in inventory.items()
-            if not variable.startswith("_")
-            and isinstance(value, tuple)
-            and value
-            and isinstance(value[0], Hosts)
-            and value[0].settings is self
-        }
 
+def local_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with files on the machine that deploys, if this run needs them.
 
-def _is_entry(entry: object) -> bool:
-    """Tell whether this is how pyinfra writes a host: a name, or a name and a dict."""
-    match entry:
-        case str() | (str(), dict()):
-            return True
-    return False
-
-
-def _name(host: HostEntry) -> str:
-    return host if isinstance(host, str) else host[0]
+    Who only rolls back has neither the app's code nor its secrets.
+    """
+    if command_line.deploys(sys.argv[1:]):
+        yield from local_files.problems(settings.domain, settings.app, settings.tls)

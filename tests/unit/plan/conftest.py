@@ -3,6 +3,7 @@
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.settings.groups import _topology
 from wsdeploy.survey import Survey
 
 VERSIONS = {
@@ -26,6 +27,11 @@ GROUPS = {
 }
 
 
+def in_groups(settings, groups):
+    """The same settings as in an inventory, whether they are good or not."""
+    return settings.placed(_topology(groups, {}))
+
+
 @pytest.fixture
 def make(tmp_path):
     """Good settings for an app that exists, but for what a test changes."""
@@ -34,11 +40,8 @@ def make(tmp_path):
     def settings(app=None, groups="alone", **changes):
         good = {"domain": "ws.a-company.com", "tls": SelfSigned()}
         made = Settings(app=App(str(tmp_path / "app.py"), **(app or {})), **good | changes)
-        # As if an inventory file had named the groups.
         groups = GROUPS[groups] if isinstance(groups, str) else groups
-        named = {role: made.group(hosts) for role, hosts in groups.items()}
-        object.__setattr__(made, "_inventory", named)
-        return made
+        return in_groups(made, groups)
 
     return settings
 

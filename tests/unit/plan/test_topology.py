@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from wsdeploy import hosts
 from wsdeploy.plan import haproxy, nginx, processes, upstreams
 from wsdeploy.survey import Survey
 from wsdeploy.topology import Topology, Upstream
@@ -39,12 +40,9 @@ def test_a_host_that_is_both_among_others_listens_for_the_others(tiers):
 
 
 def test_addresses_of_a_group_and_of_its_hosts(make):
-    settings = make()
-    group = settings.group(
-        ["a", ("b", {"private_address": "10.0.0.2"})], private_address="10.0.0.1"
-    )
-    object.__setattr__(settings, "_inventory", {"app": group})
-    assert settings.topology.addresses == {"a": "10.0.0.1", "b": "10.0.0.2"}
+    entries = ["a", ("b", {"private_address": "10.0.0.2"})]
+    (_, data), _ = hosts(make(), app=entries, private_address="10.0.0.1")
+    assert data["settings"].topology.addresses == {"a": "10.0.0.1", "b": "10.0.0.2"}
 
 
 def test_ports_of_a_host_alone(make):

@@ -34,7 +34,7 @@ def lines():
         with pytest.raises(SettingsError) as raised:
             settings.check()
         head, *found = str(raised.value).splitlines()
-        assert f"{len(found)} to mend, no host was contacted" in head
+        assert f"{len(found)} problem" in head
         assert all(line.startswith("  ") for line in found)
         return [line[2:] for line in found]
 

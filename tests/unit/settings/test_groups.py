@@ -1,11 +1,11 @@
-"""Groups of hosts are checked with the settings, when pyinfra reads them."""
+"""Groups of hosts are checked together with the settings."""
 
 import pytest
 
-from wsdeploy import SettingsError
+from wsdeploy import SettingsError, hosts
 
 HEAD = """
-from wsdeploy import App, SelfSigned, Settings
+from wsdeploy import App, SelfSigned, Settings, hosts
 settings = Settings("ws.a-company.com", App("app.py"), SelfSigned())
 """
 NAME = "give a host name or an address"
@@ -38,44 +38,22 @@ def complaints(read, groups):
     return [str(problem) for problem in raised.value.problems]
 
 
-BOTH = "app = proxy = settings.group({})"
+BOTH = "app, proxy = hosts(settings, app={})"
 
 BAD = [
+    (BOTH.format([]), ['app: no hosts; give their names: app=["app1.your-company.com"]']),
     (
-        'app = proxy = settings.group(["10.0.0.1"])\nmonitoring = app',
-        ["monitoring: no such group; groups are app and proxy"],
+        'app, proxy = hosts(settings, app=["10.0.0.1"], proxy=[])',
+        ['proxy: no hosts; give their names: proxy=["proxy1.your-company.com"]'],
     ),
     (
-        BOTH.format([]),
-        [
-            "app: no hosts; say app = settings.group([...])",
-            "proxy: no hosts; say proxy = settings.group([...])",
-        ],
-    ),
-    (
-        'app = settings.group(["10.0.0.1", "10.0.0.2", "10.0.0.1"])\n'
-        'proxy = settings.group(["10.0.0.1", "10.0.0.2"])',
+        'app, proxy = hosts(settings, app=["10.0.0.1", "10.0.0.2", "10.0.0.1"], '
+        'proxy=["10.0.0.1", "10.0.0.2"])',
         ["app: '10.0.0.1' given; listed twice; list it once"],
     ),
     (
-        'app = settings.group(["10.0.0.1", ("10.0.0.1", {"ssh_port": 23})])\n'
-        'proxy = settings.group(["10.0.0.1"])',
+        'app, proxy = hosts(settings, app=["10.0.0.1", ("10.0.0.1", {"ssh_port": 23})])',
         ["app: '10.0.0.1' given; listed twice; list it once"],
-    ),
-    (
-        'app = settings.group(["10.0.0.1"])\nproxi = app',
-        [
-            "proxi: no such group (did you mean proxy?); groups are app and proxy",
-            "proxy: no hosts; say proxy = settings.group([...])",
-        ],
-    ),
-    (
-        'app = settings.group(["10.0.0.1"])',
-        ["proxy: no hosts; say proxy = settings.group([...])"],
-    ),
-    (
-        'app = settings.group(["10.0.0.1"])\nproxy = settings.group([])',
-        ["proxy: no hosts; say proxy = settings.group([...])"],
     ),
 ]
 
@@ -93,12 +71,13 @@ def test_what_is_no_host(read):
     for message, entries in wanted.items():
         for entry in entries:
             found = complaints(read, BOTH.format(["10.0.0.1", entry]))
-            assert found == [f"{role}: {entry!r} given; {message}" for role in ("app", "proxy")]
+            assert found == [f"app: {entry!r} given; {message}"]
 
 
 def test_mistakes_of_settings_and_groups_are_reported_together(read):
-    found = complaints(read, 'settings = Settings(tls=SelfSigned())\napp = settings.group(["a b"])')
-    assert [line.split(":")[0] for line in found] == ["domain", "app", "proxy", "app"]
+    text = 'settings = Settings(tls=SelfSigned())\napp, proxy = hosts(settings, app=["a b"])'
+    found = complaints(read, text)
+    assert [line.split(":")[0] for line in found] == ["domain", "app", "app"]
 
 
 def test_good_hosts(read):
@@ -107,20 +86,29 @@ def test_good_hosts(read):
 
 
 def test_a_single_name_is_a_group_of_one(read):
-    assert len(read('app = proxy = settings.group("10.0.0.1")')["app"]) == 1
+    assert len(read('app, proxy = hosts(settings, app="10.0.0.1")')["app"]) == 1
 
 
-def test_names_with_an_underscore_are_nobodys_group(read):
-    read('_all = settings.group(["10.0.0.1"])\napp = proxy = _all')
+def test_hosts_that_are_generated(read):
+    text = 'app, proxy = hosts(settings, app=(f"10.0.0.{n}" for n in range(3)))'
+    assert read(text)["proxy"] == ["10.0.0.0", "10.0.0.1", "10.0.0.2"]
+
+
+def test_the_settings_that_were_given_stay_as_they_are(make):
+    settings = make()
+    (_, data), _ = hosts(settings, app=["10.0.0.1"])
+    assert settings.topology.app == ()
+    assert data["settings"].topology.app == ("10.0.0.1",)
+    assert data["settings"].to_json() == settings.to_json()
 
 
 def test_host_data(make):
-    settings = make()
-    _, data = settings.group(["10.0.0.1"], ssh_user="debian", _sudo=True)
-    checks = {"ssh_strict_host_key_checking": "yes"}
-    assert data == {"ssh_user": "debian", "_sudo": True, "settings": settings} | checks
+    (_, data), (_, also) = hosts(make(), app=["10.0.0.1"], ssh_user="debian", _sudo=True)
+    assert data == also
+    assert data.items() >= {"ssh_user": "debian", "_sudo": True}.items()
+    assert data["ssh_strict_host_key_checking"] == "yes"
 
 
 def test_a_key_that_nobody_has_seen_is_taken_only_where_the_inventory_says_so(make):
-    _, data = make().group(["app1"], ssh_strict_host_key_checking="accept-new")
+    (_, data), _ = hosts(make(), app=["app1"], ssh_strict_host_key_checking="accept-new")
     assert data["ssh_strict_host_key_checking"] == "accept-new"

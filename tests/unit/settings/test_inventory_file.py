@@ -10,7 +10,7 @@ from tests import pyinfra_server
 
 REPOSITORY = Path(__file__).parents[3]
 
-HEAD = "from wsdeploy import App, SelfSigned, Settings\n"
+HEAD = "from wsdeploy import App, SelfSigned, Settings, hosts\n"
 
 # TEST-NET-1 (RFC 5737): a connection there would hang, and then fail.
 UNROUTABLE = "192.0.2.1"
@@ -31,7 +31,7 @@ def pyinfra(folder):
 def good(folder, host="@fake/one"):
     return (
         f'settings = Settings("ws.a-company.com", App("{folder}/app.py", env={{"T": "s3cret"}}), '
-        f'SelfSigned())\napp = proxy = settings.group(["{host}"])\n'
+        f'SelfSigned())\napp, proxy = hosts(settings, app=["{host}"])\n'
     )
 
 
@@ -39,7 +39,7 @@ def test_mistakes_end_the_run_before_any_connection(pyinfra, folder):
     done = pyinfra(
         f'settings = Settings("ws.example.com", App("{folder}/app.py", proceses=4), SelfSigned(),\n'
         '    max_connections="10k")\n'
-        f'app = proxy = settings.group(["{UNROUTABLE}"])\nmonitoring = app\n',
+        f'app, proxy = hosts(settings, app=["{UNROUTABLE}", "a b"])\n',
         "deploy.py",
         "-y",
     )
@@ -48,12 +48,12 @@ def test_mistakes_end_the_run_before_any_connection(pyinfra, folder):
     assert "Traceback" not in said
     assert "Connecting" not in said
     heading, *problems = said[said.index(str(folder)) :].splitlines()
-    assert heading == f"{folder}/inventory.py: 4 to mend, no host was contacted"
+    assert heading == f"{folder}/inventory.py: 4 problems; no host was contacted"
     assert [line.split(": ")[0] for line in problems if line] == [
         "  max_connections",
         "  domain",
         "  app.proceses",
-        "  monitoring",
+        "  app",
     ]
 
 

@@ -12,6 +12,8 @@ from wsdeploy import (
     Probe,
     SelfSigned,
     Settings,
+    SettingsError,
+    hosts,
 )
 from wsdeploy.settings import secret_values
 from wsdeploy.settings.section import Problem
@@ -46,11 +48,13 @@ def test_everything_from_everywhere_is_no_firewall():
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "::", "::1", "ff02::1"])
 def test_a_private_address_that_no_other_host_reaches(address):
-    settings = Settings("ws.a-company.com", App("app.py"), SelfSigned())
-    app = settings.group([("app1", {"private_address": address})])
-    proxy = settings.group([("lb1", {"private_address": "10.0.0.9"})])
-    object.__setattr__(settings, "_inventory", {"app": app, "proxy": proxy})
-    lines = [str(problem) for problem in settings._group_problems()]
+    with pytest.raises(SettingsError) as raised:
+        hosts(
+            Settings("ws.a-company.com", App("app.py"), SelfSigned()),
+            app=[("app1", {"private_address": address})],
+            proxy=[("lb1", {"private_address": "10.0.0.9"})],
+        )
+    lines = [str(problem) for problem in raised.value.problems]
     assert lines == [f"private_address: {address!r} given; give an address for app1"]
 
 

@@ -2,20 +2,31 @@
 
 import pytest
 
-from wsdeploy import App
+from wsdeploy import App, SettingsError, hosts
 
 
 @pytest.fixture
 def tiers(make, folder):
-    """Settings whose groups are these, as if an inventory file had named them."""
+    """Settings as in an inventory with these hosts."""
 
     def settings(app, proxy, listen=None, internal_tls=False, port=8000, **shared):
         made = make(app=App("app.py", listen=listen, port=port), internal_tls=internal_tls)
-        groups = {"app": made.group(app, **shared), "proxy": made.group(proxy, **shared)}
-        object.__setattr__(made, "_inventory", {"__file__": "inventory.py", **groups})
-        return made
+        (_, data), _ = hosts(made, app=app, proxy=proxy, **shared)
+        return data["settings"]
 
     return settings
+
+
+@pytest.fixture
+def complaints(tiers):
+    """What is said of settings with these hosts."""
+
+    def said(*arguments, **options):
+        with pytest.raises(SettingsError) as raised:
+            tiers(*arguments, **options)
+        return [str(problem) for problem in raised.value.problems]
+
+    return said
 
 
 def at(name, address):
@@ -36,7 +47,6 @@ PROXIES = [at("lb1", "10.0.0.9")]
 def test_good_tiers(tiers):
     for listen in (None, "tcp", "shared"):
         settings = tiers(APPS, PROXIES, listen)
-        settings.check()
         assert settings.listen() == (listen or "tcp")
 
 
@@ -67,33 +77,33 @@ MISTAKES = [
 ]
 
 
-def test_mistakes(tiers, lines):
+def test_mistakes(complaints):
     for app, proxy, listen, expected in MISTAKES:
-        assert lines(tiers(app, proxy, listen)) == expected
+        assert complaints(app, proxy, listen) == expected
 
 
 def test_hosts_that_are_both_need_no_address(tiers):
-    tiers(["one", "two"], ["two", "one"], "unix").check()
+    tiers(["one", "two"], ["two", "one"], "unix")
 
 
 def test_a_host_that_is_both_among_others_needs_one(tiers):
-    tiers([*APPS, "lb1"], PROXIES).check()
+    tiers([*APPS, "lb1"], PROXIES)
 
 
-def test_an_address_is_text(tiers, lines):
-    assert lines(tiers([at("app1", 7)], PROXIES)) == [
+def test_an_address_is_text(complaints):
+    assert complaints([at("app1", 7)], PROXIES) == [
         "private_address: 7 given; give an address for app1"
     ]
 
 
-def test_an_address_without_a_zone(tiers, lines):
-    assert lines(tiers([at("app1", "fe80::1%eth0")], PROXIES)) == [
+def test_an_address_without_a_zone(complaints):
+    assert complaints([at("app1", "fe80::1%eth0")], PROXIES) == [
         "private_address: 'fe80::1%eth0' given; give an address for app1"
     ]
 
 
-def test_hosts_do_not_share_an_address(tiers, lines):
-    assert lines(tiers(["app1", "app2"], PROXIES, private_address="10.0.0.1")) == [
+def test_hosts_do_not_share_an_address(complaints):
+    assert complaints(["app1", "app2"], PROXIES, private_address="10.0.0.1") == [
         "private_address: '10.0.0.1' given; app2 needs its own; app1 has that one"
     ]
 
@@ -101,24 +111,23 @@ def test_hosts_do_not_share_an_address(tiers, lines):
 def test_tls_between_the_tiers(tiers):
     for listen in (None, "unix"):
         settings = tiers(APPS, PROXIES, listen, internal_tls=True)
-        settings.check()
         assert settings.listen() == "unix"
 
 
-def test_tls_needs_tiers(tiers, lines):
-    assert lines(tiers(["one"], ["one"], internal_tls=True)) == [
+def test_tls_needs_tiers(complaints):
+    assert complaints(["one"], ["one"], internal_tls=True) == [
         "internal_tls: True given; app and proxy are the same hosts here; leave it out"
     ]
 
 
-def test_tls_has_the_ports_to_itself(tiers, lines):
+def test_tls_has_the_ports_to_itself(tiers, complaints):
     for listen in ("tcp", "shared"):
-        assert lines(tiers(APPS, PROXIES, listen, internal_tls=True)) == [
+        assert complaints(APPS, PROXIES, listen, internal_tls=True) == [
             f"app.listen: {listen!r} given; with internal_tls, processes listen on unix sockets; "
             "leave it out"
         ]
-    tiers(APPS, PROXIES, internal_tls=True, port=65_335).check()
-    assert lines(tiers(APPS, PROXIES, internal_tls=True, port=65_336)) == [
+    tiers(APPS, PROXIES, internal_tls=True, port=65_335)
+    assert complaints(APPS, PROXIES, internal_tls=True, port=65_336) == [
         "app.port: 65336 given; internal_tls takes ports from 100 above it; "
         "give a whole number from 1,024 to 65,335"
     ]

@@ -1,0 +1,164 @@
+"""The groups of an inventory: which hosts run the app, and which are proxies."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from wsdeploy import command_line
+from wsdeploy.settings.app import App
+from wsdeploy.settings.fleet import (
+    MOST_PORT_WITH_TLS,
+    TLS_PORTS_AFTER,
+    Settings,
+    SettingsError,
+    local_problems,
+)
+from wsdeploy.settings.names import is_address, is_host_name, is_placeholder, is_private_address
+from wsdeploy.settings.section import Problem, refused
+from wsdeploy.topology import Topology
+
+HostEntry = str | tuple[str, dict[str, Any]]
+"""A host as pyinfra writes it: a name, or a name with data."""
+
+Group = tuple[list[HostEntry], dict[str, Any]]
+"""A group as pyinfra reads it: hosts, and data for all of them."""
+
+ROLES = ("app", "proxy")
+
+HOST_DATA = {"ssh_strict_host_key_checking": "yes"}
+"""Data that all hosts have unless the inventory says otherwise. pyinfra's own default accepts any
+key of a host that it has never seen."""
+
+
+def hosts(
+    settings: Settings,
+    app: str | Iterable[HostEntry],
+    proxy: str | Iterable[HostEntry] | None = None,
+    **data: Any,
+) -> tuple[Group, Group]:
+    """Return the two groups of an inventory, which it has to call `app` and `proxy`.
+
+    app, proxy: names or `(name, {data})`, as in any pyinfra inventory. A host may be both. Without
+    proxy, each app host is the proxy in front of itself.
+    data: pyinfra's host data for all of them, such as `ssh_user="debian"`. A user who is not root
+    needs sudo without a password; for one with a password, say `_sudo=True` as for any pyinfra
+    deploy. Hosts whose SSH key is not known here are refused, as secrets are sent to them, unless
+    `ssh_strict_host_key_checking="accept-new"` is given.
+
+    Raises SettingsError with every problem of the settings, of the files that they name and of the
+    hosts.
+    """
+    given = {"app": _entries(app)} | ({} if proxy is None else {"proxy": _entries(proxy)})
+    groups = {role: given.get(role, given["app"]) for role in ROLES}
+    placed = settings.placed(_topology(groups, data))
+    # Hosts that were given once are complained of once.
+    found = [
+        *placed.all_problems(),
+        *local_problems(placed),
+        *_host_problems(given),
+        *_tier_problems(placed),
+    ]
+    if found:
+        raise SettingsError(command_line.inventory(sys.argv[1:]) or "inventory", found)
+    shared = HOST_DATA | data | {"settings": placed}
+    return (groups["app"], shared), (groups["proxy"], shared)
+
+
+def _entries(given: str | Iterable[HostEntry]) -> list[HostEntry]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _topology(groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, Any]) -> Topology:
+    members: dict[str, tuple[str, ...]] = {}
+    addresses: dict[str, str] = {}
+    ssh_ports: dict[str, int] = {}
+    for role, entries in groups.items():
+        found = [(e, {}) if isinstance(e, str) else e for e in entries if _is_entry(e)]
+        members[role] = tuple(name for name, _ in found)
+        for name, own in found:
+            data = {**shared, **own}
+            if "private_address" in data:
+                addresses[name] = data["private_address"]
+            if "ssh_port" in data:
+                ssh_ports[name] = data["ssh_port"]
+    return Topology(members["app"], members["proxy"], addresses, ssh_ports)
+
+
+def _host_problems(groups: Mapping[str, Sequence[HostEntry]]) -> Iterator[Problem]:
+    for role, entries in groups.items():
+        if not entries:
+            yield Problem(role, f'no hosts; give their names: {role}=["{role}1.your-company.com"]')
+        names = []
+        for entry in entries:
+            if not _is_entry(entry):
+                yield refused(role, entry, 'give "name" or ("name", {data})')
+                continue
+            name = entry if isinstance(entry, str) else entry[0]
+            names.append(name)
+            if is_placeholder(name):
+                yield refused(role, name, "that is a placeholder; give your own host's name")
+            elif not (name.startswith("@") or is_address(name) or is_host_name(name)):
+                yield refused(role, name, "give a host name or an address")
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield refused(role, name, "listed twice; list it once")
+
+
+def _tier_problems(settings: Settings) -> Iterator[Problem]:
+    topology = settings.topology
+    if not (topology.app and topology.proxy):
+        return
+    if topology.alone:
+        if settings.internal_tls is True:
+            yield refused(
+                "internal_tls", True, "app and proxy are the same hosts here; leave it out"
+            )
+        return
+    if isinstance(settings.app, App):
+        yield from _tier_listen_problems(settings)
+    taken: dict[str, str] = {}
+    for host in dict.fromkeys((*topology.app, *topology.proxy)):
+        address = topology.addresses.get(host)
+        if address is None:
+            role = "app" if host in topology.app else "proxy"
+            yield Problem(
+                role,
+                f"{host} has no private_address; app and proxy are on different hosts, so give "
+                f'the address that they reach each other at: ("{host}", '
+                '{"private_address": "10.0.0.1"})',
+            )
+        elif not is_private_address(address):
+            yield refused("private_address", address, f"give an address for {host}")
+        elif address in taken:
+            wanted = f"{host} needs its own; {taken[address]} has that one"
+            yield refused("private_address", address, wanted)
+        else:
+            taken[address] = host
+
+
+def _tier_listen_problems(settings: Settings) -> Iterator[Problem]:
+    app = settings.app
+    if settings.internal_tls is not True:
+        if app.listen == "unix":
+            wanted = "other hosts can't reach sockets; give 'tcp' or 'shared'"
+            yield refused("app.listen", "unix", wanted)
+        return
+    if app.listen not in (None, "unix"):
+        wanted = "with internal_tls, processes listen on unix sockets; leave it out"
+        yield refused("app.listen", app.listen, wanted)
+    if app.port > MOST_PORT_WITH_TLS:
+        yield refused(
+            "app.port",
+            app.port,
+            f"internal_tls takes ports from {TLS_PORTS_AFTER} above it; "
+            f"give a whole number from 1,024 to {MOST_PORT_WITH_TLS:,}",
+        )
+
+
+def _is_entry(entry: object) -> bool:
+    """Tell whether this is how pyinfra writes a host: a name, or a name and a dict."""
+    match entry:
+        case str() | (str(), dict()):
+            return True
+    return False
