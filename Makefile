@@ -24,7 +24,7 @@ AT_ONCE ?= $(shell echo $$(($$(nproc) + 2)))
 sandbox: .venv/ready
 	$(BIN)/pyinfra -y $(INVENTORY) deploy.py
 	$(BIN)/pyinfra -y $(INVENTORY) wsdeploy.certificates
-	$(BIN)/python -m wsdeploy.sandbox.demo $(INVENTORY)
+	$(BIN)/python -m wsdeploy_sandbox.demo $(INVENTORY)
 
 ## All tests: the fast ones, then whole deployments to both Debian releases.
 test: check

@@ -5,7 +5,8 @@ PROXY=nginx|haproxy and SUITE=bookworm|trixie choose.
 
 import os
 
-from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, hosts, sandbox
+import wsdeploy_sandbox as sandbox
+from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, hosts
 
 _host = sandbox.up(f"ws:{os.environ.get('SUITE', 'bookworm')}")[0]
 

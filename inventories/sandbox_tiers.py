@@ -5,7 +5,8 @@ PROXY=nginx|haproxy and SUITE=bookworm|trixie choose.
 
 import os
 
-from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, hosts, sandbox
+import wsdeploy_sandbox as sandbox
+from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, hosts
 
 _suite = os.environ.get("SUITE", "bookworm")
 _proxy, _app1, _app2 = sandbox.up(f"lb1:{_suite}", f"app1:{_suite}", f"app2:{_suite}")

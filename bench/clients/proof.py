@@ -19,7 +19,7 @@ from bench.clients.crowd import Crowd
 from bench.clients.numbers import Report
 from bench.clients.responder import respond
 from bench.clients.target import Target
-from wsdeploy.sandbox.command import run
+from wsdeploy_sandbox.command import run
 
 SIZES = (64, 4096)
 CLIENTS = 200

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wsdeploy.sandbox import network
-from wsdeploy.sandbox.command import run
+from wsdeploy_sandbox import network
+from wsdeploy_sandbox.command import run
 
 PORTS = 28_232
 """Source ports of an address, by the kernel's default (net.ipv4.ip_local_port_range)."""

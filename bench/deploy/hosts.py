@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsdeploy import sandbox
-from wsdeploy.sandbox import SandboxHost
+import wsdeploy_sandbox as sandbox
+from wsdeploy_sandbox import SandboxHost
 
 SUITE = "bookworm"
 

@@ -14,13 +14,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import wsdeploy_sandbox as sandbox
 from bench import results
 from bench.deploy import hosts
 from bench.deploy.contenders import LOCK, Contenders, pinned
 from bench.deploy.hosts import Target
 from bench.deploy.relay import Relay, Traffic
 from bench.results import Measurement
-from wsdeploy import sandbox
 
 SUITE = "deploy"
 ADDED = 0.05

@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import wsdeploy_sandbox as sandbox
 from bench.machine import PROJECT
-from wsdeploy import sandbox
-from wsdeploy.sandbox import cgroups, ssh
-from wsdeploy.sandbox.command import run
+from wsdeploy_sandbox import cgroups, ssh
+from wsdeploy_sandbox.command import run
 
 INVENTORY = "bench/traffic/inventory.py"
 DRAIN = 0

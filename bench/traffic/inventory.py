@@ -6,19 +6,9 @@ BENCH_CONNECTIONS: clients that the host should hold.
 
 import os
 
-from wsdeploy import (
-    App,
-    Edge,
-    Firewall,
-    HAProxy,
-    Nginx,
-    Probe,
-    SelfSigned,
-    Settings,
-    hosts,
-    sandbox,
-)
-from wsdeploy.sandbox import network
+import wsdeploy_sandbox as sandbox
+from wsdeploy import App, Edge, Firewall, HAProxy, Nginx, Probe, SelfSigned, Settings, hosts
+from wsdeploy_sandbox import network
 
 _kind = os.environ["BENCH_PROXY"]
 _suite = {"nginx": "bookworm", "haproxy": "trixie"}[_kind]

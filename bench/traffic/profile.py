@@ -20,7 +20,7 @@ from bench.traffic.collect import Samples, turns
 from bench.traffic.contenders import Contender, prepare
 from bench.traffic.host import SUITES, Host, deploy
 from bench.traffic.messages import CLIENTS, SIZE, WARM_UP, connected
-from wsdeploy.sandbox import prerequisites
+from wsdeploy_sandbox import prerequisites
 
 FREQUENCY = 1999
 """Looks a second at each processor: not in step with timers, which go off at round numbers."""

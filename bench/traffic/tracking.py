@@ -9,8 +9,8 @@ machines.
 from __future__ import annotations
 
 from bench.traffic.host import Host
-from wsdeploy.sandbox import network
-from wsdeploy.sandbox.command import run, succeeds
+from wsdeploy_sandbox import network
+from wsdeploy_sandbox.command import run, succeeds
 
 TABLE = "wsdeploy_bench"
 RULES = """

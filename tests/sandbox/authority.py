@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from wsdeploy.sandbox import SandboxHost
+from wsdeploy_sandbox import SandboxHost
 
 DIRECTORY_PORT, ROOT_PORT, DNS_PORT, NAMES_PORT = 14000, 15000, 8053, 8055
 REFUSED = "refused.sandbox.test"

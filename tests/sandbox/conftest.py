@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+import wsdeploy_sandbox as sandbox
 from tests.sandbox.site import PROJECT, Site
-from wsdeploy import App, HAProxy, Nginx, SelfSigned, Settings, sandbox
+from wsdeploy import App, HAProxy, Nginx, SelfSigned, Settings
 from wsdeploy.plan import acme, firewall, haproxy, internal, nginx, upgrades
-from wsdeploy.sandbox import Layer
+from wsdeploy_sandbox import Layer
 
 SUITES = ("bookworm", "trixie")
 PROXIES = ("Nginx", "HAProxy")

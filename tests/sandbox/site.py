@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 from tests import pyinfra_server
 from tests.client import Client, connect
 from wsdeploy.plan import places
-from wsdeploy.sandbox import SandboxHost
+from wsdeploy_sandbox import SandboxHost
 
 PROJECT = Path(__file__).resolve().parents[2]
 PYINFRA = Path(sys.executable).with_name("pyinfra")

@@ -6,11 +6,11 @@ import subprocess
 import pytest
 from cryptography import x509
 
+import wsdeploy_sandbox as sandbox
 from tests.sandbox.authority import REFUSED, Authority
 from tests.sandbox.site import RATE
-from wsdeploy import sandbox
 from wsdeploy.plan import places
-from wsdeploy.sandbox import Layer
+from wsdeploy_sandbox import Layer
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 

@@ -11,11 +11,12 @@ import subprocess
 
 import pytest
 
+import wsdeploy_sandbox as sandbox
 from tests.sandbox.site import PROJECT
-from wsdeploy import inventory, remote, sandbox
+from wsdeploy import inventory, remote
 from wsdeploy.plan import haproxy, internal, nginx, places, proxies
-from wsdeploy.sandbox import ssh
 from wsdeploy.survey import Request, Survey
+from wsdeploy_sandbox import ssh
 from wshost import identity
 
 INVENTORY = """\

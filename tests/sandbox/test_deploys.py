@@ -6,9 +6,9 @@ import textwrap
 
 import pytest
 
+import wsdeploy_sandbox as sandbox
 from tests.sandbox.site import CROWD
 from tests.sandbox.spread import assert_even
-from wsdeploy import sandbox
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 LISTEN = ("unix", "tcp")

@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
+import wsdeploy_sandbox as sandbox
 from tests.hosts import programs
-from wsdeploy import HAProxy, Nginx, sandbox
+from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan import places
 from wsdeploy.settings import App, SelfSigned, Settings
 

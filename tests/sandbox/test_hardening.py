@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from wsdeploy import sandbox
-from wsdeploy.sandbox import SandboxHost
+import wsdeploy_sandbox as sandbox
+from wsdeploy_sandbox import SandboxHost
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import InvalidStatus
 
+import wsdeploy_sandbox as sandbox
 from tests.hosts.test_internal import ASK
 from tests.sandbox.site import HELD
 from tests.sandbox.test_tiers import wait_until
-from wsdeploy import sandbox
 from wsdeploy.plan import places
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from wsdeploy import sandbox
+import wsdeploy_sandbox as sandbox
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 

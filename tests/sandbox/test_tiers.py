@@ -7,9 +7,9 @@ import time
 
 import pytest
 
+import wsdeploy_sandbox as sandbox
 from tests.client import connect
 from tests.sandbox.site import HELD
-from wsdeploy import sandbox
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 

@@ -1,7 +1,7 @@
 """Hosts behind a relay: other addresses, the same keys."""
 
 from bench.deploy import hosts
-from wsdeploy.sandbox import SandboxHost
+from wsdeploy_sandbox import SandboxHost
 
 
 def host(name, address):

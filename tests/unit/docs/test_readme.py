@@ -12,9 +12,9 @@ import pytest
 import wsdeploy
 from wsdeploy.limits import BACKLOG_LEAST, derive
 from wsdeploy.plan import places
-from wsdeploy.sandbox import cli
 from wsdeploy.settings import App, SelfSigned, Settings
 from wsdeploy.survey import Survey
+from wsdeploy_sandbox import cli
 
 PROJECT = Path(__file__).parents[3]
 README = (PROJECT / "README.md").read_text()

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from wsdeploy.sandbox.base import DEFAULT_MIRRORS, Layer, Recipe, mirrors_in, sources, stage
+from wsdeploy_sandbox.base import DEFAULT_MIRRORS, Layer, Recipe, mirrors_in, sources, stage
 
 RECIPE = Recipe("bookworm", sources("bookworm"), architecture="x86_64")
 

@@ -1,7 +1,7 @@
 import pytest
 
-from wsdeploy.sandbox.cli import parser, table
-from wsdeploy.sandbox.host import SandboxHost
+from wsdeploy_sandbox.cli import parser, table
+from wsdeploy_sandbox.host import SandboxHost
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from wsdeploy.sandbox.control_hosts import BEGIN, END, has_block, replace, with_block, write_block
+from wsdeploy_sandbox.control_hosts import BEGIN, END, has_block, replace, with_block, write_block
 
 ENTRIES = [("10.0.0.2", ("ws.sandbox.test", "ws")), ("fd00::2", ("ws.sandbox.test",))]
 BLOCK = f"{BEGIN}\n10.0.0.2 ws.sandbox.test ws\nfd00::2 ws.sandbox.test\n{END}\n"

@@ -2,7 +2,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
-from wsdeploy.sandbox.guest import (
+from wsdeploy_sandbox.guest import (
     Surroundings,
     apt_options,
     boot_files,
@@ -11,8 +11,8 @@ from wsdeploy.sandbox.guest import (
     parse_resolv_conf,
     via_gateway,
 )
-from wsdeploy.sandbox.network import Subnets
-from wsdeploy.sandbox.state import Record
+from wsdeploy_sandbox.network import Subnets
+from wsdeploy_sandbox.state import Record
 
 SUBNETS = Subnets(IPv4Network("10.77.77.0/24"), IPv6Network("fd77:7364:6570:1::/64"))
 WS = Record("ws", "bookworm", 11, "/base", "ssh-ed25519 AAAA")

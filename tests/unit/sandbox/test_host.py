@@ -1,7 +1,7 @@
 import pytest
 
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.host import SandboxHost, check_suite, parse_requests
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.host import SandboxHost, check_suite, parse_requests
 
 
 @pytest.mark.parametrize(

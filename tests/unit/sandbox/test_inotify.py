@@ -2,8 +2,8 @@ import errno
 
 import pytest
 
-from wsdeploy.sandbox import inotify, state
-from wsdeploy.sandbox.errors import SandboxError
+from wsdeploy_sandbox import inotify, state
+from wsdeploy_sandbox.errors import SandboxError
 
 
 class Limit:

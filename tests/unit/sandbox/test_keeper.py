@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from wsdeploy.sandbox.keeper import keep
+from wsdeploy_sandbox.keeper import keep
 
 # Counts its runs in a file, asks to be started again until the third, then ends.
 REBOOTS_TWICE = """

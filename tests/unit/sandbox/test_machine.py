@@ -1,9 +1,9 @@
 import pytest
 
-from wsdeploy.sandbox import machine
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.machine import nspawn_command
-from wsdeploy.sandbox.state import Record
+from wsdeploy_sandbox import machine
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.machine import nspawn_command
+from wsdeploy_sandbox.state import Record
 
 
 def test_nspawn_command() -> None:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from wsdeploy.sandbox.cgroups import unified_root
-from wsdeploy.sandbox.mounts import filesystem_of, parse_mountinfo
+from wsdeploy_sandbox.cgroups import unified_root
+from wsdeploy_sandbox.mounts import filesystem_of, parse_mountinfo
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 23 22 0:5 / /run rw - tmpfs tmpfs rw,mode=755

@@ -2,8 +2,8 @@ from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.network import (
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.network import (
     CANDIDATES4,
     FIRST_NUMBER,
     LAST_NUMBER,

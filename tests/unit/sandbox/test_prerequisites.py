@@ -1,6 +1,6 @@
 import pytest
 
-from wsdeploy.sandbox.prerequisites import has_keys
+from wsdeploy_sandbox.prerequisites import has_keys
 
 
 @pytest.mark.parametrize(

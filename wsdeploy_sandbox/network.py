@@ -9,9 +9,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from wsdeploy.sandbox import state
-from wsdeploy.sandbox.command import run, succeeds
-from wsdeploy.sandbox.errors import SandboxError
+from wsdeploy_sandbox import state
+from wsdeploy_sandbox.command import run, succeeds
+from wsdeploy_sandbox.errors import SandboxError
 
 Network4 = ipaddress.IPv4Network
 Network6 = ipaddress.IPv6Network

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from wsdeploy.sandbox import network
-from wsdeploy.sandbox.control_hosts import Entry
-from wsdeploy.sandbox.host import DOMAIN
-from wsdeploy.sandbox.state import Record
+from wsdeploy_sandbox import network
+from wsdeploy_sandbox.control_hosts import Entry
+from wsdeploy_sandbox.host import DOMAIN
+from wsdeploy_sandbox.state import Record
 
 APT_OPTIONS = "etc/apt/apt.conf.d/90sandbox"
 """Where apt learns how this machine downloads."""

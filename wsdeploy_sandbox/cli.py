@@ -5,9 +5,9 @@ import json
 import os
 import sys
 
-from wsdeploy.sandbox import lifecycle, ssh
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.host import DEFAULT_SUITE, SUITES, SandboxHost
+from wsdeploy_sandbox import lifecycle, ssh
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.host import DEFAULT_SUITE, SUITES, SandboxHost
 
 
 def main() -> None:

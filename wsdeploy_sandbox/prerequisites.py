@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from wsdeploy.sandbox import cgroups, state
-from wsdeploy.sandbox.command import succeeds
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.mounts import filesystem_of, mounts
+from wsdeploy_sandbox import cgroups, state
+from wsdeploy_sandbox.command import succeeds
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.mounts import filesystem_of, mounts
 
 PROGRAMS = {
     "ip": "iproute2",

@@ -14,10 +14,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsdeploy.sandbox import cgroups
-from wsdeploy.sandbox.command import run
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.mounts import unmount_below
+from wsdeploy_sandbox import cgroups
+from wsdeploy_sandbox.command import run
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.mounts import unmount_below
 
 # What a minimal server has when the installer has finished, and sudo. What a service needs is
 # for the deploy to install: a package here would hide that the deploy forgot it.

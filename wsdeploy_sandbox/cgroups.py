@@ -10,8 +10,8 @@ import os
 import time
 from pathlib import Path
 
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.mounts import Mount, mounts
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.mounts import Mount, mounts
 
 GROUP = "wsdeploy-sandbox"
 KEEPER = "keeper"

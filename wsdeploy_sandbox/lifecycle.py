@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from wsdeploy.sandbox import (
+from wsdeploy_sandbox import (
     base,
     cgroups,
     control_hosts,
@@ -19,9 +19,9 @@ from wsdeploy.sandbox import (
     ssh,
     state,
 )
-from wsdeploy.sandbox.command import run
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.host import (
+from wsdeploy_sandbox.command import run
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.host import (
     DEFAULT_SUITE,
     DOMAIN,
     SandboxHost,
@@ -29,7 +29,7 @@ from wsdeploy.sandbox.host import (
     check_suite,
     parse_requests,
 )
-from wsdeploy.sandbox.state import Record
+from wsdeploy_sandbox.state import Record
 
 BOOT_TIMEOUT = 120.0
 """Seconds. Booting takes some 2; the rest is for machines that are busy with other things."""

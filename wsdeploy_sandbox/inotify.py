@@ -3,8 +3,8 @@
 import contextlib
 from pathlib import Path
 
-from wsdeploy.sandbox import state
-from wsdeploy.sandbox.errors import SandboxError
+from wsdeploy_sandbox import state
+from wsdeploy_sandbox.errors import SandboxError
 
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 """How many root may have, on this machine and in all of its hosts together."""

@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from wsdeploy.sandbox import state
-from wsdeploy.sandbox.command import run
-from wsdeploy.sandbox.errors import SandboxError
+from wsdeploy_sandbox import state
+from wsdeploy_sandbox.command import run
+from wsdeploy_sandbox.errors import SandboxError
 
 
 def ensure_key() -> str:

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Sequence
 
-from wsdeploy.sandbox.errors import SandboxError
+from wsdeploy_sandbox.errors import SandboxError
 
 
 def run(*command: str, stdin: str | None = None) -> str:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsdeploy.sandbox.command import run, succeeds
+from wsdeploy_sandbox.command import run, succeeds
 
 
 @dataclass(frozen=True)

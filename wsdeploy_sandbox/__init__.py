@@ -8,10 +8,10 @@
 Everything here raises SandboxError, whose text is one clear line, and needs root.
 """
 
-from wsdeploy.sandbox.base import Layer
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.host import SandboxHost
-from wsdeploy.sandbox.lifecycle import down, find, give_way, hosts, poweroff, reboot, up
+from wsdeploy_sandbox.base import Layer
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.host import SandboxHost
+from wsdeploy_sandbox.lifecycle import down, find, give_way, hosts, poweroff, reboot, up
 
 __all__ = [
     "Layer",

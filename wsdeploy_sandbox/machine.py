@@ -9,12 +9,12 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from wsdeploy.sandbox import cgroups, guest, keeper, network, ssh
-from wsdeploy.sandbox.command import run
-from wsdeploy.sandbox.control_hosts import replace
-from wsdeploy.sandbox.errors import SandboxError
-from wsdeploy.sandbox.mounts import filesystem_of, mounts, unmount_below
-from wsdeploy.sandbox.state import Record, remember
+from wsdeploy_sandbox import cgroups, guest, keeper, network, ssh
+from wsdeploy_sandbox.command import run
+from wsdeploy_sandbox.control_hosts import replace
+from wsdeploy_sandbox.errors import SandboxError
+from wsdeploy_sandbox.mounts import filesystem_of, mounts, unmount_below
+from wsdeploy_sandbox.state import Record, remember
 
 NSPAWN_RUN = Path("/run/systemd/nspawn")
 MOUNT_SOURCE = "wsdeploy-sandbox"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from wsdeploy.sandbox.errors import SandboxError
+from wsdeploy_sandbox.errors import SandboxError
 
 SUITES = ("bookworm", "trixie")
 DEFAULT_SUITE = SUITES[0]
