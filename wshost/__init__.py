@@ -1,4 +1,4 @@
 """Programs that run on the hosts, with nothing but the standard library of Debian's python3.
 
-The control machine sends them over SSH and runs them (`wsdeploy.remote`).
+The control machine sends them over SSH and runs them (`wsdeploy.plan.host.remote`).
 """

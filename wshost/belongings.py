@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 
-from wshost import peers
+from wshost import peers, proc
 
 GRACE = 1.0
 """Seconds that processes have after SIGTERM at least, when they are late already."""
@@ -93,11 +93,8 @@ class Belongings:
 
 def _parent(pid: int) -> str:
     """Return the name of a process's parent, or nothing."""
-    with contextlib.suppress(OSError, ValueError):
-        with open(f"/proc/{pid}/stat") as file:
-            parent = int(file.read().rpartition(")")[2].split()[1])
-        with open(f"/proc/{parent}/comm") as file:
-            return file.read().strip()
+    with contextlib.suppress(OSError):
+        return proc.name(int(proc.fields(pid)[1]))
     return ""
 
 

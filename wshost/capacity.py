@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from wshost import generations, peers, supervisor, survey
+from wshost import generations, peers, proc, supervisor, survey
 
 HTTPS = 443
 CGROUP = "/sys/fs/cgroup"
@@ -80,8 +80,9 @@ def ticks(pids: set[int]) -> int:
     """Return the processor time that processes have had, in ticks; those that are gone, none."""
     found = 0
     for pid in pids:
-        fields = (survey.read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
-        found += int(fields[11]) + int(fields[12]) if fields else 0
+        with contextlib.suppress(OSError):
+            fields = proc.fields(pid)
+            found += int(fields[11]) + int(fields[12])
     return found
 
 

@@ -192,7 +192,7 @@ def noted(action: str, request: dict[str, Any]) -> Iterator[None]:
 def _note(log: Path, line: str) -> None:
     """Add a line, and drop the oldest if there are too many."""
     try:
-        lines = log.read_text().splitlines()
+        lines = log.read_text(errors="replace").splitlines()
     except OSError:
         lines = []
     temporary = log.with_name(f".{log.name}.new")

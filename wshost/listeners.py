@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 SSH = re.compile(r"(ssh|sshd|sshd@.*|dropbear)\.(service|socket)")
@@ -45,18 +44,6 @@ def ssh_ports(found: list[dict[str, Any]], environments: list[str]) -> list[int]
         if match:
             ports.add(int(match[1]))
     return sorted(ports)
-
-
-def ancestors(pid: int) -> Iterator[int]:
-    """Yield a process and those that it comes from."""
-    while pid > 1:
-        yield pid
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                # The name, in parentheses, may have spaces in it.
-                pid = int(file.read().rpartition(")")[2].split()[1])
-        except OSError:
-            return
 
 
 def app_ports(rules: str) -> list[int]:

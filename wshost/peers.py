@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from wshost import proc
+
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 LISTEN = "0A"
 """The kernel's number for a socket that listens."""
@@ -44,7 +46,7 @@ def serving(connection: socket.socket) -> set[int]:
     """
     inode = _inode(connection.getpeername()[:2], connection.getsockname()[:2])
     owners = {pid for pid in _pids() if inode in _sockets(pid)} if inode else set()
-    return owners | {ancestor for pid in owners for ancestor in _ancestors(pid)}
+    return owners | {ancestor for pid in owners for ancestor in proc.lineage(pid)}
 
 
 def listeners(ports: Iterable[int]) -> list[Listener]:
@@ -93,7 +95,7 @@ def families(leaders: set[int]) -> dict[int, set[int]]:
     """Return each leader with all processes that descend from it."""
     found = {leader: {leader} for leader in leaders}
     for pid in _pids():
-        nearest = next((each for each in (pid, *_ancestors(pid)) if each in leaders), None)
+        nearest = next((each for each in proc.lineage(pid) if each in leaders), None)
         if nearest is not None:
             found[nearest].add(pid)
     return found
@@ -137,7 +139,8 @@ def _inode(local: tuple[str, int], remote: tuple[str, int]) -> str | None:
 
 def _rows(table: str) -> Iterator[list[str]]:
     """Yield the fields of each row of a table of sockets; none if the kernel has no such table."""
-    with contextlib.suppress(OSError), open(table) as file:
+    # Paths of sockets can be any bytes.
+    with contextlib.suppress(OSError), open(table, errors="replace") as file:
         next(file, None)
         yield from map(str.split, file)
 
@@ -165,17 +168,6 @@ def _sockets(pid: int) -> set[str]:
                 target = os.readlink(f"{folder}/{name}")
                 if target.startswith("socket:["):
                     found.add(target[8:-1])
-    return found
-
-
-def _ancestors(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError, ValueError):
-        while pid > 1:
-            with open(f"/proc/{pid}/stat") as file:
-                # The name in brackets can hold anything; the parent is the second field after it.
-                pid = int(file.read().rpartition(")")[2].split()[1])
-            found.append(pid)
     return found
 
 

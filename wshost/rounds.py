@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import select
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wshost import launch
+from wshost import launch, proc
 from wshost.liveness import Pulse
 from wshost.question import Question, request
 from wshost.routes import Routes
@@ -64,7 +63,7 @@ class Rounds:
         """Watch a process. Raises OSError if it is gone."""
         handle = os.pidfd_open(pid)
         try:
-            started = now - age(pid)
+            started = now - proc.age(pid)
         except OSError:
             os.close(handle)
             raise
@@ -232,16 +231,6 @@ class Rounds:
                 self._routes.forget(process.pid, self._port(process.name), question.source)
             else:
                 process.obstacle = question.complaint
-
-
-def age(pid: int) -> float:
-    """Return for how many seconds a process has been there, whatever was done to the clock since.
-
-    Raises OSError if it is gone.
-    """
-    # The name in brackets can hold anything; the start is the 20th field after it.
-    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def queued(pid: int) -> float:

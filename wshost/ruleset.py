@@ -37,7 +37,7 @@ def as_noted(name: str) -> bool:
     """Tell whether what is loaded is what was loaded by the last deployment."""
     try:
         return bool(digest := loaded(name)) and _note(name).read_text() == digest
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from wshost import launch, listeners, lock, neighbours, ruleset, supervisor
+from wshost import launch, listeners, lock, neighbours, proc, ruleset, supervisor
 
 CAP_SYS_RESOURCE = 24
 
@@ -95,7 +95,7 @@ def at_once(questions: list[Callable[[], dict[str, Any]]]) -> list[dict[str, Any
 def read(path: str) -> str | None:
     """Return a file's text without white space around it, or None if it can't be read."""
     try:
-        with open(path) as file:
+        with open(path, errors="replace") as file:
             return file.read().strip()
     except OSError:
         return None
@@ -178,11 +178,9 @@ def upgraded(package: str, pid: int) -> bool:
     """
     try:
         installed = os.stat(f"{DPKG}/{package}.list").st_mtime
-        ticks = int((read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()[19])
+        return installed > time.time() - proc.age(pid)
     except (OSError, IndexError):
         return False
-    up = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return installed > time.time() - up
 
 
 def paths(patterns: list[str]) -> dict[str, dict[str, Any]]:
@@ -245,7 +243,7 @@ def reachable(rules: list[str]) -> dict[str, Any]:
     found = listeners.parse(
         run("ss", "--no-header", "--listening", "--numeric", "--tcp", "--udp", "--extended")
     )
-    environments = (read(f"/proc/{pid}/environ") for pid in listeners.ancestors(os.getpid()))
+    environments = (read(f"/proc/{pid}/environ") for pid in proc.lineage(os.getpid()))
     return {
         "listeners": [listener for listener in found if not listeners.is_ssh(listener)],
         "ssh_ports": listeners.ssh_ports(found, [text or "" for text in environments]),
