@@ -2,14 +2,14 @@
 
     pyinfra inventories/prod.py deploy.py
 
-What the service is stands in the inventory; how a part of it is set up, in wsdeploy/roles and
+What the service is stands in the inventory; how a part of it is set up, in wsdeploy/deploy/roles and
 templates; what a host should have, in wsdeploy/plan.
 """
 
 from pyinfra import host
 
-from wsdeploy.operations import barrier
-from wsdeploy.roles import app, base, certificate, proxy, retired, verify
+from wsdeploy.deploy.operations import barrier
+from wsdeploy.deploy.roles import app, base, certificate, proxy, retired, verify
 
 roles = host.data.settings.topology.roles(host.name)
 

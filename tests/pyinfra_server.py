@@ -35,10 +35,10 @@ PRELOADED = (
     "pyinfra.facts.server",
     "pyinfra.operations.server",
     "wsdeploy",
-    "wsdeploy.roles",
+    "wsdeploy.deploy.roles",
     *(
-        f"wsdeploy.operations.{path.stem}"
-        for path in (PROJECT / "wsdeploy/operations").glob("*.py")
+        f"wsdeploy.deploy.operations.{path.stem}"
+        for path in (PROJECT / "wsdeploy/deploy/operations").glob("*.py")
     ),
     "wsdeploy.release.contents",
     "wsdeploy.release.build",

@@ -46,13 +46,13 @@ __all__ = [
 ]
 
 COMMANDS = {
-    "capacity": "roles",
-    "certificates": "operations",
-    "releases": "operations",
-    "remove": "roles",
-    "restart": "roles",
-    "rollback": "roles",
-    "unlock": "operations",
+    "capacity": "deploy.roles",
+    "certificates": "deploy.operations",
+    "releases": "deploy.operations",
+    "remove": "deploy.roles",
+    "restart": "deploy.roles",
+    "rollback": "deploy.roles",
+    "unlock": "deploy.operations",
 }
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from bench.deploy.hosts import Target
 from bench.machine import PROJECT
 from wsdeploy import inventory
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import build, contents
-from wsdeploy.survey import Survey
 
 HERE = Path(__file__).parent
 JOB = HERE / "job"

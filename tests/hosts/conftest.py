@@ -10,9 +10,10 @@ import pytest
 import testinfra
 
 from wsdeploy.inventory import Fleet, Host, load
-from wsdeploy.plan import places, processes
+from wsdeploy.plan import processes
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import SelfSigned
-from wsdeploy.survey import Survey
 
 
 def pytest_addoption(parser):

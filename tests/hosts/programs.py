@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from wsdeploy.plan import haproxy, places
+from wsdeploy.plan.host import places
+from wsdeploy.plan.proxy import haproxy
 from wsdeploy.settings import Nginx, Settings
 
 

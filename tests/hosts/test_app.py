@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from wsdeploy.plan import places, watchdog
+from wsdeploy.plan import watchdog
+from wsdeploy.plan.host import places
 from wsdeploy.plan.upstreams import process_names
 
 

@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from wsdeploy.plan import firewall, upstreams
+from wsdeploy.plan import upstreams
+from wsdeploy.plan.host import firewall
 
 EVERYWHERE = {"0.0.0.0", "::", "*"}
 

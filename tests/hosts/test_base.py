@@ -3,8 +3,9 @@
 import pytest
 
 from tests.hosts import programs
-from wsdeploy.plan import app, firewall, places, processes, system, upgrades, upstreams, watchdog
-from wsdeploy.survey import Survey
+from wsdeploy.plan import app, processes, upstreams, watchdog
+from wsdeploy.plan.host import firewall, places, system, upgrades
+from wsdeploy.plan.host.survey import Survey
 
 
 def test_packages_are_installed(any_host, settings):

@@ -4,7 +4,9 @@ import datetime
 
 import pytest
 
-from wsdeploy.plan import haproxy, identity, internal, places, upstreams
+from wsdeploy.plan import upstreams
+from wsdeploy.plan.host import places
+from wsdeploy.plan.proxy import haproxy, identity, internal
 
 # Run on a host: connects to an address and port, over TLS if told so, with the certificate and
 # those to trust in these files; asks for a path, and prints the first line of the answer.

@@ -15,7 +15,8 @@ from websockets.exceptions import InvalidStatus
 
 from tests.client import connect
 from tests.hosts import programs
-from wsdeploy.plan import acme, edge, places
+from wsdeploy.plan.host import places
+from wsdeploy.plan.proxy import acme, edge
 from wsdeploy.settings.edge import matches
 
 

@@ -14,22 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests import pyinfra_server
-from wsdeploy import CertFiles, Settings, limits
-from wsdeploy.plan import (
-    acme,
-    app,
-    firewall,
-    internal,
-    places,
-    proxies,
-    reach,
-    system,
-    tls,
-    upgrades,
-    watchdog,
-)
+from wsdeploy import CertFiles, Settings
+from wsdeploy.plan import app, watchdog
+from wsdeploy.plan.host import firewall, limits, places, system, upgrades
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.proxy import acme, internal, proxies, reach, tls
 from wsdeploy.release import contents
-from wsdeploy.survey import Survey
 
 REPOSITORY = Path(__file__).parents[2]
 BARE = {"bare": True, "system": {"id": "debian", "version": "12"}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsdeploy.plan import places
+from wsdeploy.plan.host import places
 
 LOUD = ("-y", "--json", "--debug")
 QUIET = ("-y", "--json")

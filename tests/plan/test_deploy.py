@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from wsdeploy.plan import firewall, places, upgrades
-from wsdeploy.survey import Survey
+from wsdeploy.plan.host import firewall, places, upgrades
+from wsdeploy.plan.host.survey import Survey
 
 DRY = ("--dry", "--json", "--debug")
 QUIET = ("-y", "--json")

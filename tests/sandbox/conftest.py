@@ -15,7 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 import wsdeploy_sandbox as sandbox
 from tests.sandbox.site import PROJECT, Site
 from wsdeploy import App, HAProxy, Nginx, SelfSigned, Settings
-from wsdeploy.plan import acme, firewall, haproxy, internal, nginx, upgrades
+from wsdeploy.plan.host import firewall, upgrades
+from wsdeploy.plan.proxy import acme, haproxy, internal, nginx
 from wsdeploy_sandbox import Layer
 
 SUITES = ("bookworm", "trixie")

@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests import pyinfra_server
 from tests.client import Client, connect
-from wsdeploy.plan import places
+from wsdeploy.plan.host import places
 from wsdeploy_sandbox import SandboxHost
 
 PROJECT = Path(__file__).resolve().parents[2]

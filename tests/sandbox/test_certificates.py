@@ -9,7 +9,7 @@ from cryptography import x509
 import wsdeploy_sandbox as sandbox
 from tests.sandbox.authority import REFUSED, Authority
 from tests.sandbox.site import RATE
-from wsdeploy.plan import places
+from wsdeploy.plan.host import places
 from wsdeploy_sandbox import Layer
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]

@@ -13,9 +13,10 @@ import pytest
 
 import wsdeploy_sandbox as sandbox
 from tests.sandbox.site import PROJECT
-from wsdeploy import inventory, remote
-from wsdeploy.plan import haproxy, internal, nginx, places, proxies
-from wsdeploy.survey import Request, Survey
+from wsdeploy import inventory
+from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.proxy import haproxy, internal, nginx, proxies
 from wsdeploy_sandbox import ssh
 from wshost import identity
 

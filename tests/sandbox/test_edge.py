@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 import wsdeploy_sandbox as sandbox
 from tests.hosts import programs
 from wsdeploy import HAProxy, Nginx
-from wsdeploy.plan import places
+from wsdeploy.plan.host import places
 from wsdeploy.settings import App, SelfSigned, Settings
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]

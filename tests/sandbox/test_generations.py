@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sandbox.site import WITH_CHILDREN
-from wsdeploy.plan import places
+from wsdeploy.plan.host import places
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 

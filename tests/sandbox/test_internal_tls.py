@@ -14,7 +14,7 @@ import wsdeploy_sandbox as sandbox
 from tests.hosts.test_internal import ASK
 from tests.sandbox.site import HELD
 from tests.sandbox.test_tiers import wait_until
-from wsdeploy.plan import places
+from wsdeploy.plan.host import places
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 

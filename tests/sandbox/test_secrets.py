@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.site import PROJECT
-from wsdeploy.plan import places
+from wsdeploy.plan.host import places
 from wsdeploy.release import build
 
 COMBINATIONS = [("trixie", "HAProxy")]

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wsdeploy.files import File, FileSet, enabled
-from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive, processes
-from wsdeploy.plan import confinement, places, proxies, upstreams, watchdog
-from wsdeploy.render import render
+from wsdeploy.plan import confinement, upstreams, watchdog
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.files import File, FileSet, enabled
+from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive, processes
+from wsdeploy.plan.host.render import render
+from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.proxy import proxies
 from wsdeploy.settings import Settings, secret_values
-from wsdeploy.survey import Request, Survey
 
 UNIT = "supervisor.service"
 

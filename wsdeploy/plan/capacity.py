@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wsdeploy import limits
-from wsdeploy.limits import SPARE_FILES
-from wsdeploy.plan import firewall, haproxy, internal, processes, upstreams
+from wsdeploy.plan import processes, upstreams
+from wsdeploy.plan.host import firewall, limits
+from wsdeploy.plan.host.limits import SPARE_FILES
 from wsdeploy.plan.measured import Measured, Use
+from wsdeploy.plan.proxy import haproxy, internal
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.settings.app import PROCESSES_MOST
 

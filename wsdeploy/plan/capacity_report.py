@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from wsdeploy.limits import processes
 from wsdeploy.plan import capacity
+from wsdeploy.plan.host.limits import processes
 from wsdeploy.plan.measured import SEEN_LEAST, Measured
 from wsdeploy.settings import Settings
 

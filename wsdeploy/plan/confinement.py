@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from wsdeploy.files import File
-from wsdeploy.plan import places
-from wsdeploy.render import render
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.files import File
+from wsdeploy.plan.host.render import render
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
-from wsdeploy.survey import Survey
 
 
 def file(settings: Settings, unit: str, **context: Any) -> File:

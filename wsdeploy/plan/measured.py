@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsdeploy.survey import Survey
+from wsdeploy.plan.host.survey import Survey
 
 SEEN_LEAST = 200
 """Clients from which on processor time is divided by them: below, what does not depend on clients

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from wsdeploy import limits
-from wsdeploy.files import File
+from wsdeploy.plan.host import limits
+from wsdeploy.plan.host.files import File
+from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.settings import Settings
-from wsdeploy.survey import Request, Survey
 
 FOLDERS = ("/etc/nginx", "/etc/haproxy")
 """Where a note may be: beside the configuration of one proxy or the other."""

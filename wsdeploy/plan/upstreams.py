@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from wsdeploy.plan import places, processes
+from wsdeploy.plan import processes
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
 from wsdeploy.settings.fleet import TLS_PORTS_AFTER
-from wsdeploy.survey import Survey
 from wsdeploy.topology import Upstream
 
 

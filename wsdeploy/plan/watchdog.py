@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wsdeploy.files import File, FileSet
-from wsdeploy.limits import Limits
-from wsdeploy.plan import host_programs, places
-from wsdeploy.render import render
+from wsdeploy.plan.host import host_programs, places
+from wsdeploy.plan.host.files import File, FileSet
+from wsdeploy.plan.host.limits import Limits
+from wsdeploy.plan.host.render import render
+from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.settings import Settings
-from wsdeploy.survey import Request, Survey
 
 
 def unit(settings: Settings) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import source
 from wsdeploy.release.source import APP
 from wsdeploy.settings import Settings
-from wsdeploy.survey import Survey
 
 PROJECT = Path(__file__).resolve().parents[2]
 

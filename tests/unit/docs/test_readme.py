@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import wsdeploy
-from wsdeploy.limits import BACKLOG_LEAST, derive
-from wsdeploy.plan import places
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.limits import BACKLOG_LEAST, derive
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import App, SelfSigned, Settings
-from wsdeploy.survey import Survey
 from wsdeploy_sandbox import cli
 
 PROJECT = Path(__file__).parents[3]

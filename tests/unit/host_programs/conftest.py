@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from wsdeploy.files import File, FileSet
+from wsdeploy.plan.host.files import File, FileSet
 from wshost import apply_files, generations, history, restore, retire, rollout, supervisor
 
 REPOSITORY = Path(__file__).parents[3]

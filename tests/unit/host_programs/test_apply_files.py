@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from wsdeploy.files import MARKERS, FileSet
-from wsdeploy.survey import Path as Found
-from wsdeploy.survey import Survey
+from wsdeploy.plan.host.files import MARKERS, FileSet
+from wsdeploy.plan.host.survey import Path as Found
+from wsdeploy.plan.host.survey import Survey
 from wshost import apply_files
 from wshost import survey as host_survey
 
@@ -104,7 +104,7 @@ def test_content_is_bytes(host, file, as_request):
 
 
 def test_a_set_that_was_applied_has_no_differences(host, old, new, as_request):
-    # The contract between wsdeploy.files and this program: the marker, byte for byte.
+    # The contract between wsdeploy.plan.host.files and this program: the marker, byte for byte.
     for files in (old, new(activate=(("true",),), verify=(("true",),), absent=("/etc/gone",))):
         assert host.differences(files)
         host.apply(as_request(files))

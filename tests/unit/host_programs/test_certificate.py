@@ -9,9 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wsdeploy import App, SelfSigned, Settings
-from wsdeploy.plan import places, tls
-from wsdeploy.survey import Path as Found
-from wsdeploy.survey import Survey
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.survey import Path as Found
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.proxy import tls
 from wshost import certificate, survey
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -48,7 +49,7 @@ def made(tmp_path):
 
 
 def test_what_is_made_is_what_is_wanted(settings, made):
-    # The contract between this program, the survey, and wsdeploy.plan.tls.
+    # The contract between this program, the survey, and wsdeploy.plan.proxy.tls.
     for names in (
         (),
         ("10.0.0.1",),

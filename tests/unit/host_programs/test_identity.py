@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings
-from wsdeploy.plan import identity as plan
-from wsdeploy.plan import places
-from wsdeploy.survey import Survey
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.proxy import identity as plan
 from wshost import identity, survey
 
 NOW = datetime.datetime.now(datetime.UTC)

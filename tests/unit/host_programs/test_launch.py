@@ -10,7 +10,7 @@ import pytest
 
 from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.plan import app as plan
-from wsdeploy.survey import Survey
+from wsdeploy.plan.host.survey import Survey
 from wshost import gate, launch
 
 SHOW = (

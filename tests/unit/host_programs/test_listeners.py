@@ -1,7 +1,5 @@
 """Who listens on a host, and which of them is SSH."""
 
-import os
-
 from wshost import listeners
 
 # As iproute2 6.1 and 6.15 print it.
@@ -49,12 +47,6 @@ def test_only_ssh_servers_are_ssh():
     ):
         assert listeners.is_ssh({"protocol": "tcp", "port": 1, "unit": unit}) is ssh, unit
     assert not listeners.is_ssh({"protocol": "udp", "port": 1, "unit": "ssh.service"})
-
-
-def test_ancestors():
-    found = list(listeners.ancestors(os.getpid()))
-    assert found[:2] == [os.getpid(), os.getppid()]
-    assert 1 not in found
 
 
 def test_ports_in_rules():

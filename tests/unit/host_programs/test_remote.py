@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from wsdeploy import remote
-from wsdeploy.survey import Request, Survey
+from wsdeploy.plan.host import remote
+from wsdeploy.plan.host.survey import Request, Survey
 
 PROGRAMS = [
     "account",

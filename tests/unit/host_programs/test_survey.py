@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from wsdeploy.survey import Path as Found
-from wsdeploy.survey import Request, Survey
+from wsdeploy.plan.host.survey import Path as Found
+from wsdeploy.plan.host.survey import Request, Survey
 from wshost import certificate, supervisor, survey
 
 NOBODY = "no-such-name-here"
@@ -239,7 +239,7 @@ def test_who_could_reach_what(monkeypatch, tmp_path):
     line = "tcp LISTEN 0 5 0.0.0.0:{} 0.0.0.0:* cgroup:/system.slice/{}.service <->\n"
     listing = line.format(2022, "ssh") + line.format(9100, "exporter")
     monkeypatch.setattr(survey, "run", lambda *_: listing)
-    monkeypatch.setattr(survey.listeners, "ancestors", lambda _: [])
+    monkeypatch.setattr(survey.proc, "lineage", lambda _: [])
     found = Survey.from_json(survey.reachable([str(rules), str(tmp_path / "missing")]))
     assert [(each.port, each.unit) for each in found.listeners] == [(9100, "exporter.service")]
     assert found.ssh_ports == (2022,)

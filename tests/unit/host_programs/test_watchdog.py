@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from wshost import rounds, terms, watchdog
+from wshost import proc, rounds, terms, watchdog
 from wshost.watchdog import Watchdog
 
 IDENTITY = "0123456789ab"
@@ -216,18 +216,13 @@ def test_its_children_go_with_it(three):
 
 def group_of(pid):
     with contextlib.suppress(OSError):
-        return int(stat_of(pid)[2])
+        return int(proc.fields(pid)[2])
 
 
 def state_of(pid):
     with contextlib.suppress(OSError):
-        return stat_of(pid)[0]
+        return proc.fields(pid)[0]
     return "Z"
-
-
-def stat_of(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()
 
 
 @pytest.mark.parametrize("statename", ["STOPPING", "STARTING"])
@@ -436,9 +431,9 @@ def test_terms_that_are_none(tmp_path, text):
 
 
 def test_age(program):
-    assert 0 <= rounds.age(os.getpid()) < 24 * 3600
+    assert 0 <= proc.age(os.getpid()) < 24 * 3600
     with pytest.raises(OSError, match="No such"):
-        rounds.age(2**22 + 1)
+        proc.age(2**22 + 1)
 
 
 def test_the_check_before_it_is_installed():

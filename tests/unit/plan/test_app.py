@@ -9,10 +9,11 @@ import shlex
 import pytest
 
 from wsdeploy import HAProxy, Nginx, Probe, SelfSigned
-from wsdeploy.limits import derive
-from wsdeploy.plan import app, places
+from wsdeploy.plan import app
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.limits import derive
+from wsdeploy.plan.host.survey import Path, Process
 from wsdeploy.release import contents
-from wsdeploy.survey import Path, Process
 
 RELEASE, MAIN = "0123456789ab", "app/app.py"
 OTHER = "f" * 12

@@ -7,7 +7,7 @@ import pytest
 
 from bench.traffic.plain import HAPROXY, NGINX, without_tls
 from wsdeploy import HAProxy, Nginx
-from wsdeploy.plan import proxies
+from wsdeploy.plan.proxy import proxies
 
 CASES = {
     "nginx": (Nginx, "/etc/nginx/nginx.conf", NGINX, r"listen|pid |ssl_reject_handshake"),

@@ -5,8 +5,9 @@ import hashlib
 import pytest
 
 from wsdeploy import HAProxy, Nginx
-from wsdeploy.plan import app, proxies
-from wsdeploy.survey import Path, Survey
+from wsdeploy.plan import app
+from wsdeploy.plan.host.survey import Path, Survey
+from wsdeploy.plan.proxy import proxies
 
 RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from wsapp.origins import parse_origins
 from wsdeploy import Behind, Edge, HAProxy, Nginx, SelfSigned
-from wsdeploy.plan import edge, haproxy, nginx, proxies
+from wsdeploy.plan.proxy import edge, haproxy, nginx, proxies
 from wsdeploy.settings.edge import matches
 
 ORIGINS = (

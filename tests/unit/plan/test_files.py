@@ -3,8 +3,8 @@
 import dataclasses
 import hashlib
 
-from wsdeploy.files import File, FileSet
-from wsdeploy.survey import Path, Survey
+from wsdeploy.plan.host.files import File, FileSet
+from wsdeploy.plan.host.survey import Path, Survey
 
 ONE, TWO = File("/etc/one", "1\n"), File("/etc/two", "2\n", 0o640, "root", "ws", secret=True)
 SET = FileSet("demo", (ONE, TWO), activate=(("reload",),), absent=("/etc/gone",))

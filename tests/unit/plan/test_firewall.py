@@ -5,8 +5,8 @@ import re
 import pytest
 
 from wsdeploy import Behind, Edge, Firewall
-from wsdeploy.plan import firewall
-from wsdeploy.survey import Listener, Survey
+from wsdeploy.plan.host import firewall
+from wsdeploy.plan.host.survey import Listener, Survey
 
 
 def rules(settings, host, survey=None, **more):

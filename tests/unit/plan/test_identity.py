@@ -4,8 +4,9 @@ import datetime
 
 import pytest
 
-from wsdeploy.plan import haproxy, identity, internal, nginx, places
-from wsdeploy.survey import Survey
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.proxy import haproxy, identity, internal, nginx
 
 A1, A2, B1, B2, C1, C2, D1 = (
     f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----"

@@ -5,7 +5,9 @@ import re
 import pytest
 
 from wsdeploy import HAProxy, Nginx
-from wsdeploy.plan import app, firewall, haproxy, internal, nginx, system, upstreams
+from wsdeploy.plan import app, upstreams
+from wsdeploy.plan.host import firewall, system
+from wsdeploy.plan.proxy import haproxy, internal, nginx
 
 PROGRAMS = {Nginx: "nginx", HAProxy: "haproxy"}
 BOTH = {

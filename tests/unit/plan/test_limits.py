@@ -2,9 +2,9 @@
 
 import itertools
 
-from wsdeploy import limits as derived
-from wsdeploy.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
-from wsdeploy.survey import Survey
+from wsdeploy.plan.host import limits as derived
+from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
+from wsdeploy.plan.host.survey import Survey
 
 CONNECTIONS = (1, 1000, 10_000, 12_345, 100_000, 1_000_000)
 CEILINGS = (1024, 4096, 20_000, 65_536, 524_288, 1_048_576)

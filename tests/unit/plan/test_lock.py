@@ -1,6 +1,6 @@
 """What a run is told of another's lock."""
 
-from wsdeploy import run
+from wsdeploy.deploy import run
 from wsdeploy.plan import lock as plan
 from wsdeploy.topology import Topology
 

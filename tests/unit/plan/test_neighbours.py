@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from wsdeploy import HAProxy, Nginx
-from wsdeploy.files import FileSet
-from wsdeploy.plan import neighbours
-from wsdeploy.survey import Path, Process
+from wsdeploy.plan.host import neighbours
+from wsdeploy.plan.host.files import FileSet
+from wsdeploy.plan.host.survey import Path, Process
 
 NOTHING = {
     "services": [],

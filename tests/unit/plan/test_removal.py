@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.plan.test_rendering import PROXIES, SETTINGS, everything
-from wsdeploy.plan import acme, proxies, watchdog
+from wsdeploy.plan import watchdog
+from wsdeploy.plan.proxy import acme, proxies
 
 COMMANDS = re.search(
     r"<!-- removal -->\s+```sh\n(.*?)```",

@@ -9,21 +9,12 @@ import pytest
 from jinja2 import StrictUndefined, UndefinedError
 
 from wsdeploy import Acme, CertFiles, Firewall, HAProxy, Nginx, SelfSigned
-from wsdeploy.files import FileSet
-from wsdeploy.plan import (
-    acme,
-    app,
-    firewall,
-    internal,
-    nginx,
-    proxies,
-    reach,
-    system,
-    upgrades,
-    watchdog,
-)
-from wsdeploy.render import TEMPLATES, environment, render
-from wsdeploy.survey import Survey
+from wsdeploy.plan import app, watchdog
+from wsdeploy.plan.host import firewall, system, upgrades
+from wsdeploy.plan.host.files import FileSet
+from wsdeploy.plan.host.render import TEMPLATES, environment, render
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.proxy import acme, internal, nginx, proxies, reach
 
 # Each proxy, by the folder of its templates.
 PROXIES = {"haproxy": HAProxy, "nginx": Nginx}
@@ -111,7 +102,7 @@ def test_every_template_is_rendered(make, debian, monkeypatch):
             return super().get_template(name, *rest, **more)
 
     noting = Noting(loader=real.loader, undefined=StrictUndefined)
-    monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", noting)
+    monkeypatch.setattr("wsdeploy.plan.host.render._ENVIRONMENT", noting)
     for proxy in PROXIES.values():
         more = {"tls": Acme("ops@a-company.com"), "security_updates": True}
         everything(make(groups="tiers", proxy=proxy(), internal_tls=True, **more), debian())
@@ -120,7 +111,7 @@ def test_every_template_is_rendered(make, debian, monkeypatch):
 
 def test_an_undefined_variable_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "a.j2").write_text("{{ unknown }}")
-    monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", environment(tmp_path))
+    monkeypatch.setattr("wsdeploy.plan.host.render._ENVIRONMENT", environment(tmp_path))
     with pytest.raises(UndefinedError, match="unknown"):
         render("a")
 
@@ -129,7 +120,7 @@ def test_nothing_is_escaped_and_blocks_leave_no_lines(tmp_path, monkeypatch):
     (tmp_path / "a.j2").write_text(
         "{% if true %}\n  {% if true %}\n{{ text }}\n{% endif %}{% endif %}"
     )
-    monkeypatch.setattr("wsdeploy.render._ENVIRONMENT", environment(tmp_path))
+    monkeypatch.setattr("wsdeploy.plan.host.render._ENVIRONMENT", environment(tmp_path))
     assert render("a", text="<&'\">") == "<&'\">\n"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jinja2 import FileSystemBytecodeCache
 
-from wsdeploy import render
+from wsdeploy.plan.host import render
 
 
 @pytest.fixture

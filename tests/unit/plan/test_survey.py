@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsdeploy.survey import Path, Process, Request, Survey
+from wsdeploy.plan.host.survey import Path, Process, Request, Survey
 
 ANSWER = {
     "system": {"id": "debian", "version": "12", "python": "3.11"},

@@ -5,8 +5,9 @@ import datetime
 import pytest
 
 from wsdeploy import Acme, CertFiles, SelfSigned
-from wsdeploy.plan import places, tls
-from wsdeploy.survey import Path, Survey
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.survey import Path, Survey
+from wsdeploy.plan.proxy import tls
 
 NOW = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
 DOMAIN = "ws.a-company.com"

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from wsdeploy import hosts
-from wsdeploy.plan import haproxy, nginx, processes, upstreams
-from wsdeploy.survey import Survey
+from wsdeploy.plan import processes, upstreams
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.proxy import haproxy, nginx
 from wsdeploy.topology import Topology, Upstream
 
 

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from wsdeploy.plan import upgrades
-from wsdeploy.survey import Path, Survey
+from wsdeploy.plan.host import upgrades
+from wsdeploy.plan.host.survey import Path, Survey
 
 
 @pytest.fixture

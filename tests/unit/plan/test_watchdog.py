@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from wsdeploy.plan import app, watchdog
-from wsdeploy.survey import Survey
+from wsdeploy.plan.host.survey import Survey
 from wshost import generations, terms
 from wshost import watchdog as program
 
@@ -34,10 +34,11 @@ def test_its_modules_are_all_that_it_imports(make, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     # And no more than that.
-    assert {path.stem for path in (tmp_path / "wshost").iterdir() if path.suffix == ".py"} == {
-        *("__init__", "journal", "launch", "liveness", "peers", "question", "rounds", "routes"),
-        *("supervisor", "terms", "watchdog"),
-    }
+    found = {path.stem for path in (tmp_path / "wshost").glob("*.py")}
+    assert found == set(
+        "__init__ journal launch liveness peers proc question rounds routes supervisor terms "
+        "watchdog".split()
+    )
 
 
 def test_everything_belongs_to_root_and_can_be_read(make):

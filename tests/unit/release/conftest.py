@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import build, contents, source
-from wsdeploy.survey import Survey
 
 HERE = {
     "version": "12",

@@ -12,9 +12,9 @@ import zipfile
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import build, contents
 from wsdeploy.release.contents import Release
-from wsdeploy.survey import Survey
 
 BOOKWORM = {"version": "12", "python": "3.11", "architecture": "x86_64"}
 HASH = "0" * 64

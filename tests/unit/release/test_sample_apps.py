@@ -20,8 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect, unix_connect
 
 from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import build, contents
-from wsdeploy.survey import Survey
 from wshost import probe
 
 APPS = Path(__file__).parents[2] / "apps"

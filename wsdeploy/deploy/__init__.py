@@ -1,0 +1,1 @@
+"""What talks to hosts, by pyinfra: roles, operations, facts, the lock of a fleet."""

@@ -1,0 +1,202 @@
+"""The lock of a fleet: one run at a time changes anything.
+
+A run takes it right before its first change, on every one of its hosts, the first app host first;
+one that has nothing to change needs no lock. If anybody has it, or has had it since this run looked
+at a host, this run ends there, before it has changed anything. It is released when pyinfra
+disconnects, however the run ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import gevent  # type: ignore[import-untyped]
+from pyinfra import logger
+from pyinfra.api.command import StringCommand
+from pyinfra.api.host import Host
+from pyinfra.api.state import BaseStateCallback, State
+from pyinfra.context import ctx_host, state
+
+from wsdeploy.deploy import programs, run
+from wsdeploy.plan import lock as plan
+from wsdeploy.plan.host import remote
+from wsdeploy.settings import Settings
+
+
+class RefusedError(Exception):
+    """Another run has the lock; the message says whose it is and what to do."""
+
+
+# One process of pyinfra is one run. Its hosts' operations run in greenlets.
+_mutex = threading.Lock()
+_held: dict[str, str] = {}
+"""Hosts that this run has the lock of, and the service's name."""
+_seen: dict[str, Mapping[str, Any] | None] = {}
+"""What the lock of a host was like when it was surveyed."""
+_refusals: list[str] = []
+"""Why this run can't have the lock, and the same again for each host that was told of it."""
+
+
+class _Release(BaseStateCallback):
+    @staticmethod
+    def host_disconnect(state: State, host: Host) -> None:
+        release(host)
+
+
+def held() -> bool:
+    """Tell whether this run has the lock of the current host."""
+    return _current().name in _held
+
+
+def look(settings: Settings, found: Mapping[str, Any] | None) -> None:
+    """Note the lock of the current host as a survey has found it.
+
+    If it was left by a run of this machine that is gone, this takes it over at once: what that run
+    has left at work may change the host until it ends, and there is nothing to decide before.
+    """
+    if held():
+        return
+    _seen[_current().name] = found
+    if plan.abandoned(found, run.is_gone):
+        # Whoever then wants to change something will be told if that is refused.
+        with contextlib.suppress(RefusedError):
+            take(settings, telling=False)
+
+
+def take(settings: Settings, telling: bool = True) -> None:
+    """Take the lock of all hosts of the run that it has not been taken of yet.
+
+    A host that has no Python yet can't be locked. Raises RefusedError if another run has the lock;
+    then this one has none either.
+    """
+    with _mutex:
+        if not _refusals:
+            _take_all(settings)
+        if _refusals:
+            *told, reason = _refusals
+            if telling:
+                _refusals.append(reason)
+            # Once is enough.
+            raise RefusedError(f"{_current().name} was left as it is" if told else reason)
+
+
+def _take_all(settings: Settings) -> None:
+    missing = [each for each in _hosts(settings) if each.name not in _held]
+    if not missing:
+        return
+    if not any(isinstance(handler, _Release) for handler in state.callback_handlers):
+        state.add_callback_handler(_Release())  # type: ignore[no-untyped-call]
+    # Whoever gets the first host goes on to the others, so that of two runs at once one wins.
+    lead, *others = missing
+    step = _step()
+    try:
+        _take(settings, lead, step)
+        jobs = [gevent.spawn(_try, settings, other, step) for other in others]
+        for problem in [job.get() for job in gevent.joinall(jobs)]:
+            if problem:
+                raise problem
+    except RefusedError as refused:
+        _refusals.append(str(refused))
+        for each in _hosts(settings):
+            release(each)
+
+
+def _try(settings: Settings, target: Host, step: str) -> RefusedError | None:
+    try:
+        _take(settings, target, step)
+    except RefusedError as refused:
+        return refused
+    return None
+
+
+def _take(
+    settings: Settings, target: Host, step: str, over: Mapping[str, Any] | None = None
+) -> None:
+    """Take the lock of a host. over: who has it, but is gone."""
+    request: dict[str, Any] = {
+        "action": "take",
+        "name": settings.name,
+        "run": {"id": run.identity(), "owner": run.owner(), "process": run.process()},
+        "step": step,
+    }
+    if target.name in _seen:
+        seen = _seen[target.name]
+        request["seen"] = seen
+        if plan.abandoned(seen, run.is_gone):
+            over = seen
+    if over is not None:
+        note = (
+            f"{plan.described(over)}; it is gone, and what it may have left at work is waited for"
+        )
+        target.log_styled(note, fg="yellow", log_func=logger.warning)
+    answer = ask(target, request | {"over": over["id"] if over else None})
+    if answer is None or "problem" in answer:
+        why = (answer or {}).get("problem") or "it did not answer"
+        raise RefusedError(f"{target.name}: the lock of this service can't be taken: {why}")
+    if answer.get("bare"):
+        return
+    if answer["taken"]:
+        _held[target.name] = settings.name
+        return
+    before = answer["before"]
+    if over is None and target.name not in _seen and plan.abandoned(before, run.is_gone):
+        _take(settings, target, step, over=before)
+        return
+    raise RefusedError(plan.refusal(before, target.name))
+
+
+def release(target: Host) -> None:
+    """Give the lock of a host back, if this run has it."""
+    name = _held.pop(target.name, None)
+    if name is None:
+        return
+    answer = ask(target, {"action": "release", "name": name, "id": run.identity()})
+    if answer is None or "problem" in answer or answer.get("busy"):
+        why = "is still at work" if answer and answer.get("busy") else "did not answer"
+        note = f"the host {why}, so its lock stays; the next run on this machine takes it over"
+        target.log_styled(note, fg="yellow", log_func=logger.warning)
+
+
+def ask(target: Host, request: dict[str, Any]) -> dict[str, Any] | None:
+    """Run wshost.lock on a host and return its answer, or None if there is none."""
+    command = StringCommand(remote.command_on_bare_host("lock"))
+    try:
+        asked = programs.payload("lock", request, host=target, again=True)
+        done, output = target.run_shell_command(command, _stdin=asked)
+        answer: dict[str, Any] = json.loads(remote.answer(output.stdout.splitlines()))
+        if answer == remote.MISSING:
+            # A reboot, since this run looked at the host.
+            programs.forget(target)
+            return ask(target, request)
+    except Exception as error:  # each kind of connection has its own
+        logger.debug("the lock of %s: %r", target.name, error)
+        return None
+    return answer if done else None
+
+
+def claim(settings: Settings) -> dict[str, Any] | None:
+    """Return what a program is told of this run, to go on only while it has the lock."""
+    if not held():
+        return None
+    return {"name": settings.name, "id": run.identity(), "step": _step()}
+
+
+def _hosts(settings: Settings) -> list[Host]:
+    """Return the hosts of this run that have not failed, in the inventory's order."""
+    active = {each.name: each for each in state.active_hosts}
+    return [active[name] for name in plan.order(settings.topology) if name in active]
+
+
+def _step() -> str:
+    current = _current()
+    meta = state.op_meta.get(current.current_op_hash or "")
+    return f"{', '.join(sorted(meta.names)) if meta else 'start'} on {current.name}"
+
+
+def _current() -> Host:
+    found: Host = ctx_host.get()  # type: ignore[no-untyped-call]
+    return found

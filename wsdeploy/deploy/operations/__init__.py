@@ -1,0 +1,48 @@
+"""Operations: thin steps that compare a host's survey with its plan, and mend the difference.
+
+Each costs nothing over SSH on a host that is as planned, beyond the one survey that all of them
+share, and one exchange on a host that is not.
+"""
+
+from wsdeploy.deploy.operations.acme import account_key, issued, shared_account_key
+from wsdeploy.deploy.operations.app import generation, release, retire
+from wsdeploy.deploy.operations.capacity import measured, summed_up, told
+from wsdeploy.deploy.operations.certificate import identity, self_signed
+from wsdeploy.deploy.operations.certificates import certificates
+from wsdeploy.deploy.operations.configuration import configuration, removal
+from wsdeploy.deploy.operations.firewall import firewall
+from wsdeploy.deploy.operations.flow import barrier, turn
+from wsdeploy.deploy.operations.handshake import handshake
+from wsdeploy.deploy.operations.history import releases, restore
+from wsdeploy.deploy.operations.lock import locked, unlock
+from wsdeploy.deploy.operations.neighbours import neighbours
+from wsdeploy.deploy.operations.packages import packages
+from wsdeploy.deploy.operations.remove import removed
+
+__all__ = [
+    "account_key",
+    "barrier",
+    "certificates",
+    "configuration",
+    "firewall",
+    "generation",
+    "handshake",
+    "identity",
+    "issued",
+    "locked",
+    "measured",
+    "neighbours",
+    "packages",
+    "release",
+    "releases",
+    "removal",
+    "removed",
+    "restore",
+    "retire",
+    "self_signed",
+    "shared_account_key",
+    "summed_up",
+    "told",
+    "turn",
+    "unlock",
+]

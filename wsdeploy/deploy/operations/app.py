@@ -1,0 +1,104 @@
+"""The app: its release on the host, and the generation of processes that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra import logger
+from pyinfra.api.command import StringCommand
+from pyinfra.api.operation import operation
+from pyinfra.context import host, state
+
+from wsdeploy.deploy import facts, run
+from wsdeploy.deploy.operations.flow import failed_elsewhere, later
+from wsdeploy.deploy.operations.send import change, explain, failure
+from wsdeploy.plan import app, processes
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.limits import derive
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.release import build, contents
+from wsdeploy.settings import Settings
+
+
+@operation()
+def release(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Put the release that the settings describe on the host, beside those that are there."""
+    survey = facts.survey(settings)
+    wanted = contents.release(settings, survey)
+    releases = places.releases(settings.name)
+    if f"{releases}/{wanted.id}" in survey.paths:
+        host.noop(f"release {wanted.id} is there")
+        return
+    try:
+        archive = build.archive(wanted)
+    except build.BuildError as error:
+        yield failure(f"the release can't be built: {error}")
+        return
+    yield change("install_release", {"releases": releases, "id": wanted.id}, archive)
+
+
+@operation()
+def generation(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Let the wanted generation of processes serve, beside the one that did.
+
+    Whatever needs new processes makes a new generation: code, dependencies, environment, number
+    of processes, Python. It serves once all its processes answer a handshake. If it does not
+    become healthy, it is removed, and the old one goes on; hosts whose turn comes later are left
+    alone.
+    """
+    survey, wanted = facts.survey(settings), _wanted(settings)
+    if state.is_executing:
+        for note in app.restarts(settings, survey):
+            host.log_styled(note, fg="yellow", log_func=logger.warning)
+    undone = app.undone(settings, survey, wanted)
+    if not undone:
+        host.noop(f"generation {wanted.identity} serves")
+        return
+    present = {each.name for each in state.activated_hosts}
+    live = app.live_generation(settings, survey)
+    if unlearnt := processes.unlearnt(settings, survey, live, present):
+        yield failure(unlearnt)
+        return
+    failed = failed_elsewhere(settings)
+    if failed:
+        yield failure(f"{failed} is unhealthy; {host.name} was left as it is")
+        return
+    explain(undone)
+    everywhere = _generation(settings, Survey(bare=True), settings.topology.app[0])
+    request = app.rollout(
+        settings,
+        survey,
+        wanted,
+        version=everywhere.identity,
+        by=run.owner(),
+        later=later(settings),
+    )
+    yield change("rollout", request)
+
+
+@operation()
+def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand, None, None]:
+    """Let generations that no longer serve drain, and leave nothing of them.
+
+    deployed: whether it is the generation of the settings that stays, or whichever is live.
+    This comes last: until then the proxies' configuration may still refer to them.
+    """
+    survey = facts.survey(settings)
+    live = _wanted(settings).identity if deployed else app.live_generation(settings, survey)
+    leftovers = app.leftovers(settings, survey, live) if live else []
+    if not leftovers:
+        host.noop("no other generation is left")
+        return
+    explain(leftovers)
+    request = {"name": settings.name, "generation": live, "by": run.owner()}
+    yield change("retire", request | {"stop_wait": derive(settings, survey).stop_wait})
+
+
+def _wanted(settings: Settings) -> app.Generation:
+    """Return the generation that the current host should have."""
+    return _generation(settings, facts.survey(settings), host.name)
+
+
+def _generation(settings: Settings, survey: Survey, name: str) -> app.Generation:
+    wanted = contents.release(settings, survey)
+    return app.generation(settings, survey, name, wanted.id, wanted.main)

@@ -1,0 +1,81 @@
+"""What the hosts of a fleet hold: each is asked, then told of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import replace
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api.facts import FactBase
+from pyinfra.api.operation import operation
+from pyinfra.context import host, state
+
+from wsdeploy.deploy import programs
+from wsdeploy.plan import capacity_report as report
+from wsdeploy.plan.host import limits, remote
+from wsdeploy.plan.measured import Measured
+from wsdeploy.plan.proxy import internal, proxies
+from wsdeploy.settings import Settings
+
+SECONDS = 5
+"""For how long processor time is watched. The kernel counts it in hundredths of a second."""
+
+_measured: dict[str, Measured] = {}
+
+
+class Capacity(FactBase[Measured]):
+    """What a host has, and what its service takes of it."""
+
+    def command(self) -> str:
+        """Return the command; the request goes to its standard input."""
+        return remote.command("capacity")
+
+    def process(self, output: list[str]) -> Measured:
+        """Read the answer. Raises FactProcessError, which fails this host only."""
+        try:
+            return Measured.from_json(json.loads(remote.answer(output)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise FactProcessError(f"not a measurement: {error}") from error
+
+
+@operation()
+def measured(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Ask the host what it has and what its service takes of it now. Changes nothing."""
+    if state.is_executing:
+        units = {}
+        if host.name in settings.topology.proxy:
+            units["proxy"] = proxies.chosen(settings).UNIT
+        if internal.wanted(settings, host.name):
+            units["internal"] = internal.unit(settings)
+        request = {"name": settings.name, "units": units, "seconds": SECONDS}
+        answer = host.get_fact(Capacity, _stdin=programs.payload("capacity", request))
+        if answer:
+            _measured[host.name] = answer
+    yield from ()
+
+
+@operation()
+def told(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Say what the host holds. Changes nothing."""
+    if state.is_executing and host.name in _measured:
+        for line in report.lines(settings, host.name, _complete(settings)[host.name]):
+            host.log(line)
+    yield from ()
+
+
+@operation()
+def summed_up(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Say what the hosts hold together, once. Changes nothing."""
+    if state.is_executing and host.name == next(iter(_measured), None):
+        for line in report.fleet(settings, _complete(settings)):
+            host.log(line)
+    yield from ()
+
+
+def _complete(settings: Settings) -> dict[str, Measured]:
+    """Return what was measured, with what proxies have to know of the app hosts."""
+    apps = [name for name in settings.topology.app if name in _measured]
+    counts = {name: limits.processes(settings, _measured[name].survey) for name in apps}
+    return {name: replace(it, app_processes=counts) for name, it in _measured.items()}

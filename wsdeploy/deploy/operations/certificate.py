@@ -1,0 +1,61 @@
+"""Keys and certificates that a host makes for itself."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Generator
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+
+from wsdeploy.deploy import facts
+from wsdeploy.deploy.operations.send import change, explain
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.files import Command
+from wsdeploy.plan.proxy import identity as pairs
+from wsdeploy.plan.proxy import internal, tls
+from wsdeploy.settings import Settings
+
+
+@operation()
+def self_signed(
+    settings: Settings, activate: tuple[Command, ...]
+) -> Generator[StringCommand, None, None]:
+    """Make key and certificate, if there are none, they are for other names, or they end soon.
+
+    activate: commands that let a running proxy use a new certificate.
+    """
+    reason = tls.outdated(settings, facts.survey(settings), datetime.datetime.now(datetime.UTC))
+    if reason is None:
+        host.noop("the certificate is good")
+        return
+    explain([reason])
+    yield change(
+        "certificate",
+        {
+            "name": settings.domain,
+            "alternative_names": tls.alternative_names(settings),
+            "days": tls.days(settings),
+            "certificate": places.certificate(settings.name),
+            "key": places.key(settings.name),
+            "activate": activate,
+        },
+    )
+
+
+@operation()
+def identity(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Make the two key pairs by which the other tier knows this host, or what is missing of them.
+
+    Others trust both. If the one that is used ends soon, or is not there, the spare one is used.
+    """
+    survey = facts.survey(settings)
+    todo = pairs.work(settings, survey, datetime.datetime.now(datetime.UTC))
+    if todo:
+        explain([f"identity: {', '.join(todo)}"])
+        activate = internal.new_identity(settings, survey, host.name)
+        yield change("identity", pairs.request_for_work(settings, todo, activate))
+    else:
+        host.noop("both pairs are good")
+    facts.note_identity(settings)

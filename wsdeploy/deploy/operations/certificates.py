@@ -1,0 +1,52 @@
+"""Bring the proxies' own certificates to this machine, for clients to verify with."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+from pathlib import Path
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import OperationError
+from pyinfra.api.facts import FactBase
+from pyinfra.api.operation import operation
+from pyinfra.context import host, inventory, state
+
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.remote import AS_ROOT
+
+FOLDER = Path("certificates")
+
+
+class Certificate(FactBase[str]):
+    """A certificate on a host in PEM, or nothing."""
+
+    def command(self, path: str) -> str:
+        """Return the command; the folder that the certificate is in is closed to other users."""
+        return f"{AS_ROOT} cat {shlex.quote(path)}"
+
+    def process(self, output: list[str]) -> str:
+        """Return the file's text."""
+        return "\n".join(output) + "\n"
+
+
+@operation()
+def certificates() -> Generator[StringCommand, None, None]:
+    """Write the certificates of all proxies to certificates/DOMAIN.pem, below the current folder.
+
+        pyinfra inventories/prod.py wsdeploy.certificates
+
+    Changes nothing on the hosts.
+    """
+    if state.is_executing and "proxy" in host.groups:
+        settings = host.data.settings
+        pem = host.get_fact(Certificate, places.certificate(settings.name))
+        if not pem:
+            raise OperationError("there is no certificate yet; deploy first")
+        FOLDER.mkdir(exist_ok=True)
+        (FOLDER / f"{host.name}.pem").write_text(pem)
+        own = [FOLDER / f"{proxy.name}.pem" for proxy in inventory.get_group("proxy")]
+        bundle = FOLDER / f"{settings.domain}.pem"
+        bundle.write_text("".join(path.read_text() for path in own if path.exists()))
+        host.log(f"to verify with: {bundle}")
+    yield from ()

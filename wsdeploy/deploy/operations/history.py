@@ -1,0 +1,67 @@
+"""What has served on the hosts, and how it serves again."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.operation import operation
+from pyinfra.context import host, state
+
+from wsdeploy.deploy import facts, run
+from wsdeploy.deploy.operations.flow import failed_elsewhere, later
+from wsdeploy.deploy.operations.send import change, failure
+from wsdeploy.plan import history as plan
+from wsdeploy.settings import Settings
+
+
+@operation()
+def restore(
+    settings: Settings, action: str, to: str | None = None
+) -> Generator[StringCommand, None, None]:
+    """Let what has served before serve again, beside what does, and then in its place.
+
+    action: `rollback` or `restart`. to: what to go back to, see wsdeploy.plan.history.targets.
+    It is started, checked and switched to as a new generation is.
+    """
+    target = None
+    if action == "rollback":
+        try:
+            found = plan.targets(facts.histories(settings), to)
+        except plan.NoWayBackError as error:
+            yield failure(str(error))
+            return
+        target = found.get(host.name)
+        if target is None:
+            host.log("stays on what it serves")
+            return
+    if failed := failed_elsewhere(settings):
+        yield failure(f"{failed} is unhealthy; {host.name} was left as it is")
+        return
+    if target:
+        host.log(
+            f"back to generation {target.generation} (release {target.release}); "
+            "the next deploy.py brings what the settings describe"
+        )
+    yield change(
+        "restore",
+        {
+            "name": settings.name,
+            "restore": target.generation if target else None,
+            "by": run.owner(),
+            "later": later(settings),
+        },
+    )
+
+
+@operation()
+def releases() -> Generator[StringCommand, None, None]:
+    """Show what has served on each app host, the newest first. Changes nothing.
+
+    pyinfra -y inventories/prod.py wsdeploy.releases
+    """
+    settings = host.data.settings
+    if state.is_executing and host.name in settings.topology.app:
+        for line in plan.listing(facts.histories(settings)[host.name]):
+            host.log(line)
+    yield from ()

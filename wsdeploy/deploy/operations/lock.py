@@ -1,0 +1,46 @@
+"""The lock of a fleet, for commands that begin with it, and for one that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.operation import operation
+from pyinfra.context import ctx_host, host, state
+
+from wsdeploy.deploy import lock, run
+from wsdeploy.deploy.operations.send import failure
+from wsdeploy.plan import lock as plan
+from wsdeploy.settings import Settings
+
+
+@operation()
+def locked(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Take the lock now, because what comes next depends on what is on all hosts."""
+    if state.is_executing:
+        try:
+            lock.take(settings)
+        except lock.RefusedError as refused:
+            yield failure(str(refused))
+
+
+@operation()
+def unlock() -> Generator[StringCommand, None, None]:
+    """Take the lock away from whoever has it.
+
+        pyinfra -y inventories/prod.py wsdeploy.unlock
+
+    For a run that has ended without releasing it, such as one of a machine that is gone. One that
+    is still at work ends at its next change.
+    """
+    if state.is_executing:
+        request = {"action": "break", "name": host.data.settings.name, "by": run.owner()}
+        answer = lock.ask(ctx_host.get(), request)  # type: ignore[no-untyped-call]
+        if answer is None:
+            yield failure("the host did not answer")
+            return
+        before = answer.get("before")
+        if before is None or plan.is_free(before):
+            host.log("nobody has the lock")
+        else:
+            host.log(f"the lock is free now; {plan.described(before)}")

@@ -1,0 +1,34 @@
+"""Take a service off a host."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+
+from wsdeploy.deploy import facts
+from wsdeploy.deploy.operations.send import change
+from wsdeploy.plan.host import system
+from wsdeploy.plan.host.files import FileSet
+from wsdeploy.plan.host.limits import derive
+from wsdeploy.settings import Settings
+
+
+@operation()
+def removed(settings: Settings, role: str, data: bool) -> Generator[StringCommand, None, None]:
+    """Remove the service with all that it has put on the host.
+
+    role: whose turn it is; a host that is both app and proxy has it with the apps.
+    data: whether the app's own data goes, too.
+    """
+    survey = facts.survey(settings)
+    marker = FileSet(system.set_name(settings), ()).marker.path
+    if marker not in survey.paths or (role == "proxy" and host.name in settings.topology.app):
+        host.noop(f"{settings.name} is not there")
+        return
+    stop_wait = derive(settings, survey).stop_wait
+    yield change("remove", {"name": settings.name, "stop_wait": stop_wait, "data": data})
+    if not data:
+        host.log(f"the app's own data stays in /var/lib/{settings.name}")

@@ -1,0 +1,61 @@
+"""Run the project's own programs on a host, as an operation's command, and say why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import OperationError
+from pyinfra.context import host, state
+
+from wsdeploy.deploy import facts, lock, programs
+from wsdeploy.plan.host import remote
+
+
+def change(program: str, request: dict[str, Any], attachment: bytes | None = None) -> StringCommand:
+    """Return the command that lets `wshost.PROGRAM` change the host; it will be surveyed anew.
+
+    The first change of a run takes the lock of the fleet. If another run has it, the command that
+    is returned says so and fails.
+    """
+    if refused := _refused():
+        return refused
+    facts.forget()
+    claim = lock.claim(host.data.settings)
+    sent = programs.payload(program, request, attachment, claim)
+    return StringCommand(remote.command(program), _stdin=sent)
+
+
+def change_without_python(command: str, script: str) -> StringCommand:
+    """Return the same for a shell command and its standard input, on a host that may be bare."""
+    if refused := _refused():
+        return refused
+    facts.forget()
+    return StringCommand(command, _stdin=script)
+
+
+def _refused() -> StringCommand | None:
+    if state.is_executing:
+        try:
+            lock.take(host.data.settings)
+        except lock.RefusedError as refused:
+            return failure(str(refused))
+    return None
+
+
+def failure(message: str) -> StringCommand:
+    """Return a command that fails with a message, so that only this operation's host fails.
+
+    An exception while operations are executed would be shown with pyinfra's whole traceback.
+    Raises OperationError while a run is still being planned, which ends it before it starts.
+    """
+    if not state.is_executing:
+        raise OperationError(message)
+    return StringCommand("cat >&2; exit 1", _stdin=[message])
+
+
+def explain(differences: list[str], most: int = 5) -> None:
+    """Say what is not as planned, with `-v`: why an operation is about to change something."""
+    if state.print_noop_info:
+        more = len(differences) - most
+        host.log("; ".join(differences[:most]) + (f"; and {more} more" if more > 0 else ""))

@@ -1,0 +1,43 @@
+"""Which hosts of this run have the programs already, so that they need not be sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakSet
+
+from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
+
+from wsdeploy.plan.host import remote
+
+_there: WeakSet[Host] = WeakSet()
+
+
+def forget(host: Host) -> None:
+    """Note that a host has lost them."""
+    _there.discard(host)
+
+
+def note(host: Host) -> None:
+    """Note that a host has answered by a program, so that it has them."""
+    _there.add(host)
+
+
+def payload(
+    program: str,
+    request: dict[str, Any],
+    attachment: bytes | None = None,
+    run: dict[str, Any] | None = None,
+    *,
+    host: Host | None = None,
+    again: bool = False,
+) -> remote.Payload:
+    """Return standard input for a program on a host, with all programs if it may lack them.
+
+    host: the current one unless told. The rest is as in remote.payload.
+    """
+    target: Host = host or ctx_host.get()  # type: ignore[no-untyped-call]
+    known = target in _there
+    return remote.payload(
+        program, request, attachment, run, bundle=not known, again=again and known
+    )

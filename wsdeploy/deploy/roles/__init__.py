@@ -1,0 +1,22 @@
+"""What a host does in the fleet: a pyinfra deploy for each role."""
+
+from wsdeploy.deploy.roles.app import app, retired
+from wsdeploy.deploy.roles.base import base
+from wsdeploy.deploy.roles.capacity import capacity
+from wsdeploy.deploy.roles.history import restart, rollback
+from wsdeploy.deploy.roles.proxy import certificate, proxy
+from wsdeploy.deploy.roles.remove import remove
+from wsdeploy.deploy.roles.verify import verify
+
+__all__ = [
+    "app",
+    "base",
+    "capacity",
+    "certificate",
+    "proxy",
+    "remove",
+    "restart",
+    "retired",
+    "rollback",
+    "verify",
+]

@@ -1,0 +1,1 @@
+"""What a host is like and what it is given: files, limits, users, kernel, packet filter."""

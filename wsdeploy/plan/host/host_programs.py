@@ -1,0 +1,14 @@
+"""Programs of wshost that stay on a host: those that run there by themselves."""
+
+from __future__ import annotations
+
+from wsdeploy.plan.host import remote
+from wsdeploy.plan.host.files import File
+
+
+def files(program: str, folder: str) -> tuple[File, ...]:
+    """Return a program with all that it imports of wshost, in a folder to be run from."""
+    return tuple(
+        File(f"{folder}/wshost/{module}.py", remote.source(module))
+        for module in remote.closure(program)
+    )

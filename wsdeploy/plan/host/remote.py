@@ -1,0 +1,195 @@
+"""How programs get onto a host: the one place where remote commands are put together. Pure.
+
+A program and its request travel on standard input, so that neither shows up in a process list or
+a log, and one exchange over SSH is enough for a piece of work of any size.
+
+All programs together are sent once. A host keeps them in memory (/run), for root alone, under a
+digest of what they are; from then on a request names the digest, and Python need not compile them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PROGRAMS = Path(__file__).resolve().parents[3] / "wshost"
+
+FOLDER = "/run/wsdeploy/programs"
+"""Where a host keeps them, each version in a folder of its own."""
+
+MISSING = {"programs": "missing"}
+"""What a host answers that has not got them, if it can be asked again."""
+
+IMPORT = re.compile(r"^ *from wshost(?:\.(\w+))? import (\([^)]*\)|[\w, ]+)", re.MULTILINE)
+
+# Imports the program from where the host keeps it, and calls its main with the request, if the lock
+# is still that of the run. The rest of standard input is the program's own. What programs make for
+# others to read must not depend on root's own umask; what is secret gets its mode before its
+# content. Versions that nobody has used for a day go.
+LOADER = f"""\
+import importlib, json, os, sys
+os.umask(0o022)
+head = json.loads(sys.stdin.readline())
+home = "{FOLDER}"
+folder = home + "/" + head["digest"]
+there = lambda: os.path.isfile(folder + "/wshost/__init__.py")
+if there():
+    os.utime(folder)
+else:
+    if head["again"]:
+        print(json.dumps({json.dumps(MISSING)}))
+        sys.exit()
+    if not head["bundle"]:
+        sys.exit("this host has lost the programs of this run, as by a reboot; run it again")
+    import base64, shutil, tempfile, time, zlib
+    new = None
+    try:
+        os.makedirs(home, 0o700, exist_ok=True)
+        new = tempfile.mkdtemp(dir=home)
+        for name in os.listdir(home):
+            path = home + "/" + name
+            old = os.stat(path).st_mtime < time.time() - 86400
+            # What is half there, as a removal was cut short, is as good as old.
+            if old or path == folder and not there():
+                os.rename(path, new + "/" + name)
+        os.mkdir(new + "/all")
+        os.mkdir(new + "/all/wshost")
+        for name, text in json.loads(zlib.decompress(base64.b64decode(head["bundle"]))).items():
+            with open(new + "/all/wshost/" + name + ".py", "w", encoding="utf-8") as file:
+                file.write(text)
+        if not there():
+            os.chmod(new + "/all", 0o700)
+            os.rename(new + "/all", folder)
+    except OSError as error:
+        # Another run may be at the same work.
+        if not there():
+            sys.exit("%s: %s" % (error.strerror, error.filename or home))
+    finally:
+        if new:
+            shutil.rmtree(new, ignore_errors=True)
+sys.path.insert(0, folder)
+if head["run"]:
+    importlib.import_module("wshost.lock").check(head["run"])
+importlib.import_module("wshost." + head["program"]).main(head["request"])
+"""
+
+
+class Payload(list[str]):
+    """Standard input for a remote program. Its repr says whose, not what: it may hold secrets."""
+
+    def __init__(self, program: str, lines: list[str]) -> None:
+        super().__init__(lines)
+        self.program = program
+
+    def __repr__(self) -> str:
+        return f"<request for {self.program}>"
+
+
+@cache
+def _sources() -> dict[str, str]:
+    return {path.stem: path.read_text() for path in sorted(PROGRAMS.glob("*.py"))}
+
+
+def source(module: str) -> str:
+    """Return the text of a module of wshost."""
+    return _sources()[module]
+
+
+@cache
+def digest() -> str:
+    """Return what tells versions of the programs apart."""
+    return hashlib.sha256(json.dumps(_sources()).encode()).hexdigest()[:16]
+
+
+@cache
+def _bundle() -> str:
+    return base64.b64encode(zlib.compress(json.dumps(_sources()).encode(), 9)).decode()
+
+
+@cache
+def closure(program: str) -> tuple[str, ...]:
+    """Return the modules of wshost that a program is made of, by name: what has to be there."""
+    found, new = {"__init__"}, {program}
+    while new:
+        found |= new
+        new = {each for name in new for each in _imports(source(name))} - found
+    return tuple(sorted(found))
+
+
+def _imports(text: str) -> set[str]:
+    """Return the modules of wshost that a module imports, wherever in it."""
+    found: set[str] = set()
+    for module, names in IMPORT.findall(text):
+        found |= {module} if module else set(re.findall(r"\w+", names))
+    return found
+
+
+def payload(
+    program: str,
+    request: dict[str, Any],
+    attachment: bytes | None = None,
+    run: dict[str, Any] | None = None,
+    *,
+    bundle: bool = True,
+    again: bool = False,
+) -> Payload:
+    """Return what to feed the loader so that `wshost.PROGRAM` answers `request`.
+
+    run: the run that must have the lock (see wshost.lock.check), for a program that needs it.
+    bundle: whether to send all programs, as the host may not have them.
+    again: whether a host that has not got them may say so (MISSING), to be asked again.
+    """
+    head = {
+        "digest": digest(),
+        "bundle": _bundle() if bundle else None,
+        "again": again,
+        "program": program,
+        "request": request,
+        "run": run,
+    }
+    lines = [json.dumps(head)]
+    if attachment is not None:
+        lines.append(base64.b64encode(attachment).decode())
+    return Payload(program, lines)
+
+
+def answer(output: list[str]) -> str:
+    """Return what a program has answered, of what a host has printed: its last line.
+
+    What a shell prints when it starts comes before.
+    """
+    return next((line for line in reversed(output) if line.startswith("{")), "\n".join(output))
+
+
+# All programs need root. Whoever logs in as another user has sudo, whether pyinfra was told or not.
+AS_ROOT = '$(test "$(id -u)" = 0 || echo sudo -n)'
+
+
+# For the first contact. sudo's own words would make pyinfra ask for a password and not use it.
+MAY_BE_ROOT = (
+    'if test "$(id -u)" != 0 && ! sudo -n true </dev/null 2>/dev/null; then '
+    'echo "$(id -un) can not become root: give that user sudo without a password, '
+    'or the group _sudo=True, with _sudo_password" >&2; exit 1; fi; '
+)
+
+
+def command(program: str) -> str:
+    """Return the shell command that runs a program of wshost; its name is there to be seen."""
+    # -I: no module that lies about in a home folder, and no variable, is in the way.
+    return f"{AS_ROOT} python3 -I -c '{LOADER}' wsdeploy-{program}"
+
+
+def command_on_bare_host(program: str) -> str:
+    """Return the same for a host that may not have Python yet: then it reports the system only."""
+    report = (
+        '. /etc/os-release; printf \'{"bare": true, "system": {"id": "%s", "version": "%s"}, '
+        '"limits": {"processors": %d}}\' "$ID" "$VERSION_ID" "$(nproc)"'
+    )
+    found = "command -v python3 >/dev/null"
+    return f"{MAY_BE_ROOT}if {found}; then {command(program)}; else {report}; fi"

@@ -1,0 +1,76 @@
+"""Render the project's templates. Pure but for reading them, and keeping them compiled."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
+
+TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
+
+
+# How templates are read.
+OPTIONS: dict[str, Any] = {
+    "undefined": StrictUndefined,
+    "trim_blocks": True,
+    "lstrip_blocks": True,
+    "keep_trailing_newline": True,
+    "autoescape": False,  # configuration files, not HTML
+}
+
+
+def environment(templates: Path = TEMPLATES) -> Environment:
+    """Return the Jinja environment that every template is rendered with."""
+    return Environment(  # noqa: S701
+        loader=FileSystemLoader(templates), bytecode_cache=_bytecode(), **OPTIONS
+    )
+
+
+class _Bytecode(FileSystemBytecodeCache):
+    """Compiled templates in a folder, as long as there is room."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a template, if that is possible."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _bytecode() -> FileSystemBytecodeCache | None:
+    """Return where compiled templates are kept, below the user's cache; None if they can't be.
+
+    Compiling them takes longer than all else that this machine does for a host that is as planned.
+    """
+    # Jinja itself compares templates and the version of Python, but not these.
+    kind = hashlib.sha256(f"{OPTIONS} {metadata.version('jinja2')}".encode()).hexdigest()[:12]
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # Its specification has relative ones ignored.
+        cache = cache if cache.is_absolute() else Path.home() / ".cache"
+        folder = cache / "wsdeploy" / "templates" / kind
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except (OSError, RuntimeError):
+        # RuntimeError: this user has no home.
+        return None
+    # Whoever may write there can let code run here.
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        return None
+    return _Bytecode(str(folder))
+
+
+_ENVIRONMENT = environment()
+
+
+def render(template: str, **context: Any) -> str:
+    """Return a template with its variables filled in.
+
+    template: its name below templates/, without `.j2`.
+    Raises jinja2.UndefinedError for a variable that `context` does not have.
+    """
+    return _ENVIRONMENT.get_template(f"{template}.j2").render(**context)

@@ -1,0 +1,192 @@
+"""The ground that both tiers stand on: packages, users, folders, kernel limits, programs."""
+
+from __future__ import annotations
+
+from wsdeploy.plan import upstreams
+from wsdeploy.plan.host import firewall, places, upgrades
+from wsdeploy.plan.host.files import File, FileSet
+from wsdeploy.plan.host.limits import PROCESSES_LEAST, derive, processes
+from wsdeploy.plan.host.render import render
+from wsdeploy.plan.host.survey import Path, Request, Survey
+from wsdeploy.plan.proxy import acme, internal, proxies, reach
+from wsdeploy.settings import Settings
+
+# Beyond so many connections to one listener of the app, source ports may run out: the kernel has
+# 28,232 by default, and half of the listeners can be down.
+PORTS_ENOUGH = 14_000
+
+# Where outgoing connections may get their source ports from, by default or as set below.
+SOURCE_PORTS = 10_240
+
+
+def packages(settings: Settings, host: str) -> tuple[str, ...]:
+    """Return the Debian packages that a host needs, besides what they need themselves."""
+    needed: tuple[str, ...] = ("python3",)
+    if host in settings.topology.app:
+        needed += ("supervisor",)
+    if host in settings.topology.proxy:
+        needed += ("openssl", *proxies.chosen(settings).PACKAGES)
+        if reach.wanted(settings):
+            needed += reach.PACKAGES
+        if acme.wanted(settings):
+            needed += acme.PACKAGES
+    if firewall.wanted(settings):
+        needed += firewall.PACKAGES
+    if internal.wanted(settings, host):
+        needed += internal.program(settings).packages
+    return tuple(dict.fromkeys((*needed, *upgrades.packages(settings))))
+
+
+def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
+    """Return kernel settings as (key, value, reason)."""
+    backlog = str(derive(settings, survey).backlog)
+    found = [
+        ("net.core.somaxconn", backlog, "Caps every listener's queue, unix sockets included."),
+        ("net.ipv4.tcp_max_syn_backlog", backlog, "Handshakes under way when everyone reconnects."),
+        (
+            "net.ipv4.tcp_migrate_req",
+            "1",
+            "A queued connection moves on when its listener closes and another has its port.",
+        ),
+        (
+            "net.ipv4.tcp_slow_start_after_idle",
+            "0",
+            "A message after a silence goes out as fast as the connection was before it.",
+        ),
+        (
+            "net.ipv4.tcp_notsent_lowat",
+            "131072",
+            "A client who reads slowly holds this much unsent data in the kernel, not 4 MB.",
+        ),
+    ]
+    ports = upstreams.ports(settings, processes(settings, survey))
+    if ports and ports[-1] >= SOURCE_PORTS:
+        found.append(
+            (
+                "net.ipv4.ip_local_reserved_ports",
+                f"{ports[0]}-{ports[-1]}" if len(ports) > 1 else str(ports[0]),
+                "No outgoing connection takes one of the app's ports while a process restarts.",
+            )
+        )
+    if not settings.topology.alone:
+        found.append(
+            (
+                "net.ipv4.tcp_tw_reuse",
+                "1",
+                "Source ports of ended connections to the app can be used again after a second.",
+            )
+        )
+        # Hosts may have more than the least, but which ones, others don't know.
+        least = settings.app.processes if settings.app.processes != "auto" else PROCESSES_LEAST
+        listeners = len(upstreams.reached(settings, least)) * len(settings.topology.app) or 1
+        if settings.max_connections > PORTS_ENOUGH * listeners:
+            found.append(
+                (
+                    "net.ipv4.ip_local_port_range",
+                    f"{SOURCE_PORTS}\t65535",
+                    "Source ports for so many connections to each listener of the app.",
+                )
+            )
+    return found
+
+
+def _settable(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
+    """Return the kernel settings that this host lets root change: in a container, not all are."""
+    return [
+        setting
+        for setting in sysctl(settings, survey)
+        if survey.bare or survey.sysctl.get(setting[0]) is not None
+    ]
+
+
+def set_name(settings: Settings) -> str:
+    """Return the name of the set of files: the first that a deployment puts on a host."""
+    return f"{settings.name}-system"
+
+
+def files(settings: Settings, survey: Survey) -> FileSet:
+    """Return the files that make the user, the folders and the kernel settings."""
+    name = settings.name
+    users, made, kernel = (
+        f"/etc/sysusers.d/{name}.conf",
+        f"/etc/tmpfiles.d/{name}.conf",
+        f"/etc/sysctl.d/60-{name}.conf",
+    )
+    context = {
+        "name": name,
+        "folders": folders(settings),
+        "sysctl": _settable(settings, survey),
+        "writable": settings.app.writable,
+    }
+    return FileSet(
+        name=set_name(settings),
+        files=(
+            File(users, render("system/sysusers.conf", **context)),
+            File(made, render("system/tmpfiles.conf", **context)),
+            File(kernel, render("system/sysctl.conf", **context)),
+        ),
+        activate=(
+            ("systemd-sysusers", users),
+            ("systemd-tmpfiles", "--create", made),
+            ("sysctl", "--quiet", f"--load={kernel}"),
+        ),
+        notes=tuple(
+            f"this host does not let {key} be set to {value}"
+            for key, value, _ in sysctl(settings, survey)
+            if not survey.bare and survey.sysctl.get(key) is None
+        ),
+    )
+
+
+def folders(settings: Settings) -> dict[str, Path]:
+    """Return the folders that the files of this set make, as they should be."""
+    name = settings.name
+
+    def folder(mode: int, owner: str, group: str) -> Path:
+        return Path("directory", mode, owner, group)
+
+    made = {places.acme(name): folder(0o700, "root", "root")} if acme.wanted(settings) else {}
+    return made | {
+        f"/srv/{name}": folder(0o755, "root", "root"),
+        # Code, and what was shipped with it, is for the app alone.
+        places.releases(name): folder(0o750, "root", name),
+        places.etc(name): folder(0o750, "root", name),
+        f"{places.etc(name)}/tls": folder(0o700, "root", "root"),
+        f"/run/{name}": folder(0o755, "root", "root"),
+        f"/var/log/{name}": folder(0o750, "root", "adm"),
+        places.data(name): folder(0o750, name, name),
+        # What was applied, records with secrets, locks: who could write there would be root at the
+        # next rollback.
+        "/var/lib/wsdeploy": folder(0o755, "root", "root"),
+        **{
+            f"/var/lib/wsdeploy/{each}": folder(0o700, "root", "root")
+            for each in ("previous", "sets", "services", f"services/{name}")
+        },
+    }
+
+
+def undone(settings: Settings, survey: Survey) -> list[str]:
+    """Return what the files of this set should have brought about, but did not or no longer do."""
+    name = settings.name
+    found = [f"user {name}"] if name not in survey.users else []
+    if f"{name}-proxy" not in survey.groups:
+        found.append(f"group {name}-proxy")
+    found += [path for path, it in folders(settings).items() if survey.paths.get(path) != it]
+    found += [path for path in settings.app.writable if path not in survey.paths]
+    kernel = _settable(settings, survey)
+    return found + [key for key, value, _ in kernel if survey.sysctl.get(key) != value]
+
+
+def request(settings: Settings, host: str) -> Request:
+    """Return what to ask a host about, to plan this part."""
+    keys = [key for key, _, _ in sysctl(settings, Survey(bare=True))]
+    if settings.app.processes == "auto":
+        # Only for so many processes that they have ports of that range.
+        keys.append("net.ipv4.ip_local_reserved_ports")
+    return files(settings, Survey(bare=True)).request() + Request(
+        packages=packages(settings, host),
+        users=(settings.name,),
+        groups=(f"{settings.name}-proxy",),
+        sysctl=tuple(dict.fromkeys(keys)),
+        paths=(*folders(settings), *settings.app.writable),
+    )

@@ -1,0 +1,1 @@
+"""What proxies have: nginx or HAProxy, certificates, what clients may ask for."""

@@ -1,0 +1,146 @@
+"""A certificate from an authority: what a proxy needs to get it, and to renew it by itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from wsdeploy.plan.host import host_programs, places
+from wsdeploy.plan.host.files import Command, File, FileSet
+from wsdeploy.plan.host.render import render
+from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.proxy import tls
+from wsdeploy.settings import Acme, Settings
+
+# The library that certbot is made of, and what its host programs need besides.
+PACKAGES = ("python3-acme", "python3-cryptography", "ca-certificates")
+
+
+def wanted(settings: Settings) -> bool:
+    """Tell whether certificates come from an authority."""
+    return isinstance(settings.tls, Acme)
+
+
+def timer(settings: Settings) -> str:
+    """Return the systemd unit that renews in time."""
+    return f"{settings.name}-certificate.timer"
+
+
+def service(settings: Settings) -> str:
+    """Return the systemd unit that the timer starts."""
+    return f"{settings.name}-certificate.service"
+
+
+def set_name(settings: Settings) -> str:
+    """Return the name of the set of files."""
+    return f"{settings.name}-acme"
+
+
+def thumbprint(settings: Settings, survey: Survey) -> str | None:
+    """Return the thumbprint of a proxy's account key: the answer to every challenge.
+
+    Empty while there is no account key; None if there is to be none.
+    """
+    if not wanted(settings):
+        return None
+    return (survey.texts.get(places.thumbprint(settings.name)) or "").strip()
+
+
+def order(settings: Settings) -> dict[str, Any]:
+    """Return what is ordered: another order means another certificate, at once."""
+    assert isinstance(settings.tls, Acme)
+    return {
+        "names": list(tls.names(settings)),
+        "key_type": settings.tls.key_type,
+        "directory_url": settings.tls.directory_url,
+    }
+
+
+def issued_path(settings: Settings) -> str:
+    """Return the path of the file that says which order the certificate on a host came from."""
+    return f"{places.acme(settings.name)}/issued.json"
+
+
+def issued(settings: Settings) -> File:
+    """Return that file as it is when the certificate was issued for these settings."""
+    return File(issued_path(settings), json.dumps(order(settings)), mode=0o600)
+
+
+def outstanding(settings: Settings, survey: Survey) -> str | None:
+    """Return why a proxy has to order a certificate now, or None. Renewal is the timer's."""
+    if not issued(settings).same_as(survey.paths.get(issued_path(settings))):
+        return "no certificate was issued for these settings yet"
+    return None
+
+
+def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()) -> FileSet:
+    """Return the renewal's programs, its terms, its service and its timer.
+
+    activate: commands that let a running proxy use a new certificate.
+    """
+    acme = settings.tls
+    assert isinstance(acme, Acme)
+    name, domain = settings.name, settings.domain
+    folder = places.acme_programs(name)
+    authority = f"{places.acme(name)}/authority.pem"
+    terms = {
+        "email": acme.email,
+        "order": order(settings),
+        "certificate": places.certificate(name),
+        "key": places.key(name),
+        "authority": authority if acme.authority else "",
+        "check": acme.check,
+        "activate": [list(command) for command in activate],
+    }
+    trusted = []
+    if acme.authority:
+        # To ask a host about it, its content is not needed; who rolls back need not have it.
+        content = "" if survey.bare else Path(acme.authority).read_text()
+        trusted = [File(authority, content, 0o600)]
+    return FileSet(
+        name=set_name(settings),
+        files=(
+            *host_programs.files("renewal", folder),
+            File(f"{places.acme(name)}/renewal.json", json.dumps(terms, indent=1) + "\n", 0o600),
+            *trusted,
+            File(
+                places.unit(service(settings)),
+                render("acme/certificate.service", name=name, folder=folder, domain=domain),
+            ),
+            File(
+                places.unit(timer(settings)),
+                render("acme/certificate.timer", domain=domain),
+            ),
+        ),
+        validate=(
+            (
+                "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
+                "/usr/bin/python3", "-c", "import wshost.issue, wshost.renewal",
+            ),
+        ),
+        activate=(
+            ("systemctl", "daemon-reload"),
+            ("systemctl", "enable", "--quiet", timer(settings)),
+            ("systemctl", "restart", timer(settings)),
+        ),
+        verify=(("systemctl", "is-active", timer(settings)),),
+    )  # fmt: skip
+
+
+def undone(settings: Settings, survey: Survey) -> list[str]:
+    """Return what keeps the certificate from being renewed, now and after a boot."""
+    return [] if survey.running(timer(settings)) else [f"{timer(settings)} is not running"]
+
+
+def request(settings: Settings) -> Request:
+    """Return what to ask a host about, to plan this part."""
+    asked = Request(paths=(FileSet(set_name(settings), ()).marker.path,), units=(timer(settings),))
+    if not wanted(settings):
+        return asked
+    asked += Request(
+        packages=PACKAGES,
+        paths=(issued_path(settings),),
+        texts=(places.thumbprint(settings.name),),
+    )
+    return asked + files(settings, Survey(bare=True)).request()

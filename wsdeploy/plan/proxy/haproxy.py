@@ -1,0 +1,239 @@
+"""HAProxy as the proxy: its configuration, and how many clients a host lets it hold."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from wsdeploy.plan import confinement, processes, upstreams
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.files import Command, File, FileSet, enabled
+from wsdeploy.plan.host.limits import OPEN_TIMEOUT, SPARE_FILES, derive
+from wsdeploy.plan.host.remote import PROGRAMS
+from wsdeploy.plan.host.render import render
+from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.proxy import acme, edge, identity, tls
+from wsdeploy.settings import Settings
+from wsdeploy.settings.names import is_address
+from wsdeploy.topology import Upstream
+
+UNIT = "haproxy.service"
+# socat: talks to HAProxy's admin socket, for scripts and for people.
+PACKAGES: tuple[str, ...] = ("haproxy", "socat")
+
+FOLDER = "/etc/haproxy"
+CONFIGURATION = f"{FOLDER}/haproxy.cfg"
+
+# Open files of a thread: its poller, and the pipe that wakes it.
+THREAD_FILES = 8
+
+# Lets a running HAProxy use a new certificate, without a reload: nobody notices.
+NEW_CERTIFICATE: tuple[Command, ...] = (
+    ("sh", "-c", (PROGRAMS / "renew_haproxy.sh").read_text(), "renew-haproxy-certificate"),
+)
+
+
+def back_after(settings: Settings) -> float:
+    """Return the seconds after which a server that was down, and is back, gets clients for sure.
+
+    It is checked five times a second (downinter); the rest is for a host that is busy.
+    """
+    return 1
+
+
+def set_name(settings: Settings) -> str:
+    """Return the name of the set of files."""
+    return f"{settings.name}-haproxy"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A listener of the app as HAProxy writes it."""
+
+    name: str
+    address: str
+
+
+def jail(settings: Settings) -> str:
+    """Return the folder that HAProxy's workers are locked into: the one with the app's sockets."""
+    return places.sockets(settings.name, "").rstrip("/")
+
+
+def servers(settings: Settings, survey: Survey, proxy: str) -> list[Server]:
+    """Return the app's listeners, with sockets as they are found from inside the jail."""
+    return [
+        Server(
+            # Names of pyinfra's connectors have characters that HAProxy refuses: @docker/debian.
+            re.sub(r"[^\w.:-]", "_", upstream.name, flags=re.ASCII),
+            _address(upstream, jail(settings)),
+        )
+        for upstream in upstreams.upstreams(settings, survey, proxy)
+    ]
+
+
+def _address(upstream: Upstream, jail: str) -> str:
+    if upstream.unix:
+        return f"unix@{upstream.unix.removeprefix(jail)}"
+    host = f"[{upstream.address}]" if ":" in upstream.address else upstream.address
+    return f"{host}:{upstream.port}"
+
+
+def quoted(word: str) -> str:
+    """Return a word as HAProxy's parser takes it literally."""
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many connections a host lets HAProxy have."""
+
+    clients: int
+    """Clients that are served."""
+    maxconn: int
+    """All connections: the clients, those who are not served yet or told "503" instead, and plain
+    HTTP."""
+
+
+def fits(settings: Settings, survey: Survey) -> int:
+    """Return how many connections fit into the open files that a host allows a process.
+
+    HAProxy takes two for each connection, one for each server's health check, and refuses to start
+    if the limit can't be raised that far.
+    """
+    topology = settings.topology
+    # On a host that is alone, whatever its name is.
+    hosts = topology.app[:1] if topology.alone else topology.app
+    servers = sum(processes.of(settings, survey, host) for host in hosts)
+    threads = survey.limits.get("processors", 1)
+    ceiling = derive(settings, survey).open_files
+    return (ceiling - SPARE_FILES - servers - THREAD_FILES * threads) // 2
+
+
+def room(settings: Settings, survey: Survey) -> Room:
+    """Return how many of the connections that fit are clients, as far as those are wanted."""
+    limits = derive(settings, survey)
+    clients = min(settings.max_connections, fits(settings, survey) - limits.waiting)
+    return Room(clients, clients + limits.waiting)
+
+
+def maxconn(settings: Settings, survey: Survey) -> int:
+    """Return HAProxy's `maxconn` for a host."""
+    return room(settings, survey).maxconn
+
+
+def shortfall(settings: Settings, survey: Survey) -> str | None:
+    """Return what the host's limits don't allow of max_connections, in words, or None."""
+    clients = room(settings, survey).clients
+    if clients >= settings.max_connections:
+        return None
+    ceiling = derive(settings, survey).open_files
+    return (
+        f"this host allows {ceiling:,} open files per process, so its HAProxy holds {clients:,} "
+        f"clients, not the {settings.max_connections:,} of max_connections"
+    )
+
+
+def files(
+    settings: Settings,
+    survey: Survey,
+    proxy: str,
+    identities: identity.Identities = MappingProxyType({}),
+) -> FileSet:
+    """Return HAProxy's configuration for a host; `proxy` is its name in the inventory.
+
+    identities: the certificates of the hosts of this run, for internal_tls.
+    """
+    internal = (
+        identity.client(settings, survey, identities, FOLDER) if settings.internal_tls else None
+    )
+    names = tls.names(settings)
+    size = room(settings, survey)
+    limits = derive(settings, survey)
+    certificate, key = places.certificate(settings.name), places.key(settings.name)
+    certificates = f"{settings.name}.certificates"
+    configuration = render(
+        "haproxy/haproxy.cfg",
+        settings=settings,
+        limits=limits,
+        tls=tls.policy(settings, survey),
+        edge=edge,
+        servers=servers(settings, survey, proxy),
+        # As in a Host header.
+        hosts=[
+            word
+            for name in names
+            # A name with its last dot is the same one.
+            for word in ((f"[{name}]",) if ":" in name else (name, f"{name}."))
+        ],
+        tries=upstreams.tries(settings, survey, proxy),
+        jail=jail(settings),
+        clients=size.clients,
+        maxconn=size.maxconn,
+        open_timeout=OPEN_TIMEOUT,
+        health=quoted(settings.app.health or ""),
+        certificates=certificates,
+        thumbprint=acme.thumbprint(settings, survey),
+        internal=internal,
+    )
+    # Clients who connect by address send no name in the TLS handshake.
+    shown = render(
+        "haproxy/certificates",
+        certificate=certificate,
+        names=[name for name in names if not is_address(name)],
+    )
+    short = shortfall(settings, survey)
+    return FileSet(
+        name=set_name(settings),
+        files=(
+            File(CONFIGURATION, configuration),
+            File(f"{FOLDER}/{certificates}", shown),
+            *((internal.file,) if internal else ()),
+            *processes.note(settings, survey, FOLDER),
+            File(places.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
+            confinement.file(settings, UNIT, open_files=limits.open_files),
+        ),
+        validate=(
+            # Without it, a new worker would fail when it has the ports already: HAProxy then stops.
+            ("ls", "-d", jail(settings)),
+            # HAProxy looks for the key of cert.pem in cert.pem.key.
+            ("ln", "-sfn", key.rpartition("/")[2], f"{certificate}.key"),
+            ("haproxy", "-c", "-f", f"{{stage}}{CONFIGURATION}"),
+        ),
+        activate=(
+            ("systemctl", "daemon-reload"),
+            enabled(UNIT),
+            # Those who are connected stay with the old worker.
+            (
+                "sh", "-c", (PROGRAMS / "reload_haproxy.sh").read_text(), "reload-haproxy",
+                "nginx",
+            ),
+        ),
+        verify=(("systemctl", "is-active", UNIT),),
+        notes=(
+            *((short,) if short else ()),
+            *confinement.note(settings, survey, UNIT, open_files=limits.open_files),
+            *(internal.notes if internal else ()),
+        ),
+    )  # fmt: skip
+
+
+def started(settings: Settings, survey: Survey) -> File:
+    """Return the note that the unit leaves when it starts with its present sandbox."""
+    return confinement.started(settings, UNIT, open_files=derive(settings, survey).open_files)
+
+
+def undone(settings: Settings, survey: Survey) -> list[str]:
+    """Return what keeps HAProxy from running, now and after a boot."""
+    found = [] if survey.running(UNIT) else [f"{UNIT} is not running as configured"]
+    key = f"{places.certificate(settings.name)}.key"
+    return found if key in survey.paths else [*found, f"{key} is missing"]
+
+
+def request(settings: Settings, proxy: str) -> Request:
+    """Return what to ask a host about, to plan this part."""
+    return files(settings, Survey(bare=True), proxy).request() + Request(
+        packages=PACKAGES,
+        units=(UNIT,),
+        paths=(f"{places.certificate(settings.name)}.key", places.started(settings.name, UNIT)),
+    )

@@ -1,0 +1,245 @@
+"""The TLS listener of app hosts, between the proxies and the app's sockets (internal_tls).
+
+It is the program that the proxies are, too, with a unit and a configuration of its own: a host may
+be a proxy as well, and what is done to one of the two should not touch the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from wsdeploy.plan import upstreams
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.files import Command, File, FileSet
+from wsdeploy.plan.host.limits import SPARE_FILES, derive, processes
+from wsdeploy.plan.host.remote import PROGRAMS
+from wsdeploy.plan.host.render import render
+from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.proxy import identity, proxies, tls
+from wsdeploy.settings import Nginx, Settings
+
+# Seconds that it waits longer than the proxies for a connection on which nothing happens, so that
+# it is them who end it, and log it.
+OUTLASTS = 30
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the listener can be: nginx or HAProxy."""
+
+    folder: str
+    """Of its templates."""
+    packages: tuple[str, ...]
+    debians_unit: str
+    """The unit that Debian's package brings, which has nothing to do on an app host."""
+    configuration: str
+    check: Command
+
+
+NGINX = Program(
+    "nginx",
+    # stream: passes connections on without a look at what is in them.
+    ("openssl", "nginx", "libnginx-mod-stream"),
+    "nginx.service",
+    "nginx.conf",
+    ("nginx", "-t", "-q", "-e", "stderr", "-c"),
+)
+HAPROXY = Program(
+    "haproxy",
+    ("openssl", "haproxy"),
+    "haproxy.service",
+    "haproxy.cfg",
+    ("haproxy", "-c", "-q", "-f"),
+)
+
+
+def program(settings: Settings) -> Program:
+    """Return what the listener is."""
+    return NGINX if isinstance(settings.proxy, Nginx) else HAPROXY
+
+
+def wanted(settings: Settings, host: str) -> bool:
+    """Tell whether a host has one."""
+    return settings.internal_tls and host in settings.topology.app
+
+
+def unit(settings: Settings) -> str:
+    """Return its systemd unit."""
+    return f"{settings.name}-internal.service"
+
+
+def set_name(settings: Settings) -> str:
+    """Return the name of the set of files."""
+    return f"{settings.name}-internal"
+
+
+def folder(settings: Settings) -> str:
+    """Return the folder with its configuration."""
+    return f"{places.etc(settings.name)}/internal"
+
+
+def configuration(settings: Settings) -> str:
+    """Return its configuration file."""
+    return f"{folder(settings)}/{program(settings).configuration}"
+
+
+def trust(settings: Settings) -> str:
+    """Return the file with the certificates of those who may connect."""
+    return f"{folder(settings)}/proxies.pem"
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many connections a host lets the listener have."""
+
+    wanted: int
+    """All clients of all proxies: this could be the only app host that is left."""
+    connections: int
+    """As many of those as the host's open files allow one process."""
+    open_files: int
+    """What a process needs for that."""
+
+
+def fits(settings: Settings, survey: Survey) -> int:
+    """Return how many connections fit: each takes two open files, as in the proxies."""
+    return (derive(settings, survey).open_files - _own_files(settings, survey)) // 2
+
+
+def _own_files(settings: Settings, survey: Survey) -> int:
+    # A poller and a pipe for each thread of HAProxy; nginx has less.
+    return SPARE_FILES + processes(settings, survey) + 8 * survey.limits.get("processors", 1)
+
+
+def room(settings: Settings, survey: Survey) -> Room:
+    """Return how many connections the listener should have, and what it needs for them."""
+    clients = settings.max_connections * max(1, len(settings.topology.proxy))
+    ceiling = derive(settings, survey).open_files
+    connections = min(clients, fits(settings, survey))
+    needed = 2 * connections + _own_files(settings, survey) + SPARE_FILES
+    return Room(clients, connections, min(needed, ceiling))
+
+
+def files(
+    settings: Settings,
+    survey: Survey,
+    host: str,
+    identities: identity.Identities = MappingProxyType({}),
+) -> FileSet:
+    """Return its configuration for a host; `host` is its name in the inventory.
+
+    identities: the certificates of the hosts of this run.
+    """
+    chosen, topology, size = program(settings), settings.topology, room(settings, survey)
+    limits, count = derive(settings, survey), processes(settings, survey)
+    context = {
+        "settings": settings,
+        "unit": unit(settings),
+        "folder": folder(settings),
+        "configuration": configuration(settings),
+        "address": topology.listen_address(host),
+        "ports": dict(
+            zip(
+                upstreams.process_names(settings, count),
+                upstreams.reached(settings, count),
+                strict=True,
+            )
+        ),
+        "pair": places.identity(settings.name),
+        "trust": trust(settings).rpartition("/")[2],
+        "tls": tls.policy(settings, survey),
+        "backlog": limits.backlog,
+        "connections": size.connections,
+        "open_files": size.open_files,
+        "proxies_wait": limits.idle_timeout,
+        "idle_timeout": limits.idle_timeout + OUTLASTS,
+        "sockets": places.sockets(settings.name, "current"),
+        "jail": places.sockets(settings.name, "").rstrip("/"),
+    }
+    trusted = identity.trusted(settings, survey, identities, topology.proxy)
+    notes = identity.notes(identities, topology.proxy, trusted)
+    if size.connections < size.wanted:
+        notes += (
+            f"this host allows {limits.open_files:,} open files per process, so its TLS listener "
+            f"holds {size.connections:,} clients, not the {size.wanted:,} of all proxies",
+        )
+    return FileSet(
+        name=set_name(settings),
+        files=(
+            File(
+                configuration(settings),
+                render(f"internal/{chosen.configuration}", **context),
+                # As all that is in that folder.
+                mode=0o640,
+            ),
+            File(trust(settings), trusted, mode=0o600),
+            File(
+                places.unit(unit(settings)), render(f"internal/{chosen.folder}.service", **context)
+            ),
+        ),
+        validate=(
+            # HAProxy would fail without it only after it has the ports.
+            ("ls", "-d", str(context["jail"])),
+            # nginx looks whether it could write its PID there; the unit makes the folder.
+            ("mkdir", "-p", f"/run/{settings.name}-internal"),
+            (*chosen.check, f"{{stage}}{configuration(settings)}"),
+        ),
+        activate=(
+            ("systemctl", "daemon-reload"),
+            *(() if host in topology.proxy else (unused(chosen),)),
+            ("systemctl", "enable", "--quiet", unit(settings)),
+            # Those who are connected stay with the old processes.
+            (
+                "sh", "-c", (PROGRAMS / "reload_internal.sh").read_text(), "reload-internal",
+                unit(settings), chosen.folder,
+            ),
+        ),
+        verify=(("systemctl", "is-active", unit(settings)),),
+        notes=notes,
+    )  # fmt: skip
+
+
+def unused(chosen: Program) -> Command:
+    """Return the command that keeps Debian's own unit from being started at the next boot.
+
+    Somebody else's, that runs, is left alone.
+    """
+    text = 'systemctl is-active --quiet "$1" || systemctl disable --quiet "$1"'
+    return ("sh", "-c", text, "disable-unused", chosen.debians_unit)
+
+
+def undone(settings: Settings, survey: Survey, host: str) -> list[str]:
+    """Return what keeps it from running, now and after a boot."""
+    found = [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
+    debians = survey.units.get(program(settings).debians_unit, {})
+    waits = debians.get("UnitFileState") == "enabled" and debians.get("ActiveState") != "active"
+    if waits and host not in settings.topology.proxy:
+        found.append(f"{program(settings).debians_unit} would start at the next boot")
+    return found
+
+
+def new_identity(settings: Settings, survey: Survey, host: str) -> tuple[Command, ...]:
+    """Return the commands that let what runs on a host use another certificate between the tiers.
+
+    Those who are connected stay with the old processes.
+    """
+    units = [unit(settings)]
+    if host in settings.topology.proxy:
+        units.append(proxies.chosen(settings).UNIT)
+    return tuple(
+        ("systemctl", "try-reload-or-restart", each) for each in units if each in survey.units
+    )
+
+
+def request(settings: Settings, host: str) -> Request:
+    """Return what to ask a host about, to plan this part."""
+    marker = FileSet(set_name(settings), ()).marker.path
+    asked = Request(paths=(marker,), units=(unit(settings),))
+    if not wanted(settings, host):
+        return asked
+    asked += files(settings, Survey(bare=True), host).request()
+    return asked + Request(
+        packages=program(settings).packages,
+        units=(program(settings).debians_unit,),
+        texts=(trust(settings),),
+    )

@@ -1,0 +1,94 @@
+"""The proxy that the settings choose, and the one that they don't."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from wsdeploy.plan import processes
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.files import Command, File, FileSet
+from wsdeploy.plan.host.remote import PROGRAMS
+from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.proxy import acme, haproxy, identity, nginx, tls
+from wsdeploy.settings import Nginx, Settings
+
+
+class Proxy(Protocol):
+    """What a module that plans a proxy offers."""
+
+    UNIT: str
+    """Its systemd unit."""
+    PACKAGES: tuple[str, ...]
+    """The Debian packages it needs."""
+    NEW_CERTIFICATE: tuple[Command, ...]
+    """Commands that let it use a new certificate, if it runs (see new_certificate)."""
+
+    def set_name(self, settings: Settings) -> str:
+        """Return the name of its set of files."""
+
+    def back_after(self, settings: Settings) -> float:
+        """Return the seconds after which a server that was down, and is back, gets clients."""
+
+    def files(
+        self, settings: Settings, survey: Survey, proxy: str, identities: identity.Identities = ...
+    ) -> FileSet:
+        """Return its configuration for a host."""
+
+    def started(self, settings: Settings, survey: Survey) -> File:
+        """Return the note that the unit leaves when it starts with its present sandbox."""
+
+    def undone(self, settings: Settings, survey: Survey) -> list[str]:
+        """Return what keeps it from running."""
+
+    def request(self, settings: Settings, proxy: str) -> Request:
+        """Return what to ask a host about."""
+
+
+def chosen(settings: Settings) -> Proxy:
+    """Return the proxy that hosts should run."""
+    return nginx if isinstance(settings.proxy, Nginx) else haproxy
+
+
+def other(settings: Settings) -> Proxy:
+    """Return the proxy that hosts should not run, at least not for this service."""
+    return haproxy if isinstance(settings.proxy, Nginx) else nginx
+
+
+def new_certificate(settings: Settings) -> tuple[Command, ...]:
+    """Return commands that let the chosen proxy use a new certificate, and see that it does."""
+    proxy = chosen(settings)
+    text = (PROGRAMS / "served.py").read_text()
+    place = places.certificate(settings.name)
+    served = ("python3", "-c", text, "served", settings.domain, place, proxy.UNIT)
+    marker = FileSet(proxy.set_name(settings), ()).marker.path
+    return tuple(_once_there(marker, each) for each in (*proxy.NEW_CERTIFICATE, served))
+
+
+def _once_there(marker: str, command: Command) -> Command:
+    """Return a command that does nothing while a set of files is not there.
+
+    A proxy that runs without ours has somebody else's configuration, or Debian's welcome page.
+    """
+    name = command[3] if command[1] == "-c" else " ".join(command)
+    text = 'test -e "$1" || exit 0; shift; exec "$@"'
+    return ("sh", "-c", text, name, marker, *command)
+
+
+def pushed_certificate(settings: Settings, survey: Survey) -> FileSet:
+    """Return the certificate from this machine's files, for the chosen proxy to use at once."""
+    return tls.pushed(settings, survey, new_certificate(settings))
+
+
+def renewal(settings: Settings, survey: Survey) -> FileSet:
+    """Return what gets the chosen proxy its certificates from an authority."""
+    return acme.files(settings, survey, new_certificate(settings))
+
+
+def request(settings: Settings, proxy: str) -> Request:
+    """Return what to ask a host about, to plan this part."""
+    rest = Request(paths=(FileSet(other(settings).set_name(settings), ()).marker.path,))
+    if settings.internal_tls:
+        # Also from before the proxy was changed.
+        folders = (haproxy.FOLDER, places.NGINX_CONF.rpartition("/")[0])
+        rest += Request(texts=tuple(identity.app_hosts(settings, folder) for folder in folders))
+    return chosen(settings).request(settings, proxy) + processes.request(settings) + rest

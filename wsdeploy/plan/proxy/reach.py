@@ -1,0 +1,91 @@
+"""The checker of nginx hosts: app hosts that do not answer are refused at once, by the kernel."""
+
+from __future__ import annotations
+
+import json
+
+from wsdeploy.plan import upstreams
+from wsdeploy.plan.host import host_programs, places
+from wsdeploy.plan.host.files import File, FileSet
+from wsdeploy.plan.host.render import render
+from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.settings import Nginx, Settings
+
+PACKAGES = ("nftables",)
+
+
+def unit(settings: Settings) -> str:
+    """Return its systemd unit."""
+    return f"{settings.name}-reach.service"
+
+
+def set_name(settings: Settings) -> str:
+    """Return the name of the set of files."""
+    return f"{settings.name}-reach"
+
+
+def wanted(settings: Settings) -> bool:
+    """Tell whether proxies have one: nginx, where app hosts are others than itself.
+
+    HAProxy has health checks of its own.
+    """
+    return isinstance(settings.proxy, Nginx) and not settings.topology.alone
+
+
+def configuration(settings: Settings, survey: Survey, proxy: str) -> str:
+    """Return whom it asks: addresses of app hosts, with their ports."""
+    hosts: dict[str, list[int]] = {}
+    for each in upstreams.upstreams(settings, survey, proxy):
+        if not each.unix:
+            hosts.setdefault(each.address, []).append(each.port)
+    return json.dumps({"table": set_name(settings), "hosts": hosts}, indent=2) + "\n"
+
+
+def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
+    """Return its programs, its configuration and its unit; `proxy` is a name in the inventory."""
+    name = settings.name
+    folder = f"/usr/local/lib/{name}-reach"
+    path = f"{folder}/reach.json"
+    return FileSet(
+        name=set_name(settings),
+        files=(
+            *host_programs.files("reach", folder),
+            File(path, configuration(settings, survey, proxy)),
+            File(
+                places.unit(unit(settings)),
+                render(
+                    "reach/reach.service",
+                    name=name,
+                    folder=folder,
+                    configuration=path,
+                    table=set_name(settings),
+                ),
+            ),
+        ),
+        validate=(
+            (
+                "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
+                "/usr/bin/python3", "-m", "wshost.reach", "--check", f"{{stage}}{path}",
+            ),
+        ),
+        activate=(
+            ("systemctl", "daemon-reload"),
+            ("systemctl", "enable", "--quiet", unit(settings)),
+            # It answers when its rules are there (Type=notify).
+            ("systemctl", "restart", unit(settings)),
+        ),
+        verify=(("systemctl", "is-active", unit(settings)),),
+    )  # fmt: skip
+
+
+def undone(settings: Settings, survey: Survey) -> list[str]:
+    """Return what keeps it from watching, now and after a boot."""
+    return [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
+
+
+def request(settings: Settings, proxy: str) -> Request:
+    """Return what to ask a host about, to plan this part."""
+    asked = Request(paths=(FileSet(set_name(settings), ()).marker.path,), units=(unit(settings),))
+    if not wanted(settings):
+        return asked
+    return asked + files(settings, Survey(bare=True), proxy).request()
