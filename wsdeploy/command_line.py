@@ -110,6 +110,9 @@ def begin() -> None:
             file = stand_in(Path(word))
             sys.modules[file.__name__] = file
     logging.getLogger("pyinfra").addFilter(_with_way_out)
+    cli: Any = sys.modules.get("pyinfra_cli.cli")
+    if hasattr(cli, "make_inventory"):
+        cli.make_inventory = _some_hosts(cli.make_inventory)
     for (module, name), way in QUESTIONS.items():
         if hasattr(sys.modules.get(module), name):
             ask = getattr(sys.modules[module], name)
@@ -125,14 +128,36 @@ def _with_way_out(record: logging.LogRecord) -> bool:
     return True
 
 
+def _has_begun() -> bool:
+    """Tell whether the run has got as far as changing hosts."""
+    context = sys.modules.get("pyinfra.context")
+    return context is not None and context.ctx_state.isset() and context.state.is_executing
+
+
+def _some_hosts(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Return pyinfra's function that reads an inventory, which ends a run that has no hosts."""
+
+    def made(*arguments: Any, **options: Any) -> Any:
+        found = make(*arguments, **options)
+        if not len(found):
+            raise SystemExit(
+                f"{arguments[0]} has no hosts; name its groups so that pyinfra finds them: "
+                "app, proxy = hosts(settings, app=[...])"
+            )
+        return found
+
+    return made
+
+
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
     """End the run, and say what goes on; a second Ctrl-C ends it at once."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     print(
-        "interrupted; what a host was doing it does to its end: a new release that its gate lets "
+        "\ninterrupted; what a host was doing it does to its end: a new release that its gate lets "
         "through is live then, and the old one drains.\n"
-        "What serves where: pyinfra -y INVENTORY wsdeploy.releases. The same command again goes "
-        "on from there.",
+        "What serves where: pyinfra -y INVENTORY wsdeploy.releases. A deploy goes on from there."
+        if _has_begun()
+        else "\ninterrupted; nothing was changed",
         file=sys.stderr,
     )
     raise SystemExit(INTERRUPTED)

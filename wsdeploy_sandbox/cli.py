@@ -86,6 +86,8 @@ def _run(arguments: argparse.Namespace) -> int:
         case "poweroff":
             lifecycle.poweroff(*arguments.names)
         case "down":
+            for name in arguments.names:
+                lifecycle.find(name)
             for name in lifecycle.down(*arguments.names):
                 print(f"deleted {name}")
     return 0

@@ -71,6 +71,10 @@ def main(request: dict[str, Any]) -> None:
     json.dump({"passed": True}, sys.stdout)
 
 
+NO_PATH = ("404", "405", "426")
+"""What servers answer at a path that they don't have: websockets 426, most others 404 or 405."""
+
+
 def health(target: Target, path: str, timeout: float) -> None:
     """Check that a plain GET of `path` is answered with 200. Raises ProbeError or OSError."""
     with target.connect(timeout) as connection:
@@ -79,7 +83,8 @@ def health(target: Target, path: str, timeout: float) -> None:
         )
         status = _read_head(connection).status
     if status != "200":
-        raise ProbeError(f"{path} answers {status}, not 200")
+        hint = "; say health=None if the app has no such path" if status in NO_PATH else ""
+        raise ProbeError(f"{path} answers {status}, not 200{hint}")
 
 
 def handshake(

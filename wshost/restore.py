@@ -19,7 +19,8 @@ def main(request: dict[str, Any]) -> None:
     identity = wanted or generations.live(name)
     record = history.record(name, identity) if identity else None
     if record is None:
-        sys.exit(f"there is no record of generation {identity}; deploy first")
+        what = f"of generation {identity}" if identity else "of a generation that serves"
+        sys.exit(f"there is no record {what}; deploy first")
     again = record.request | {key: request[key] for key in ("by", "later")}
     if action == "restart":
         again = anew.renamed(again, anew.next_identity(record.identity))

@@ -13,7 +13,7 @@ from wsdeploy.inventory import Fleet, Host, load
 from wsdeploy.plan import processes
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.settings import SelfSigned
+from wsdeploy.settings import SelfSigned, SettingsError
 
 
 def pytest_addoption(parser):
@@ -27,6 +27,14 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "disruptive: stops something that serves clients")
+    # Without hosts, testinfra would silently test this machine.
+    path = config.getoption("--inventory")
+    try:
+        if not path:
+            raise ValueError("say which fleet to check: --inventory inventories/....py")
+        config.loaded_fleet = load(path)
+    except (SettingsError, ValueError, OSError) as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -47,12 +55,6 @@ def pytest_generate_tests(metafunc):
 
 
 def _fleet(config) -> Fleet:
-    # Without hosts, testinfra would silently test this machine.
-    path = config.getoption("--inventory")
-    if not path:
-        raise pytest.UsageError("say which fleet to check: --inventory inventories/....py")
-    if not hasattr(config, "loaded_fleet"):
-        config.loaded_fleet = load(path)
     return config.loaded_fleet
 
 

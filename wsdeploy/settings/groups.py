@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from wsdeploy import command_line
@@ -58,6 +59,7 @@ def hosts(
         *placed.all_problems(),
         *local_problems(placed),
         *_host_problems(given),
+        *_key_problems(given, data),
         *_tier_problems(placed),
     ]
     if found:
@@ -103,6 +105,16 @@ def _host_problems(groups: Mapping[str, Sequence[HostEntry]]) -> Iterator[Proble
                 yield refused(role, name, "give a host name or an address")
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield refused(role, name, "listed twice; list it once")
+
+
+def _key_problems(
+    groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, Any]
+) -> Iterator[Problem]:
+    entries = [entry for group in groups.values() for entry in group if _is_entry(entry)]
+    own = [entry[1] for entry in entries if isinstance(entry, tuple)]
+    for key in dict.fromkeys(data.get("ssh_key") for data in (shared, *own)):
+        if isinstance(key, str) and not Path(key).expanduser().is_file():
+            yield refused("ssh_key", key, "give one that exists on this machine")
 
 
 def _tier_problems(settings: Settings) -> Iterator[Problem]:

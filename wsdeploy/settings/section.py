@@ -85,10 +85,7 @@ class Section:
                 if field.default is MISSING and field.default_factory is MISSING:
                     yield Problem(field.name, f"missing; give {describe(hints[field.name])}")
             elif not accepts(hints[field.name], value):
-                wanted = f"give {describe(hints[field.name])}"
-                # The values of a dict can be secrets.
-                given_as = type(value) if isinstance(value, Mapping) else value
-                yield refused(field.name, given_as, wanted)
+                yield _refused(field.name, value, hints[field.name])
                 value = _default(field, hints[field.name])
             elif isinstance(value, list):
                 value = tuple(value)
@@ -130,6 +127,18 @@ def _json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _json(item) for name, item in value.items()}
     return value
+
+
+def _refused(name: str, value: object, hint: Any) -> Problem:
+    """Say that a value is not of the type that a field declares."""
+    if not isinstance(value, Mapping):
+        return refused(name, value, f"give {describe(hint)}")
+    # The values of a dict can be secrets.
+    for key, item in value.items():
+        if isinstance(key, str) and not accepts(hint, {key: item}):
+            given = f"a value of type {type(item).__name__} given for {key!r}"
+            return Problem(name, f"{given}; give {describe(hint)}")
+    return Problem(name, f"that is a {type(value).__name__}; give {describe(hint)}")
 
 
 def _default(field: dataclasses.Field[Any], hint: Any) -> Any:

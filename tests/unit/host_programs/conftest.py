@@ -21,7 +21,7 @@ from wsdeploy.plan.host.files import File, FileSet
 from wshost import apply_files, generations, history, restore, retire, rollout, supervisor
 
 REPOSITORY = Path(__file__).parents[3]
-PATIENCE = 20
+PATIENCE = 60
 """Seconds in which anything that should happen has happened, on a slow machine too."""
 
 

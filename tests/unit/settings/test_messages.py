@@ -205,10 +205,10 @@ def test_variables(make, lines):
 
 def test_values_of_variables_are_not_shown(make, lines):
     assert lines(make(app=App("app.py", env={"TOKEN": "s3cret", "PORT": 80}))) == [
-        "app.env: <class 'dict'> given; give a dict, each value a string"
+        "app.env: a value of type int given for 'PORT'; give a dict, each value a string"
     ]
     assert lines(make(app=App("app.py", secrets={"TOKEN": "s3cret"}))) == [
-        "app.secrets: <class 'dict'> given; "
+        "app.secrets: a value of type str given for 'TOKEN'; "
         "give a dict, each value FromEnv(...) or FromFile(...) or FromCommand(...)"
     ]
 

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect, unix_connect
 
 REPOSITORY = Path(__file__).parents[3]
-PATIENCE = 10
+PATIENCE = 60
 """Seconds in which anything that should happen has happened, on a slow machine too."""
 
 UPGRADE = (

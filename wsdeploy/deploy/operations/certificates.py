@@ -7,11 +7,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 from pyinfra.api.command import StringCommand
-from pyinfra.api.exceptions import OperationError
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host, inventory, state
 
+from wsdeploy.deploy.operations.send import failure
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.remote import AS_ROOT
 
@@ -23,11 +23,11 @@ class Certificate(FactBase[str]):
 
     def command(self, path: str) -> str:
         """Return the command; the folder that the certificate is in is closed to other users."""
-        return f"{AS_ROOT} cat {shlex.quote(path)}"
+        return f"{AS_ROOT} cat {shlex.quote(path)} 2>/dev/null || true"
 
     def process(self, output: list[str]) -> str:
         """Return the file's text."""
-        return "\n".join(output) + "\n"
+        return "\n".join(output) + "\n" if output else ""
 
 
 @operation()
@@ -42,7 +42,8 @@ def certificates() -> Generator[StringCommand, None, None]:
         settings = host.data.settings
         pem = host.get_fact(Certificate, places.certificate(settings.name))
         if not pem:
-            raise OperationError("there is no certificate yet; deploy first")
+            yield failure("there is no certificate yet; deploy first")
+            return
         FOLDER.mkdir(exist_ok=True)
         (FOLDER / f"{host.name}.pem").write_text(pem)
         own = [FOLDER / f"{proxy.name}.pem" for proxy in inventory.get_group("proxy")]
