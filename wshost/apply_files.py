@@ -49,7 +49,8 @@ def main(request: dict[str, Any]) -> None:
 @contextlib.contextmanager
 def exclusive(state: Path) -> Iterator[None]:
     """Let one run at a time change this host; a second one waits."""
-    state.mkdir(mode=0o755, parents=True, exist_ok=True)
+    # Closed to others: who can open a file can lock it, and hold up every run.
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(state / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for leftover in state.glob("stage-*"):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import select
 import signal
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from wshost import peers, proc
+from wshost import peers, proc, supervisor
 
 GRACE = 1.0
 """Seconds that processes have after SIGTERM at least, when they are late already."""
@@ -89,6 +91,48 @@ class Belongings:
     def _wait(handles: list[int], deadline: float) -> None:
         for handle in handles:
             _ended(handle, max(0, deadline - time.monotonic()))
+
+
+def end_strays(user: str, running: Iterable[int]) -> None:
+    """End what earlier generations have left that has neither their environment nor an ancestor.
+
+    It is among Supervisor's processes by its control group, is the app's user's, and is older than
+    all that runs now. running: the first processes of the generation that stays.
+    """
+    doomed = []
+    for pid in strays(user, list(running)):
+        with contextlib.suppress(OSError):
+            doomed.append(os.pidfd_open(pid))
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        left = [handle for handle in doomed if not _ended(handle, 0)]
+        Belongings._signal(left, number)
+        Belongings._wait(left, time.monotonic() + GRACE)
+    for handle in doomed:
+        os.close(handle)
+
+
+def strays(user: str, running: list[int]) -> list[int]:
+    """Return the processes that `end_strays` ends; none if nothing runs."""
+    found: list[int] = []
+    with contextlib.suppress(OSError, KeyError, ValueError, supervisor.SupervisorError):
+        own, uid = int(supervisor.call("getPID")), pwd.getpwnam(user).pw_uid
+        group = Path(f"/proc/{own}/cgroup").read_text().splitlines()[-1].partition("::")[2]
+        oldest = max((proc.age(pid) for pid in running), default=float("inf"))
+        for text in Path(f"/sys/fs/cgroup{group}/cgroup.procs").read_text().split():
+            pid = int(text)
+            with contextlib.suppress(OSError):
+                if (
+                    os.stat(f"/proc/{pid}").st_uid == uid
+                    and proc.age(pid) > oldest
+                    and own not in proc.lineage(pid)
+                    and not _has_environment(pid)
+                ):
+                    found.append(pid)
+    return found
+
+
+def _has_environment(pid: int) -> bool:
+    return b"SUPERVISOR_GROUP_NAME=" in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def _parent(pid: int) -> str:

@@ -27,6 +27,11 @@ LOG_TAIL = 16_384
 """Bytes of Supervisor's log to look through for how a process ended."""
 
 
+LEFT_MOST = 1_000_000_000
+"""Bytes that something in a working directory may take to be kept, and at most half of the room:
+the app must not be able to fill root's disk."""
+
+
 LINE_MOST = 500
 """Characters of a line that are shown."""
 
@@ -178,9 +183,11 @@ def add(new: Generation, files: list[dict[str, Any]], autostart: bool = True) ->
     shutil.chown(new.sockets, new.name, f"{new.name}-proxy")
     # setgid: sockets belong to the folder's group, and the proxy's group alone may open them.
     new.sockets.chmod(0o2750)
-    new.logs.mkdir(exist_ok=True)
-    shutil.chown(new.logs, "root", "adm")
-    new.logs.chmod(0o750)
+    # Supervisor reads no file at all if a log's folder is gone, whichever generation's it is.
+    for each in (new, *generations(new.name)):
+        each.logs.mkdir(parents=True, exist_ok=True)
+        shutil.chown(each.logs, "root", "adm")
+        each.logs.chmod(0o750)
     fresh = not new.conf.exists()
     for file in files:
         apply_files.place(file if autostart else _waiting(file), Path("/"))
@@ -247,10 +254,27 @@ def clear(old: Generation) -> None:
             number += 1
             kept = kept.with_name(f"{old.identity}.{number}")
         kept.mkdir(mode=0o700, parents=True)
-        for path in left:
-            with contextlib.suppress(OSError):
-                shutil.move(path, kept / path.name)
-    shutil.rmtree(old.sockets, ignore_errors=True)
+        too_large = [path.name for path in left if not _copied(path, kept)]
+        if too_large:
+            text = "".join(f"{name!r}\n" for name in too_large)
+            (kept / "not-kept").write_text(f"There was no room for:\n{text}")
+    # However deep its folders are.
+    subprocess.run(("rm", "-rf", "--one-file-system", "--", str(old.sockets)), check=False)
+
+
+def _copied(path: Path, folder: Path) -> bool:
+    """Copy what an app has left, with its holes, if there is room. Returns whether there was."""
+    listing = subprocess.run(
+        ("du", "--summarize", "--block-size=1", "--", str(path)),
+        capture_output=True, text=True, errors="replace", check=False,
+    ).stdout  # fmt: skip
+    size = int(listing.split()[0]) if listing.strip() else 0
+    room = min(LEFT_MOST, shutil.disk_usage(folder).free // 2)
+    if size > room:
+        return False
+    command = ("cp", "--archive", "--sparse=always", "--", str(path), str(folder))
+    subprocess.run(command, capture_output=True, check=False)
+    return True
 
 
 def _entries(folder: Path) -> list[Path]:

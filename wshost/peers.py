@@ -122,7 +122,8 @@ def held(members: Iterable[int], port: int | None = None) -> int:
                 found.add(fields[9])
     if port is None:
         # What a unix socket has accepted has its path; who has connected to it has none.
-        rows = [row for row in _rows("/proc/net/unix") if row[6] in own and len(row) > 7]
+        # A name with a line break in it makes rows of its own.
+        rows = [row for row in _rows("/proc/net/unix") if len(row) > 7 and row[6] in own]
         # A process that drains has closed its listener.
         found |= {row[6] for row in rows if row[5] == CONNECTED}
     return len(found)
@@ -187,7 +188,7 @@ def listening(pid: int) -> list[str]:
         fields[7]
         for fields in _rows("/proc/net/unix")
         # Only those that were bound have a path.
-        if int(fields[3], 16) & ACCEPTS and fields[6] in inodes and len(fields) > 7
+        if len(fields) > 7 and fields[6] in inodes and int(fields[3], 16) & ACCEPTS
     }
     return sorted(found)
 

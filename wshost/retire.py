@@ -7,6 +7,7 @@ the old one serves again, and the new one goes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from typing import Any
 from wshost import (
     anew,
     apply_files,
+    belongings,
     gate,
     generations,
     history,
@@ -118,8 +120,10 @@ def retire(keep: Generation, stop_wait: float, by: str = "") -> list[str]:
             _see_off(leaving, watch)
         except TurnedBadError as bad:
             raise TurnedBadError(start_again(keep, old, str(bad), by)) from None
+    running = [process["pid"] for process in keep.processes() if process.get("pid")]
+    belongings.end_strays(keep.name, running)
     for entry in keep.sockets.iterdir():
-        if entry.is_symlink():
+        if entry.is_symlink() and os.readlink(entry).startswith(f"/run/{keep.name}/"):
             # Lent to the proxy for as long as it knew the old generation only (rollout).
             entry.unlink()
     for folder in Path(f"/run/{keep.name}").iterdir():
@@ -136,7 +140,12 @@ def move_few(old: list[Generation], watch: Watch) -> None:
 
     Only wsapp can be asked for that (wsapp.move). Raises TurnedBadError.
     """
-    asked = [each for each in old if _ask(each)]
+    asked = []
+    for each in old:
+        # Its working directory is the app's: what it has put in the way, it asks for by itself.
+        with contextlib.suppress(OSError):
+            if _ask(each):
+                asked.append(each)
     if not asked:
         return
     end = time.monotonic() + TRIAL
@@ -147,7 +156,8 @@ def move_few(old: list[Generation], watch: Watch) -> None:
             end = late
     for generation in asked:
         # What no process has taken up, it does not know.
-        (generation.sockets / launch.MOVE).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (generation.sockets / launch.MOVE).unlink(missing_ok=True)
 
 
 def _ask(old: Generation) -> bool:
@@ -176,8 +186,7 @@ def _ask(old: Generation) -> bool:
 
 def _place(path: Path, text: str, user: str) -> None:
     """Put a file into a folder that the app's user may write to; what is there is not trusted."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
+    new = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with open(os.open(new, flags, 0o600), "w") as file:
         shutil.chown(file.fileno(), user, user)

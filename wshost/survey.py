@@ -289,7 +289,7 @@ def starts(name: str) -> dict[str, list[int]]:
     found = {}
     for path in glob.glob(f"/run/{name}/current/.starts-*"):
         # The app's user may write there.
-        if re.fullmatch(r"[\w.-]+", process := path.rpartition(launch.STARTS)[2]):
+        if re.fullmatch(rf"{re.escape(name)}_\d\d", process := path.rpartition(launch.STARTS)[2]):
             found[process] = list(launch.starts(path))
     return found
 

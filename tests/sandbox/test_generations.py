@@ -96,6 +96,8 @@ def test_nothing_is_left_of_what_processes_have_started(site, spell):
     with site.under_load(held=12) as outcome:
         site.deploy(app=spell(WITH_CHILDREN.read_text(), "blue"))
     assert site.marked().keys() == {site.live_generation()}
+    assert site.ssh("pgrep --full --list-full [s]tray-red || true") == ""
+    assert int(site.ssh("pgrep --full --count [s]tray-blue")) >= 3
     assert outcome["failed"] == {}
     assert outcome["codes"] == {"1012": 12}
     site.converged()

@@ -261,14 +261,15 @@ def test_a_run_whose_lock_was_broken_changes_nothing_more(site, copy):
 def full_disk(site, path):
     """Let a folder be on a disk of its own that has no room left."""
     site.ssh(
-        f"cp -a {path} /root/kept && mount -t tmpfs -o size=4m,mode=755 tmpfs {path} "
+        f"cp -a {path} /root/kept && kib=$(du --summarize --block-size=1K {path} | cut -f1) "
+        f"&& mount -t tmpfs -o size=$((kib + 2048))k,mode=755 tmpfs {path} "
         f"&& chmod --reference=/root/kept {path} && chown --reference=/root/kept {path} "
         f"&& cp -a /root/kept/. {path}/ && ! cat /dev/zero >{path}/filler 2>/dev/null"
     )
     try:
         yield
     finally:
-        site.ssh(f"rm {path}/filler; umount {path}; rm -r /root/kept")
+        site.ssh(f"umount {path}; rm -r /root/kept")
 
 
 @pytest.mark.usefixtures("once")

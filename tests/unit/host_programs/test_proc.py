@@ -50,7 +50,8 @@ def test_families_have_those_with_odd_names(odd):
 
 def test_a_socket_whose_name_is_no_text():
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(b"\0\xd1\xff %d" % os.getpid())
+        # No text, and with a line break, which makes a row of its own in the kernel's table.
+        listener.bind(b"\0\xd1\xff\n1: 2 3 %d" % os.getpid())
         listener.listen()
         assert peers.held({os.getpid()}) >= 0
         assert isinstance(peers.listening(os.getpid()), list)

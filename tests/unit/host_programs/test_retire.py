@@ -46,7 +46,7 @@ def test_a_second_time_changes_nothing(host, supervisord):
     supervisord.processes = [{"group": f"ws-{NEW}", "name": "ws_00"}]
     supervisord.calls.clear()
     assert retire.retire(KEPT, 1) == []
-    assert {call[0] for call in supervisord.calls} == {"getAllProcessInfo"}
+    assert {call[0] for call in supervisord.calls} == {"getAllProcessInfo", "getPID"}
 
 
 def test_main(host, capsys, supervisord):

@@ -157,7 +157,7 @@ def folders(settings: Settings) -> dict[str, Path]:
         places.data(name): folder(0o750, name, name),
         # What was applied, records with secrets, locks: who could write there would be root at the
         # next rollback.
-        "/var/lib/wsdeploy": folder(0o755, "root", "root"),
+        "/var/lib/wsdeploy": folder(0o700, "root", "root"),
         **{
             f"/var/lib/wsdeploy/{each}": folder(0o700, "root", "root")
             for each in ("previous", "sets", "services", f"services/{name}")
