@@ -110,11 +110,10 @@ def begin() -> None:
             file = stand_in(Path(word))
             sys.modules[file.__name__] = file
     logging.getLogger("pyinfra").addFilter(_with_way_out)
-    hub: Any = sys.modules.get("gevent.hub")
-    if hub is not None:
+    hub, errors = (sys.modules.get(name) for name in ("gevent.hub", "pyinfra.api.exceptions"))
+    if hub is not None and errors is not None:
         # pyinfra says them in a line at the end; what gevent would show before is its insides.
-        known = sys.modules["pyinfra.api.exceptions"].PyinfraError
-        hub.Hub.NOT_ERROR = (*hub.Hub.NOT_ERROR, known)
+        hub.Hub.NOT_ERROR = (*hub.Hub.NOT_ERROR, errors.PyinfraError)
     cli: Any = sys.modules.get("pyinfra_cli.cli")
     if hasattr(cli, "make_inventory"):
         cli.make_inventory = _some_hosts(cli.make_inventory)

@@ -1,6 +1,7 @@
 """Generations under Supervisor: which there are, how they start, and what is left of them."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -156,6 +157,37 @@ def test_files_that_the_app_has_left_in_its_working_directory_are_kept(superviso
     (old.sockets / "chat.db").write_text("newer")
     generations.remove(old, 1)
     assert left.with_name(f"{OLD}.2").joinpath("chat.db").read_text() == "newer"
+
+
+def test_what_is_left_can_neither_end_the_run_nor_fill_the_disk(supervisord, root, monkeypatch):
+    monkeypatch.setattr(generations, "LEFT_MOST", 10_000_000)
+    old = Generation("ws", OLD)
+    old.sockets.mkdir()
+    with open(old.sockets / "core", "wb") as file:
+        file.truncate(50_000_000_000)
+    (old.sockets / "large").write_bytes(os.urandom(12_000_000))
+    deep = os.open(old.sockets, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=deep)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = deeper
+    os.close(deep)
+    generations.remove(old, 1)
+    assert not old.sockets.exists()
+    left = apply_files.STATE / f"services/ws/left/{OLD}"
+    assert sorted(path.name for path in left.iterdir()) == ["core", "d", "not-kept"]
+    assert (left / "core").stat().st_size == 50_000_000_000
+    assert (left / "core").stat().st_blocks * 512 < 1_000_000
+    assert "'large'" in (left / "not-kept").read_text()
+    subprocess.run(["rm", "-rf", left], check=True)
+
+
+def test_folders_of_logs_that_somebody_has_removed_come_back(supervisord, root, file):
+    """Supervisor would read none of its files otherwise."""
+    supervisord.processes = [{"group": f"ws-{OLD}", "name": "ws_00", "pid": 1}]
+    generations.add(Generation("ws", NEW), [])
+    assert Generation("ws", OLD).logs.is_dir()
 
 
 def test_a_file_of_supervisors_that_is_broken_leaves_none_of_ours(supervisord, root, file):

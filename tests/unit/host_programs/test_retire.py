@@ -66,8 +66,19 @@ def test_what_the_app_has_put_in_the_way_is_not_followed(tmp_path, monkeypatch):
     precious.write_text("precious")
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / ".move.new").symlink_to(precious)
+    (folder / ".move").symlink_to(precious)
     retire._place(folder / ".move", "0.05\n", "ws")
     assert precious.read_text() == "precious"
     assert (folder / ".move").read_text() == "0.05\n"
     assert not (folder / ".move").is_symlink()
+
+
+def test_a_folder_in_the_way_keeps_nobody_from_retiring(host, supervisord, monkeypatch):
+    supervisord.processes = [
+        {"group": f"ws-{OLD}", "name": "ws_00", "statename": "RUNNING", "pid": os.getpid()}
+    ]
+    monkeypatch.setattr(retire.peers, "held", lambda _: 1)
+    monkeypatch.setattr(retire.shutil, "chown", lambda *_: None)
+    (host / f"run/ws/{OLD}/.move/x").mkdir(parents=True)
+    retire.move_few([retire.Generation("ws", OLD)], retire.Watch(KEPT))
+    assert (host / f"run/ws/{OLD}/.move/x").is_dir()
