@@ -236,8 +236,6 @@ def test_odd_requests_are_answered_alike(site):
     refused = {
         "two names": (upgrade(site, host=f"{domain},evil.test"), "400 421"),
         "NUL in a header": (upgrade(site, A="a\0b"), "400"),
-        # nginx passes it on, and the app refuses it.
-        "a control character in a header": (upgrade(site, A="a\x01b"), "400 502"),
         "no Connection": (upgrade(site).replace("Connection: Upgrade\r\n", ""), "404"),
         "NUL in the path": (upgrade(site, "/rooms/%00"), "400"),
         "a % that escapes nothing": (upgrade(site, "/rooms/100%"), "400"),
@@ -250,6 +248,8 @@ def test_odd_requests_are_answered_alike(site):
     print(found)
     assert not wrong
     assert handshakes(site) == before
+    # nginx passes it on, and the app refuses it.
+    assert status(site, upgrade(site, A="a\x01b")) in ("400", "502")
     # HAProxy makes a plain 0 of it.
     assert status(site, upgrade(site, Content_Length="00")) in ("101", "400", "413")
     assert status(site, upgrade(site, host=f"{domain}.")) == "101"
