@@ -9,6 +9,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from wsdeploy.release import package, uv, wheels
 from wsdeploy.release.contents import Release
 from wsdeploy.release.folder import LARGEST
@@ -44,6 +46,7 @@ def cache() -> Path:
 
 
 def _build(release: Release) -> bytes:
+    _check_python(release)
     packed = io.BytesIO()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -72,6 +75,23 @@ def _build(release: Release) -> bytes:
             f"{LARGEST / 1e6:,.0f}; depend on less, or keep large files elsewhere"
         )
     return packed.getvalue()
+
+
+def _check_python(release: Release) -> None:
+    """Raise BuildError if the app says that it does not run on the host's Python."""
+    try:
+        # Which of its patches the host has is not known here; the newest has all that others have.
+        fits = SpecifierSet(release.needs).contains(f"{release.python}.99")
+    except InvalidSpecifier:
+        raise BuildError(
+            f"requires-python is {release.needs!r} in the app's pyproject.toml; write it as in "
+            "'>=3.11'"
+        ) from None
+    if not fits:
+        raise BuildError(
+            f"the app needs Python {release.needs}, and the host has {release.python}; change "
+            "requires-python, or choose another Debian release"
+        )
 
 
 def _install_dependencies(release: Release, lib: Path) -> None:

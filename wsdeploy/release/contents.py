@@ -40,6 +40,8 @@ class Release:
     """Symbolic links, by their path in the release, and what they point to."""
     package: str | None = None
     """Name of the package that is built from the app's files and installed, or None."""
+    needs: str = ""
+    """The versions of Python that the app says it needs; any if empty."""
 
     @property
     def id(self) -> str:
@@ -74,4 +76,5 @@ def release(settings: Settings, survey: Survey) -> Release:
         executable=frozenset(f"{APP}/{path}" for path in app.tree.executable),
         links={f"{APP}/{path}": target for path, target in app.tree.links.items()},
         package=app.package,
+        needs=app.python,
     )

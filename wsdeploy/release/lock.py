@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wsdeploy.release import uv
-from wsdeploy.release.project import Project
+from wsdeploy.release import project, uv
 
 COMPILE = "uv pip compile --universal --generate-hashes"
 
@@ -26,18 +25,32 @@ def unread(folder: Path) -> str | None:
     return next((name for name in UNREAD if (folder / name).is_file()), None)
 
 
-def find(folder: Path, described: Project | None) -> Path | None:
-    """Return the lock in an app's folder: uv.lock, if it is a project, or requirements.txt."""
+def find(folder: Path, described: project.Project | None) -> Path | None:
+    """Return the lock in an app's folder: uv.lock, if it is a project, or requirements.txt.
+
+    The projects of a uv workspace have one uv.lock together.
+    """
     names = ("uv.lock", "requirements.txt") if described else ("requirements.txt",)
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is None and described and (shared := project.workspace(folder)):
+        found = shared / "uv.lock"
+    return found
 
 
-def read(lock: Path) -> str:
-    """Return the requirements that a lock has, each with a version and hashes. Raises LockError."""
+def read(lock: Path, home: Path) -> str:
+    """Return the requirements that a lock has, each with a version and hashes.
+
+    home: the app's folder; of a lock that several projects share, its own part is read.
+    Raises LockError.
+    """
     if not lock.is_file():
         raise LockError(f"no such file in {Path.cwd()}; give one that exists")
     try:
-        text = _exported(lock) if lock.name == "uv.lock" else lock.read_text(encoding="utf-8-sig")
+        text = (
+            _exported(lock, home)
+            if lock.name == "uv.lock"
+            else lock.read_text(encoding="utf-8-sig")
+        )
     except (OSError, UnicodeDecodeError):
         raise LockError("it can't be read; give a text file") from None
     for line in text.replace("\\\n", " ").splitlines():
@@ -57,13 +70,19 @@ def _is_option(requirement: str) -> bool:
 
 
 def _no_hash(lock: Path, requirement: str) -> str:
+    if requirement.startswith(("-e", ".")):
+        return (
+            f"{requirement!r} is another project of this one, which a release does not have; put "
+            "its wheel on an index and depend on that, or its code into the app"
+        )
     if lock.name == "uv.lock":
         return f"{requirement!r} has no hash; depend on a release of it that is on an index"
     return f"{requirement!r} has no hash; lock it with {COMPILE}"
 
 
-def _exported(lock: Path) -> str:
-    folder = str(lock.parent)
+def _exported(lock: Path, home: Path) -> str:
+    member = home.resolve().is_relative_to(lock.parent.resolve()) and project.read(home)
+    folder = str(home if member else lock.parent)
     done = uv.run(
         "export", "--project", folder, "--frozen", "--no-default-groups", "--no-emit-project",
         "--format", "requirements-txt", "--no-header", "--no-annotate",

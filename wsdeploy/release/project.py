@@ -20,6 +20,8 @@ class Project:
     """Whether it has dependencies, or leaves it to its build to say so."""
     built: bool
     """Whether it is a package that is built and installed; else it is only a set of files."""
+    python: str = ""
+    """The versions of Python that it needs (`requires-python`), such as `>=3.11`; any if empty."""
 
 
 def read(folder: Path) -> Project | None:
@@ -37,4 +39,18 @@ def read(folder: Path) -> Project | None:
     # uv goes by the same rule.
     built = tool.get("uv", {}).get("package", "build-system" in declared)
     dynamic = "dependencies" in project.get("dynamic", ())
-    return Project(project["name"], bool(project.get("dependencies")) or dynamic, bool(built))
+    depends = bool(project.get("dependencies")) or dynamic
+    python = project.get("requires-python", "")
+    return Project(project["name"], depends, bool(built), python if isinstance(python, str) else "")
+
+
+def workspace(folder: Path) -> Path | None:
+    """Return the folder of the uv workspace that a project is in, or None."""
+    for above in folder.resolve().parents:
+        try:
+            declared = tomllib.loads((above / "pyproject.toml").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if "workspace" in declared.get("tool", {}).get("uv", {}):
+            return above
+    return None

@@ -37,6 +37,8 @@ class Source:
     """Its locked dependencies, as uv installs them, or None if it has no lock."""
     package: str | None
     """Name of the package that is built from its files, or None if they are all there is to it."""
+    python: str = ""
+    """The versions of Python that it says it needs, as in `requires-python`; any if empty."""
 
 
 def of(app: App) -> Source:
@@ -78,7 +80,7 @@ def read(app: App) -> Source:
     locked = Path(app.requirements) if app.requirements is not None else lock.find(home, described)
     requirements = None
     try:
-        requirements = lock.read(locked) if locked else None
+        requirements = lock.read(locked, home) if locked else None
     except lock.LockError as error:
         found.append(refused("app.requirements", str(locked), str(error)))
     if locked is None and (name := lock.unread(home)):
@@ -104,6 +106,8 @@ def read(app: App) -> Source:
         main=APP if path.is_dir() else f"{APP}/{path.name}",
         requirements=requirements,
         package=described.name if path.is_dir() and described and described.built else None,
+        # Of a package that is built, its installation decides.
+        python=described.python if path.is_dir() and described and not described.built else "",
     )
 
 

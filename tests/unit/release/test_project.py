@@ -174,7 +174,7 @@ def test_a_dependency_on_a_folder(project, write, complaints):
     write(project, {"pyproject.toml": text + '[tool.uv.sources]\nother = {path = "other"}\n'})
     uv("lock", "--project", project)
     (line,) = complaints(project, **COMMAND)
-    assert "has no hash; depend on a release of it that is on an index" in line
+    assert "is another project of this one, which a release does not have; put its wheel" in line
 
 
 def test_a_lock_of_uv_is_installed(tmp_path, write, release_of):
@@ -194,3 +194,38 @@ def test_a_lock_of_uv_is_installed(tmp_path, write, release_of):
     found = members(build.archive(wanted))
     assert {"lib/websockets/__init__.py", "lib/greeter/__main__.py"} <= set(found)
     assert "app/greeting.txt" in found
+
+
+def plain(name, more=""):
+    """A project that is no package: a set of files."""
+    return f'[project]\nname = "{name}"\nversion = "1"\nrequires-python = ">=3.11"\n{more}'
+
+
+def test_a_project_of_a_workspace(tmp_path, write, release_of):
+    """The lock is the workspace's, and of it the app has its own part."""
+    app = tmp_path / "app"
+    members = '[tool.uv.workspace]\nmembers = ["app", "other"]\n'
+    write(
+        tmp_path,
+        {
+            "pyproject.toml": plain("all", members),
+            "app/pyproject.toml": plain("app", 'dependencies = ["idna"]\n'),
+            "app/__main__.py": "",
+            "other/pyproject.toml": plain("other", 'dependencies = ["sniffio"]\n'),
+        },
+    )
+    uv("lock", "--project", tmp_path)
+    for given in ({}, {"requirements": str(tmp_path / "uv.lock")}):
+        requirements = release_of(app, given).requirements
+        assert "idna==" in requirements
+        assert "sniffio" not in requirements
+
+
+def test_files_that_need_another_python(tmp_path, write, release_of):
+    text = plain("app").replace(">=3.11", ">=3.99")
+    write(tmp_path, {"app/pyproject.toml": text, "app/__main__.py": ""})
+    with pytest.raises(build.BuildError, match=r"the app needs Python >=3.99, and the host has 3"):
+        build.archive(release_of(tmp_path / "app"))
+    write(tmp_path, {"app/pyproject.toml": plain("app").replace(">=3.11", "eleven")})
+    with pytest.raises(build.BuildError, match="requires-python is 'eleven' in the app's"):
+        build.archive(release_of(tmp_path / "app"))
