@@ -67,3 +67,15 @@ def test_folders_of_the_app(make):
     (text,) = (file.content for file in files if "20-" in file.path)
     assert "ReadWritePaths=/run /var/log/supervisor /var/log/ws /var/lib/ws /srv/a /mnt/b\n" in text
     assert "RequiresMountsFor=/srv/a /mnt/b\n" in text
+
+
+@pytest.mark.parametrize("proxy", [Nginx(), HAProxy()])
+def test_one_death_for_want_of_memory_is_not_everybodys(make, debian, proxy):
+    """By default systemd stops all processes of a unit when the kernel has killed one."""
+    settings = make(proxy=proxy)
+    sets = (
+        app.supervisor_files(settings, debian()),
+        proxies.chosen(settings).files(settings, debian(), "one"),
+    )
+    for found in sets:
+        assert any("\nOOMPolicy=continue\n" in file.content for file in found.files), found.name
