@@ -545,3 +545,9 @@ def test_one_run_at_a_time(tmp_path, program, until):
 
 def test_the_request_is_json(new, as_request):
     assert json.loads(json.dumps(as_request(new())))["digest"] == new().digest
+
+
+def test_who_can_not_read_the_state_can_not_lock_it_either(tmp_path):
+    """A lock needs nothing but a file that can be opened, and would hold up every run."""
+    with apply_files.exclusive(tmp_path / "state"):
+        assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
