@@ -1,8 +1,9 @@
 """Clients that come at a steady rate until they are told to stop, and clients that stay.
 
 Arguments: URL, file with certificates to trust, handshakes per second, clients that stay, seconds
-between the messages that each of those sends (0: none). Prints "ready" when those are there; ends
-on a line on standard input, or after ten minutes.
+between the messages that each of those sends (0: none), and `returning` if who comes and is closed
+with 1012 before it has its answer comes back once, as clients do. Prints "ready" when those that
+stay are there; ends on a line on standard input, or after ten minutes.
 """
 
 import asyncio
@@ -19,7 +20,16 @@ PATIENCE = 30
 """Seconds in which an echo comes, if it ever comes."""
 
 
-async def main(url: str, authority: str, rate: float, held: int, every: float) -> None:
+async def visit(url: str, options: dict) -> None:
+    """Come, say something, hear it and go."""
+    async with connect(url, **options) as websocket:
+        await websocket.send("marco")
+        await websocket.recv()
+
+
+async def main(
+    url: str, authority: str, rate: float, held: int, every: float, returning: bool
+) -> None:
     # The time-outs of a client would tell of this machine, not of the service.
     options = {
         "ssl": ssl.create_default_context(cafile=authority),
@@ -29,6 +39,7 @@ async def main(url: str, authority: str, rate: float, held: int, every: float) -
     }
     outcome = {
         "passed": 0,
+        "returned": 0,
         "failed": collections.Counter(),
         "failed_at": [],
         "codes": collections.Counter(),
@@ -41,9 +52,14 @@ async def main(url: str, authority: str, rate: float, held: int, every: float) -
     async def come_and_go() -> None:
         begun = time.time()
         try:
-            async with connect(url, **options) as websocket:
-                await websocket.send("marco")
-                await websocket.recv()
+            try:
+                await visit(url, options)
+            except ConnectionClosed as closed:
+                # Let in, and closed in turn before it had its answer: it comes back, once.
+                if not (returning and closed.rcvd and closed.rcvd.code == 1012):
+                    raise
+                outcome["returned"] += 1
+                await visit(url, options)
             outcome["passed"] += 1
         except Exception as error:
             outcome["failed"][repr(error)[:200]] += 1
@@ -91,4 +107,4 @@ async def main(url: str, authority: str, rate: float, held: int, every: float) -
 
 if __name__ == "__main__":
     rate, held, every = float(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
-    asyncio.run(main(sys.argv[1], sys.argv[2], rate, held, every))
+    asyncio.run(main(sys.argv[1], sys.argv[2], rate, held, every, "returning" in sys.argv[6:]))

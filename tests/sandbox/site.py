@@ -285,11 +285,13 @@ class Site:
 
     @contextlib.contextmanager
     def under_load(
-        self, rate: int = RATE, held: int = HELD, echo_every: float = 0
+        self, rate: int = RATE, held: int = HELD, echo_every: float = 0, returning: bool = False
     ) -> Iterator[dict]:
         """Make `rate` handshakes a second while the body runs, with `held` clients from before.
 
         echo_every: seconds between two messages of a held client; 0 for none.
+        returning: whether who comes and is closed with 1012 before it has its answer comes back
+        once, for which it is counted in `returned`; else it has failed.
         Yields a dict that is filled when the body has ended: `passed`, `failed` (reasons to how
         many), `failed_at` (when those handshakes were begun) `codes` (close codes of the held
         clients to how many), `closed_at`, `echoes` (how many), `unanswered` (messages whose echo
@@ -299,7 +301,7 @@ class Site:
             [
                 sys.executable, str(Path(__file__).with_name("load.py")),
                 f"wss://{self.host.domain}/", str(self.fetch_certificate()), str(rate), str(held),
-                str(echo_every),
+                str(echo_every), *(["returning"] if returning else []),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -204,13 +204,14 @@ KILLED = (
 
 def test_a_run_that_is_killed_anywhere(site, file, listen, kill_run):
     """The service is up throughout; the next run finishes the work, and nothing is left over."""
-    with site.under_load(rate=20, held=10) as outcome:
+    with site.under_load(rate=20, held=10, returning=True) as outcome:
         for number, (operation, after) in zip(itertools.count(), KILLED, strict=False):
             site.write(app=app(site, file, f"c{number}", listen=listen, drain=1))
             kill_run(site, operation, after)
         site.deploy(app=app(site, file, "white", listen=listen, drain=1))
-    # Who has just come when a drain of a second begins is closed in turn, like those who stay.
-    assert [reason for reason in outcome["failed"] if "Close(code=1012" not in reason] == []
+    assert outcome["failed"] == {}
+    # Who has just come when a drain of a second begins may be closed in turn; hardly anybody is.
+    assert outcome["returned"] <= outcome["passed"] // 20
     assert outcome["codes"] == {"1012": 10}
     assert colour(site) == "white"
     assert len(leftovers(site)) == 4

@@ -122,7 +122,7 @@ class App(Section):
     `drain`."""
     max_age: float | None = None
     """Seconds after which a connection is closed with `close_code`, 60 to 604800, or None for no
-    limit. Each ends at an age of its own, 80 to 100 % of this. Clients come back and are balanced
+    limit. Each ends at its own age, 80 to 100 % of this. Clients come back and are balanced
     anew: without it, a process that was restarted has few of them for as long as they stay."""
     close_code: Literal[1001, 1012] = 1012
     """Close code of a drain: 1012 (service restart) or 1001 (going away)."""

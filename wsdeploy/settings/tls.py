@@ -57,7 +57,7 @@ class SelfSigned(TLS):
 class Acme(TLS):
     """A certificate from an authority that speaks ACME, such as Let's Encrypt.
 
-    Each proxy gets one of its own and renews it by itself, from a timer. The authority asks port 80
+    Each proxy gets its own and renews it by itself, from a timer. The authority asks port 80
     of `domain`, so that has to lead to the proxies by then, and any of them can answer.
     """
 
