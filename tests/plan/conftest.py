@@ -167,7 +167,7 @@ def _serving(settings, survey, host):
     name = settings.name
     release = contents.release(settings, survey)
     wanted = app.generation(settings, survey, host, release.id, release.main)
-    paths = {file.path: _entry(file) for file in (*wanted.files, wanted.boot)}
+    paths = {file.path: _entry(file) for file in wanted.files}
     paths |= {
         f"{places.releases(name)}/{release.id}": _path("directory", 0o755),
         places.sockets(name, wanted.identity): _path("directory", 0o2750, name, f"{name}-proxy"),

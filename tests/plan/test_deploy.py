@@ -19,7 +19,7 @@ NOWHERE = f"demo @ file:///no/such/demo-1.0-py3-none-any.whl --hash=sha256:{'0' 
 
 CHANGING = {
     "apply_files",
-    "certificate",
+    "self_signed",
     "install_packages",
     "install_release",
     "retire",
@@ -100,7 +100,7 @@ ALL_OF_IT = [
     "apply_files",
     "install_release",
     "rollout",
-    "certificate",
+    "self_signed",
     "apply_files",
     "probe",
 ]
@@ -117,8 +117,8 @@ def test_bare_hosts_get_everything_in_order(deploy, alone, bare, converged, prox
     assert [p for p in done.programs_of("b") if p != "survey"] == ["probe"]
     # Every host serves before any proxy is touched.
     order = [program for _, program in done.programs]
-    assert order.count("rollout") == order.count("certificate") == 2
-    assert last(order, "rollout") < order.index("certificate")
+    assert order.count("rollout") == order.count("self_signed") == 2
+    assert last(order, "rollout") < order.index("self_signed")
     assert last(order, "rollout") < order.index("probe")
     assert done.changed["App | Processes"] == ["@fake/a", "@fake/c"]
 
@@ -130,8 +130,8 @@ def test_a_proxy_of_its_own_waits_for_the_app_hosts(deploy, tiers, bare, proxy):
     assert done.code == 0, done.said
     order = [program for _, program in done.programs]
     assert order.count("rollout") == 2
-    assert order.count("certificate") == 1
-    assert last(order, "rollout") < order.index("certificate")
+    assert order.count("self_signed") == 1
+    assert last(order, "rollout") < order.index("self_signed")
     # Packages, their upgrades (two sets), the base, the firewall, Supervisor, watchdog, the app.
     for name in ("app1", "app2"):
         assert [p for p in done.programs_of(name) if p != "survey"] == [
@@ -153,7 +153,7 @@ def test_a_proxy_of_its_own_waits_for_the_app_hosts(deploy, tiers, bare, proxy):
         "apply_files",
         "try_firewall",
         "apply_files",
-        "certificate",
+        "self_signed",
         # nginx asks who is there; HAProxy does by itself.
         *(["apply_files"] if proxy == "Nginx()" else []),
         "apply_files",
@@ -199,7 +199,7 @@ def test_an_unhealthy_release_stays_on_the_first_host(deploy, tiers, bare, optio
     assert lines == ([said] if options else [])
     assert "Traceback" not in done.said
     if not options:
-        assert not {"certificate", "probe", "retire"} & {program for _, program in done.programs}
+        assert not {"self_signed", "probe", "retire"} & {program for _, program in done.programs}
         assert done.programs_of("lb1").count("apply_files") == 4, "of the base"
 
 
@@ -210,7 +210,7 @@ def test_no_proxy_is_touched_if_a_release_does_not_arrive(deploy, alone, bare):
     assert done.code == 1
     assert "No space left on device" in done.said
     assert "Traceback" not in done.said
-    assert not {"rollout", "certificate", "probe"} & {program for _, program in done.programs}
+    assert not {"rollout", "self_signed", "probe"} & {program for _, program in done.programs}
 
 
 def test_a_clients_complaint_fails_the_run(deploy, alone, converged):
@@ -233,7 +233,7 @@ def test_a_release_that_can_not_be_built(deploy, alone, bare, folder, option):
     assert "no/such/demo-1.0-py3-none-any.whl" in done.said, "what uv said"
     # The debug log shows where pyinfra itself caught it.
     assert "Traceback" not in done.out
-    assert not {"install_release", "rollout", "certificate"} & {n for _, n in done.programs}
+    assert not {"install_release", "rollout", "self_signed"} & {n for _, n in done.programs}
 
 
 def test_what_is_no_survey_fails_the_host(deploy, alone):
@@ -301,7 +301,7 @@ FAULTS = {
     ),
     "watchdog-down": (no_longer("ws-watchdog.service"), {WATCHDOG}),
     "watchdog-program": (
-        entry("/usr/local/lib/ws-watchdog/wshost/rounds.py", sha256="0"),
+        entry("/usr/local/lib/ws-watchdog/wshost/watchdog/monitor.py", sha256="0"),
         {WATCHDOG},
     ),
     "process": (lambda a: a["processes"][1].update(statename="FATAL"), {PROCESSES}),
@@ -445,7 +445,7 @@ def test_the_certificate_of_an_authority_comes_last(deploy, alone, bare, proxy):
     done = deploy(fleet, bare(fleet), *LOUD)
     order = [step for step in done.programs if step[1] != "survey"]
     # Only the first makes a key; what it would pass on is nothing here, so the other one stops.
-    assert order.index(("@fake/a", "account")) > order.index(("@fake/b", "certificate"))
+    assert order.index(("@fake/a", "acme_account")) > order.index(("@fake/b", "self_signed"))
     assert "@fake/a has no account key" in done.said
     assert done.code == 1
-    assert "order" not in [program for _, program in order]
+    assert "order_now" not in [program for _, program in order]

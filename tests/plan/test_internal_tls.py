@@ -47,12 +47,12 @@ def test_every_host_has_keys_before_any_is_told_of_them(deploy, tiers, bare):
     done = deploy(fleet, bare(fleet), *LOUD)
     assert done.code == 0, done.said
     for name in ("app1", "app2", "lb1"):
-        assert done.programs_of(name).count("identity") == 1
+        assert done.programs_of(name).count("host_keypairs") == 1
     order = [program for _, program in done.programs]
     # The TLS listener is there before the app, and the app before proxies.
-    assert last(order, "identity") < order.index("install_release")
+    assert last(order, "host_keypairs") < order.index("install_release")
     app1 = [p for p in done.programs_of("app1") if p != "survey"]
-    listener = app1[app1.index("identity") + 1 : app1.index("install_release")]
+    listener = app1[app1.index("host_keypairs") + 1 : app1.index("install_release")]
     assert listener.count("apply_files") == 3, "Supervisor, watchdog, listener"
 
 

@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from wshost import certificate
+from wshost.certificates import self_signed
 
 ENV = "env={'TOKEN': 's3cret-value', 'URL': 'https://u:h1dden@x/'}"
 
@@ -18,7 +18,7 @@ def pair(folder):
         "activate": [],
         "days": 30,
     }
-    certificate.make(request, folder / "cert.pem", folder / "key.pem")
+    self_signed.make(request, folder / "cert.pem", folder / "key.pem")
     return folder / "cert.pem", folder / "key.pem"
 
 

@@ -17,7 +17,7 @@ COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 # A renewal that believes that 31 of 45 days are over.
 EARLY = """
 import datetime
-from wshost import renewal
+from wshost.certificates import renewal
 
 def earlier(real):
     return lambda certificate: real(certificate) - datetime.timedelta(days=31)
@@ -128,7 +128,7 @@ def test_renewal_is_noticed_by_nobody(site):
         for _ in range(4):
             site.ssh(
                 "systemd-run --quiet --wait --collect --working-directory=/usr/local/lib/ws-acme "
-                "python3 -m wshost.renewal ws --force"
+                "python3 -m wshost.certificates.renewal ws --force"
             )
             # The program has compared it with the disk: ten seconds after the change, at most.
             serials.add(shown(site, site.host).serial_number)
@@ -168,7 +168,7 @@ def test_a_renewal_that_fails_leaves_the_old_one_in_use(site):
         if unit == "nginx"
         else "mv /usr/bin/socat.away /usr/bin/socat"
     )
-    with in_its_place(site, "/usr/bin/python3 -m wshost.renewal ws --force"):
+    with in_its_place(site, "/usr/bin/python3 -m wshost.certificates.renewal ws --force"):
         site.ssh(f"{broken}; systemctl start {SERVICE} || true; {mended}")
     assert SERVICE in failed_units(site)
     assert "the present one stays in use" in site.ssh(f"journalctl --unit {SERVICE} --output cat")

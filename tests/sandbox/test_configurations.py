@@ -18,7 +18,7 @@ from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import haproxy, internal, nginx, proxies
 from wsdeploy_sandbox import ssh
-from wshost import identity
+from wshost.certificates import host_keypairs
 
 INVENTORY = """\
 from wsdeploy import *
@@ -161,8 +161,8 @@ class Machine:
 
     def __init__(self, host: sandbox.SandboxHost) -> None:
         self.host = host
-        payload = remote.payload("survey", Request(packages=PACKAGES).to_json())
-        answer = self.run(remote.command("survey"), "\n".join(payload) + "\n")
+        payload = remote.payload("survey.survey", Request(packages=PACKAGES).to_json())
+        answer = self.run(remote.command("survey.survey"), "\n".join(payload) + "\n")
         self.survey = Survey.from_json(json.loads(answer))
 
     def run(self, command: str, text: str = "") -> str:
@@ -241,7 +241,7 @@ def plan(machine, load, certificate):
 def certificate(tmp_path):
     """Return a certificate between the tiers."""
     pair = tmp_path / "internal.pem"
-    identity.make(pair, "ws.internal", 9)
+    host_keypairs.make(pair, "ws.internal", 9)
     text = pair.read_text()
     return text[text.index("-----BEGIN CERTIFICATE") :].strip()
 

@@ -18,6 +18,7 @@ from wsdeploy.plan.host import firewall, limits, neighbours, remote, system, upg
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import acme, identity, internal, proxies, reach, tls
 from wsdeploy.settings import Settings
+from wshost import requests
 
 LACKING = Survey()
 """The survey of a host that has to be sent the programs first."""
@@ -28,7 +29,7 @@ class HostSurvey(FactBase[Survey]):
 
     def command(self) -> str:
         """Return the command; the request goes to its standard input."""
-        return remote.command_on_bare_host("survey")
+        return remote.command_on_bare_host("survey.survey")
 
     def process(self, output: list[str]) -> Survey:
         """Read the answer. Raises FactProcessError, which fails this host only."""
@@ -75,10 +76,10 @@ def _survey(host: Host, settings: Settings) -> Survey:
 
 def _ask(host: Host, settings: Settings) -> Survey:
     request = request_for(settings, host.name).to_json()
-    asked = remote.payload("survey", request, bundle=False, again=True)
+    asked = remote.payload("survey.survey", request, bundle=False, again=True)
     answer = host.get_fact(HostSurvey, _stdin=asked)
     if answer is LACKING:
-        answer = host.get_fact(HostSurvey, _stdin=remote.payload("survey", request))
+        answer = host.get_fact(HostSurvey, _stdin=remote.payload("survey.survey", request))
     if answer and not answer.bare:
         programs.note(host)
     return answer or Survey(bare=True)
@@ -89,7 +90,7 @@ class HostHistory(FactBase[History]):
 
     def command(self) -> str:
         """Return the command; the request goes to its standard input."""
-        return remote.command("history")
+        return remote.command("rollout.history")
 
     def process(self, output: list[str]) -> History:
         """Read the answer. Raises FactProcessError, which fails this host only."""
@@ -115,8 +116,9 @@ def histories(settings: Settings) -> dict[str, History]:
             found = {}
             for each in hosts:
                 with ctx_host.use(each):
-                    request = programs.payload("history", {"name": settings.name}, host=each)
-                    answer = each.get_fact(HostHistory, _stdin=request)
+                    request: requests.History = {"name": settings.name}
+                    asked = programs.payload("rollout.history", request, host=each)
+                    answer = each.get_fact(HostHistory, _stdin=asked)
                 found[each.name] = answer or History(None, None, ())
             _histories[state.is_executing] = found
         return _histories[state.is_executing]

@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Mapping
-from typing import Any
 
 import gevent  # type: ignore[import-untyped]
 from pyinfra import logger
@@ -25,6 +23,7 @@ from wsdeploy.deploy import programs, run
 from wsdeploy.plan import lock as plan
 from wsdeploy.plan.host import remote
 from wsdeploy.settings import Settings
+from wshost.requests import BreakLock, Claim, LockAnswer, LockState, ReleaseLock, TakeLock
 
 
 class RefusedError(Exception):
@@ -35,7 +34,7 @@ class RefusedError(Exception):
 _mutex = threading.Lock()
 _held: dict[str, str] = {}
 """Hosts that this run has the lock of, and the service's name."""
-_seen: dict[str, Mapping[str, Any] | None] = {}
+_seen: dict[str, LockState | None] = {}
 """What the lock of a host was like when it was surveyed."""
 _refusals: list[str] = []
 """Why this run can't have the lock, and the same again for each host that was told of it."""
@@ -52,7 +51,7 @@ def held() -> bool:
     return _current().name in _held
 
 
-def look(settings: Settings, found: Mapping[str, Any] | None) -> None:
+def look(settings: Settings, found: LockState | None) -> None:
     """Note the lock of the current host as a survey has found it.
 
     If it was left by a run of this machine that is gone, this takes it over at once: what that run
@@ -113,15 +112,14 @@ def _try(settings: Settings, target: Host, step: str) -> RefusedError | None:
     return None
 
 
-def _take(
-    settings: Settings, target: Host, step: str, over: Mapping[str, Any] | None = None
-) -> None:
+def _take(settings: Settings, target: Host, step: str, over: LockState | None = None) -> None:
     """Take the lock of a host. over: who has it, but is gone."""
-    request: dict[str, Any] = {
+    request: TakeLock = {
         "action": "take",
         "name": settings.name,
         "run": {"id": run.identity(), "owner": run.owner(), "process": run.process()},
         "step": step,
+        "over": None,
     }
     if target.name in _seen:
         seen = _seen[target.name]
@@ -133,7 +131,8 @@ def _take(
             f"{plan.described(over)}; it is gone, and what it may have left at work is waited for"
         )
         target.log_styled(note, fg="yellow", log_func=logger.warning)
-    answer = ask(target, request | {"over": over["id"] if over else None})
+        request["over"] = over["id"]
+    answer = ask(target, request)
     if answer is None or "problem" in answer:
         why = (answer or {}).get("problem") or "it did not answer"
         raise RefusedError(f"{target.name}: the lock of this service can't be taken: {why}")
@@ -161,13 +160,13 @@ def release(target: Host) -> None:
         target.log_styled(note, fg="yellow", log_func=logger.warning)
 
 
-def ask(target: Host, request: dict[str, Any]) -> dict[str, Any] | None:
-    """Run wshost.lock on a host and return its answer, or None if there is none."""
-    command = StringCommand(remote.command_on_bare_host("lock"))
+def ask(target: Host, request: TakeLock | ReleaseLock | BreakLock) -> LockAnswer | None:
+    """Run wshost.common.lock on a host and return its answer, or None if there is none."""
+    command = StringCommand(remote.command_on_bare_host("common.lock"))
     try:
-        asked = programs.payload("lock", request, host=target, again=True)
+        asked = programs.payload("common.lock", request, host=target, again=True)
         done, output = target.run_shell_command(command, _stdin=asked)
-        answer: dict[str, Any] = json.loads(remote.answer(output.stdout.splitlines()))
+        answer: LockAnswer = json.loads(remote.answer(output.stdout.splitlines()))
         if answer == remote.MISSING:
             # A reboot, since this run looked at the host.
             programs.forget(target)
@@ -178,7 +177,7 @@ def ask(target: Host, request: dict[str, Any]) -> dict[str, Any] | None:
     return answer if done else None
 
 
-def claim(settings: Settings) -> dict[str, Any] | None:
+def claim(settings: Settings) -> Claim | None:
     """Return what a program is told of this run, to go on only while it has the lock."""
     if not held():
         return None

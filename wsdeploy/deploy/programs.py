@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 from weakref import WeakSet
 
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
 from wsdeploy.plan.host import remote
+from wshost.requests import Claim
 
 _there: WeakSet[Host] = WeakSet()
 
@@ -25,9 +26,9 @@ def note(host: Host) -> None:
 
 def payload(
     program: str,
-    request: dict[str, Any],
+    request: Mapping[str, object],
     attachment: bytes | None = None,
-    run: dict[str, Any] | None = None,
+    run: Claim | None = None,
     *,
     host: Host | None = None,
     again: bool = False,

@@ -6,10 +6,10 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+from wshost.requests import Process
 
 PROC = Path("/proc")
 
@@ -30,7 +30,7 @@ def owner() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def process() -> dict[str, Any]:
+def process() -> Process:
     """Return what this process can be found by: its ID, when it started, and where that counts.
 
     Process IDs are those of one machine since its boot, and there of one container.
@@ -38,11 +38,11 @@ def process() -> dict[str, Any]:
     return {"pid": os.getpid(), "start": _start(os.getpid()), "where": _where()}
 
 
-def is_gone(process: Mapping[str, Any]) -> bool:
+def is_gone(process: Process) -> bool:
     """Tell whether a process, as `process` described it, is known not to exist any more."""
     if process["where"] is None or process["where"] != _where():
         return False
-    return bool(_start(process["pid"]) != process["start"])
+    return _start(process["pid"]) != process["start"]
 
 
 def _start(pid: int) -> str | None:

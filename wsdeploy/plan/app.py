@@ -19,14 +19,12 @@ from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import proxies
 from wsdeploy.settings import Settings, secret_values
+from wshost.common.listen import Listen
+from wshost.requests import Description, Rollout
+from wshost.rollout import description
+from wshost.rollout.description import AUTOSTART, GENERATION, IDENTITY
 
 UNIT = "supervisor.service"
-
-# What a generation's identity looks like.
-IDENTITY = "[0-9a-f]{12}(?:-[0-9]+)?"
-
-# What a generation's identity stands for in a text that the identity is made from.
-UNKNOWN = "GENERATION"
 
 
 def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
@@ -105,27 +103,52 @@ def environment(settings: Settings, survey: Survey) -> dict[str, str]:
     }
 
 
-def listen(settings: Settings, host: str, identity: str) -> str:
-    """Return where the processes of a generation listen on a host, as launch.py takes it."""
+def listen(settings: Settings, host: str) -> Listen:
+    """Return where the processes of a generation listen on a host, whichever generation it is."""
     kind = settings.listen()
     if kind == "unix":
-        return f"unix:{places.sockets(settings.name, identity)}"
-    return f"{kind}:{settings.topology.listen_address(host)}:{settings.app.port}"
+        return Listen(kind, places.sockets(settings.name, GENERATION))
+    return Listen(kind, settings.topology.listen_address(host), settings.app.port)
 
 
 @dataclass(frozen=True)
 class Generation:
     """The generation of processes that a host should have."""
 
+    name: str
+    """Of the service."""
     identity: str
     """A digest of all that needs new processes when it changes. A restart of the live generation
     adds a number."""
-    release: str
-    files: tuple[File, ...]
-    """Supervisor's file, and the environment."""
-    boot: File
+    description: Description
+    program: str
+    """Supervisor's file; in it, in the next and in the description are marks for what the host
+    decides (wshost.rollout.description)."""
+    boot: str
     """What brings its folders back after a boot."""
-    listen: str
+    environment: str
+
+    @property
+    def release(self) -> str:
+        """The ID of the release that it runs."""
+        return self.description["release"]
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Its files, as the host writes them."""
+        name, identity = self.name, self.identity
+        return (
+            File(places.program(name, identity), description.fill(self.program, identity)),
+            File(places.description(name, identity), description.text(self.description, identity)),
+            File(
+                places.environment(name, identity),
+                self.environment,
+                mode=0o640,
+                group=name,
+                secret=True,
+            ),
+            File(places.boot(name), description.fill(self.boot, identity)),
+        )
 
 
 def generation(
@@ -149,60 +172,48 @@ def generation(
         variable: secret_values.fingerprint(value, f"{settings.domain} {variable}")
         for variable, value in private.items()
     }
-
-    def program(identity: str, watchdog: Mapping[str, str] | None = None) -> str:
-        launch = (
-            f"/usr/bin/python3 -I {folder}/launch.py",
-            places.environment(name, identity),
-            str(limits.app_files),
-            listen(settings, host, identity),
-        )
-        return render(
-            "supervisor/generation.conf",
-            app=app,
-            processes=processes(settings, survey),
-            name=name,
-            group=f"{name}-{identity}",
-            command=" ".join((*launch, *map(_supervisor_quoted, command))),
-            sockets=places.sockets(name, identity),
-            logs=places.logs(name, identity),
-            limits=limits,
-            watchdog=watchdog,
-        )
-
-    described = _variables(values | marks) + program(UNKNOWN)
-    identity = hashlib.sha256(described.encode()).hexdigest()[:12]
+    described: Description = {
+        "release": release,
+        "environment": places.environment(name, GENERATION),
+        "listen": str(listen(settings, host)),
+        "processes": processes(settings, survey),
+        "open_files": limits.app_files,
+        "watch": watchdog.watch(settings, limits),
+    }
+    launch = f"/usr/bin/python3 -I {folder}/launch.py {places.description(name, GENERATION)}"
+    program = render(
+        "supervisor/generation.conf",
+        app=app,
+        processes=described["processes"],
+        name=name,
+        group=f"{name}-{GENERATION}",
+        autostart=AUTOSTART,
+        command=" ".join((launch, *map(_supervisor_quoted, command))),
+        sockets=places.sockets(name, GENERATION),
+        logs=places.logs(name, GENERATION),
+        limits=limits,
+    )
+    # By which terms it is watched needs no new processes.
+    new_processes = json.dumps({**described, "watch": None}, sort_keys=True)
+    text = _variables(values | marks) + program + new_processes
+    identity = hashlib.sha256(text.encode()).hexdigest()[:12]
     live = live_generation(settings, survey)
     if live is not None and live.partition("-")[0] == identity:
         # It is the same after a restart.
         identity = live
-    boot = render(
-        "supervisor/boot.conf",
-        name=name,
-        sockets=places.sockets(name, identity),
-        logs=places.logs(name, identity),
-        identity=identity,
-    )
     return Generation(
+        name=name,
         identity=identity,
-        release=release,
-        files=(
-            File(
-                places.program(name, identity),
-                program(
-                    identity, watchdog.terms(settings, limits, listen(settings, host, identity))
-                ),
-            ),
-            File(
-                places.environment(name, identity),
-                _variables(values | private),
-                mode=0o640,
-                group=name,
-                secret=True,
-            ),
+        description=described,
+        program=program,
+        boot=render(
+            "supervisor/boot.conf",
+            name=name,
+            sockets=places.sockets(name, GENERATION),
+            logs=places.logs(name, GENERATION),
+            identity=GENERATION,
         ),
-        boot=File(places.boot(name), boot),
-        listen=listen(settings, host, identity),
+        environment=_variables(values | private),
     )
 
 
@@ -219,8 +230,8 @@ def rollout(
     version: str,
     by: str,
     later: tuple[str, ...],
-) -> dict[str, Any]:
-    """Return the request with which wshost.rollout brings a generation into service.
+) -> Rollout:
+    """Return the request that brings a generation into service.
 
     version: what stands for the same on all hosts of the fleet, whose generations and releases
     differ with address, limits and Python. by: who wants it. later: hosts whose turn comes after.
@@ -229,15 +240,15 @@ def rollout(
     return {
         "name": settings.name,
         "by": by,
-        "later": later,
+        "later": [*later],
         "generation": wanted.identity,
         "release": wanted.release,
         "version": version,
-        "processes": processes(settings, survey),
-        "listen": wanted.listen,
+        "description": wanted.description,
+        "program": wanted.program,
+        "environment": wanted.environment,
+        "boot": wanted.boot,
         "reuse_port": app.reuse_port,
-        "files": [file.to_json() for file in wanted.files],
-        "boot": wanted.boot.to_json(),
         "start_timeout": app.start_timeout,
         "healthy_for": app.healthy_for,
         "stop_wait": derive(settings, survey).stop_wait,
@@ -275,8 +286,7 @@ def undone(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
         for process in upstreams.process_names(settings, processes(settings, survey))
         if states.get(process) != "RUNNING"
     ]
-    files = (*wanted.files, wanted.boot)
-    found += [file.path for file in files if not file.same_as(survey.paths.get(file.path))]
+    found += [file.path for file in wanted.files if not file.same_as(survey.paths.get(file.path))]
     current = survey.paths.get(f"/srv/{name}/current")
     if current is None or current.target != f"releases/{wanted.release}":
         found.append(f"/srv/{name}/current")
@@ -313,7 +323,7 @@ def leftovers(settings: Settings, survey: Survey, identity: str) -> list[str]:
     group = re.compile(rf"{name}-({IDENTITY})")
     path = re.compile(
         rf"/run/{name}/({IDENTITY})|/etc/{name}/({IDENTITY})\.env"
-        rf"|/etc/supervisor/conf\.d/{name}-({IDENTITY})\.conf"
+        rf"|/etc/supervisor/conf\.d/{name}-({IDENTITY})\.(?:conf|json)"
     )
     groups = sorted({process.group for process in survey.processes or ()})
     return [
@@ -337,6 +347,7 @@ def request(settings: Settings) -> Request:
             f"/srv/{name}/*",
             f"{places.etc(name)}/*.env",
             f"/etc/supervisor/conf.d/{name}-*.conf",
+            f"/etc/supervisor/conf.d/{name}-*.json",
             places.boot(name),
             places.record(name, "*"),
             f"{places.left(name)}*",

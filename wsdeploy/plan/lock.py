@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from wsdeploy.topology import Topology
-
-Lock = Mapping[str, Any]
-"""A lock as wshost.lock keeps it."""
+from wshost.requests import LockState, Process
 
 
 def order(topology: Topology) -> tuple[str, ...]:
@@ -17,17 +14,17 @@ def order(topology: Topology) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*topology.app, *topology.proxy)))
 
 
-def is_free(lock: Lock | None) -> bool:
+def is_free(lock: LockState | None) -> bool:
     """Tell whether nobody has a lock."""
     return lock is None or lock["until"] is not None
 
 
-def abandoned(lock: Lock | None, is_gone: Callable[[Mapping[str, Any]], bool]) -> bool:
+def abandoned(lock: LockState | None, is_gone: Callable[[Process], bool]) -> bool:
     """Tell whether a lock was left behind by a run of this machine that is gone."""
     return lock is not None and lock["until"] is None and is_gone(lock["process"])
 
 
-def described(lock: Lock) -> str:
+def described(lock: LockState) -> str:
     """Return who has, or had, a lock, since when, and what that run was about to do last."""
     return (
         f"{lock['owner']} has had the lock since {_when(lock['since'])} "
@@ -35,7 +32,7 @@ def described(lock: Lock) -> str:
     )
 
 
-def refusal(lock: Lock | None, host: str) -> str:
+def refusal(lock: LockState | None, host: str) -> str:
     """Return what a run is told that can't have the lock of a host."""
     if lock is None:
         return f"the lock of {host} is not as it was when this run looked at it; run it again"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from wsdeploy.plan.host import host_programs, places
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.settings import Settings
+from wshost.requests import Watch
 
 
 def unit(settings: Settings) -> str:
@@ -27,19 +26,18 @@ def wanted(settings: Settings) -> bool:
     return settings.app.hang_timeout is not None
 
 
-def terms(settings: Settings, limits: Limits, listen: str) -> Mapping[str, str] | None:
-    """Return what it has to know of a generation that listens there, or None without a watchdog."""
+def watch(settings: Settings, limits: Limits) -> Watch | None:
+    """Return by which terms it watches a generation, or None without a watchdog."""
     app = settings.app
     if app.hang_timeout is None:
         return None
     return {
-        "listen": listen,
         "host": settings.domain,
         # Any answer will do, and websockets has one for every GET that is no handshake.
         "path": app.health or "/",
-        "hang_timeout": f"{app.hang_timeout:g}",
-        "start_timeout": f"{app.start_timeout:g}",
-        "stop_wait": str(limits.stop_wait),
+        "hang_timeout": float(app.hang_timeout),
+        "start_timeout": float(app.start_timeout),
+        "stop_wait": float(limits.stop_wait),
     }
 
 
@@ -49,7 +47,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     return FileSet(
         name=set_name(settings),
         files=(
-            *host_programs.files("watchdog", folder),
+            *host_programs.files("watchdog.service", folder),
             File(
                 places.unit(unit(settings)),
                 render("watchdog/watchdog.service", name=name, folder=folder),
@@ -58,7 +56,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         validate=(
             (
                 "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
-                "/usr/bin/python3", "-m", "wshost.watchdog", "--check",
+                "/usr/bin/python3", "-m", "wshost.watchdog.service", "--check",
             ),
         ),
         activate=(

@@ -64,7 +64,7 @@ def release(settings: Settings, survey: Survey) -> Release:
     # The harness travels with the app, so that a release has all that it was tested with.
     for module in sorted((PROJECT / "wsapp").glob("*.py")):
         files[f"lib/wsapp/{module.name}"] = module.read_bytes()
-    files["launch.py"] = (PROJECT / "wshost" / "launch.py").read_bytes()
+    files["launch.py"] = (PROJECT / "wshost/rollout/launch.py").read_bytes()
     architecture = survey.system.get("architecture", "x86_64")
     glibc = GLIBC.get(survey.system.get("version", ""), "2_36")
     return Release(

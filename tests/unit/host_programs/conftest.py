@@ -18,7 +18,8 @@ from types import SimpleNamespace
 import pytest
 
 from wsdeploy.plan.host.files import File, FileSet
-from wshost import apply_files, generations, history, restore, retire, rollout, supervisor
+from wshost.common import atomic, storage, supervisor
+from wshost.rollout import generations, history, restore, retire, rollout
 
 REPOSITORY = Path(__file__).parents[3]
 PATIENCE = 60
@@ -92,6 +93,35 @@ def program():
         process.communicate()
 
 
+def rollout_request(identity, listen="unix:/run/ws/@GENERATION@", processes=2, **changes):
+    """What brings a generation into service, with marks for what the host decides."""
+    release = changes.pop("release", f"release-{identity[0]}")
+    return {
+        "name": "ws",
+        "by": "anna@laptop",
+        "generation": identity,
+        "release": release,
+        "version": identity[0],
+        "description": {
+            "release": release,
+            "environment": "/etc/ws/@GENERATION@.env",
+            "listen": listen,
+            "processes": processes,
+            "open_files": 100,
+            "watch": None,
+        },
+        "program": "[program:ws-@GENERATION@]\nautostart=@AUTOSTART@\nautorestart=true\n",
+        "environment": 'A="@one@"\n',
+        "boot": "L+ /run/ws/current - - - - @GENERATION@\n",
+        "reuse_port": True,
+        "start_timeout": 1,
+        "healthy_for": 0,
+        "stop_wait": 1,
+        "back_after": 7,
+        "probe": {"host": "a.com", "health": None, "path": "/", "send": None, "expect": None},
+    } | changes
+
+
 class Supervisord:
     """What stands in for Supervisor: it knows processes, and notes what it is told."""
 
@@ -158,20 +188,26 @@ def root(tmp_path, monkeypatch):
 
     for module in (generations, history, restore, retire, rollout):
         monkeypatch.setattr(module, "Path", below)
-    monkeypatch.setattr(apply_files, "STATE", below(apply_files.STATE))
+    monkeypatch.setattr(storage, "STATE", below(storage.STATE))
     monkeypatch.setattr(generations, "CONF", below(generations.CONF))
     monkeypatch.setattr(
         generations,
         "os",
-        SimpleNamespace(readlink=lambda path: os.readlink(below(path)), replace=os.replace),
+        SimpleNamespace(readlink=lambda path: os.readlink(below(path))),
     )
-    owners = {}
+    owners, owned = {}, []
+
+    def numbers(*names):
+        owned.append(names)
+        return os.getuid(), os.getgid()
+
+    monkeypatch.setattr(atomic, "owners", numbers)
 
     def chown(path, user, group):
         owners[f"/{Path(path).relative_to(folder)}"] = (user, group)
 
     monkeypatch.setattr(shutil, "chown", chown)
-    for made in ("run/ws", "etc/ws", "srv/ws/releases", "var/log/ws"):
+    for made in ("run/ws", "etc/ws", "etc/tmpfiles.d", "srv/ws/releases", "var/log/ws"):
         (folder / made).mkdir(parents=True)
     generations.CONF.mkdir(parents=True)
-    return SimpleNamespace(path=folder, owners=owners)
+    return SimpleNamespace(path=folder, owners=owners, owned=owned)

@@ -15,8 +15,9 @@ import pytest
 from wsdeploy.plan.host.files import MARKERS, FileSet
 from wsdeploy.plan.host.survey import Path as Found
 from wsdeploy.plan.host.survey import Survey
-from wshost import apply_files
-from wshost import survey as host_survey
+from wshost.common import atomic, commands, storage
+from wshost.config import apply_files
+from wshost.survey import survey as host_survey
 
 ONE, TWO, THREE = "/etc/one/one.conf", "/etc/two.conf", "/etc/three/three.conf"
 
@@ -31,7 +32,7 @@ class Host:
 
     def apply(self, request):
         # As main does, but for the root.
-        with apply_files.exclusive(self.state):
+        with storage.exclusive(self.state):
             apply_files.apply(request, self.state, self.root)
 
     def survey(self, files):
@@ -113,7 +114,7 @@ def test_a_set_that_was_applied_has_no_differences(host, old, new, as_request):
 
 
 def test_marker_agrees_on_its_place():
-    assert Path(MARKERS) == apply_files.STATE / "sets"
+    assert Path(MARKERS) == storage.STATE / "sets"
 
 
 def test_other_commands_are_a_difference(host, new, as_request):
@@ -149,7 +150,7 @@ def test_a_set_without_files_leaves_nothing_of_the_set(host, old, file, as_reque
 
 def test_a_set_that_can_not_be_removed_is_there_again(host, old, as_request):
     host.apply(as_request(old))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(FileSet("demo", (), verify=(says("still in use", 1),))))
     assert host.differences(old) == []
 
@@ -165,7 +166,7 @@ def test_files_of_nobodys_set_stay(host, old, new, as_request):
 def test_validation_sees_the_whole_staged_set(host, new, as_request):
     check = 'test "$(cat {stage}%s{stage}%s)" = "1\n3"' % (f"{ONE} ", THREE)  # noqa: UP031
     host.apply(as_request(new(validate=(shell(check),))))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(validate=(("grep", "-q", "2", f"{{stage}}{ONE}"),))))
 
 
@@ -174,7 +175,7 @@ def test_failed_validation_changes_nothing(host, old, new, as_request):
     before = host.content()
     touch = ("touch", str(host.root / "activated"))
     files = new(validate=(says("fine"), says("line 7: broken", 1)), activate=(touch,))
-    with pytest.raises(apply_files.StepError) as failed:
+    with pytest.raises(commands.StepError) as failed:
         host.apply(as_request(files))
     assert "line 7: broken" in str(failed.value)
     assert "Nothing was changed" in str(failed.value)
@@ -184,7 +185,7 @@ def test_failed_validation_changes_nothing(host, old, new, as_request):
 
 def test_a_validators_output_names_the_final_path(host, new, as_request):
     validate = (shell("echo error in {stage}" + ONE + "; false"),)
-    with pytest.raises(apply_files.StepError, match=f"error in {ONE}"):
+    with pytest.raises(commands.StepError, match=f"error in {ONE}"):
         host.apply(as_request(new(validate=validate)))
 
 
@@ -192,7 +193,7 @@ def test_a_validators_output_names_the_final_path(host, new, as_request):
 def test_failure_brings_the_previous_files_back(host, old, new, as_request, step):
     host.apply(as_request(old))
     before = host.content()
-    with pytest.raises(apply_files.StepError) as failed:
+    with pytest.raises(commands.StepError) as failed:
         host.apply(as_request(new(**{step: (says("it is broken", 3),)})))
     assert "it is broken" in str(failed.value)
     assert "The previous files are back" in str(failed.value)
@@ -201,7 +202,7 @@ def test_failure_brings_the_previous_files_back(host, old, new, as_request, step
 
 @pytest.mark.parametrize("step", ["activate", "verify"])
 def test_failure_of_a_first_set_removes_its_files(host, new, as_request, step):
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(**{step: (says("broken", 1),)})))
     assert host.content() == {}
 
@@ -210,7 +211,7 @@ def test_the_previous_files_are_activated_again(host, old, new, as_request):
     log = host.root / "log"
     activate = (shell(f"cat {host.root}{ONE} >>{log}"),)
     host.apply(as_request(old))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(activate=activate, verify=(says("broken", 1),))))
     assert log.read_text() == "1\none\n"
 
@@ -220,7 +221,7 @@ def test_commands_know_when_the_previous_files_are_back(host, old, new, as_reque
     log = host.root / "log"
     activate = (shell(f'echo "${{RECOVERING:-no}}" >>{log}'),)
     host.apply(as_request(old))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(activate=activate, verify=(says("broken", 1),))))
     assert log.read_text() == "no\nyes\n"
 
@@ -232,27 +233,27 @@ def test_preparation_sees_the_files_that_go(host, old, new, as_request):
     host.apply(as_request(new(prepare=prepare)))
     assert log.read_text() == "one\n"
     before = host.content()
-    with pytest.raises(apply_files.StepError, match="still busy"):
+    with pytest.raises(commands.StepError, match="still busy"):
         host.apply(as_request(FileSet("demo", (), prepare=(says("still busy", 1),))))
     assert host.content() == before
 
 
 def test_a_script_is_called_by_its_name(host, new, as_request):
     script = ("sh", "-c", "echo it is $1; exit 1", "reload-nginx", "broken")
-    with pytest.raises(apply_files.StepError, match=r"^reload-nginx failed\nit is broken\n"):
+    with pytest.raises(commands.StepError, match=r"^reload-nginx failed\nit is broken\n"):
         host.apply(as_request(new(verify=(script,))))
 
 
 def test_later_commands_do_not_run_after_a_failure(host, new, as_request):
     touch = ("touch", str(host.root / "ran"))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(activate=(says("no", 1), touch), verify=(touch,))))
     assert not (host.root / "ran").exists()
 
 
 def test_a_script_without_a_name_is_a_failure_like_others(host, old, new, as_request):
     host.apply(as_request(old))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(verify=(("sh", "-c", "echo broken; exit 1"),))))
     assert host.differences(old) == []
 
@@ -261,7 +262,7 @@ def test_a_script_without_a_name_is_a_failure_like_others(host, old, new, as_req
 def test_a_missing_program_is_a_failure_like_others(host, old, new, as_request, step):
     host.apply(as_request(old))
     before = host.content()
-    with pytest.raises(apply_files.StepError) as failed:
+    with pytest.raises(commands.StepError) as failed:
         host.apply(as_request(new(**{step: (("no-such-program",),)})))
     assert "no-such-program can't be run: No such file or directory" in str(failed.value)
     assert host.content() == before
@@ -271,7 +272,7 @@ def test_an_unknown_owner_changes_nothing(host, old, file, as_request):
     host.apply(as_request(old))
     before = host.content()
     wrong = FileSet("demo", (file(ONE, "1"), file(TWO, "2", owner="no-such-user")))
-    with pytest.raises(apply_files.StepError, match="no-such-user"):
+    with pytest.raises(commands.StepError, match="no-such-user"):
         host.apply(as_request(wrong))
     assert host.content() == before
 
@@ -279,7 +280,7 @@ def test_an_unknown_owner_changes_nothing(host, old, file, as_request):
 def test_output_that_is_no_text_is_a_failure_like_others(host, old, new, as_request):
     host.apply(as_request(old))
     before = host.content()
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(activate=(shell(r"printf '\377'; exit 1"),))))
     assert host.content() == before
 
@@ -287,7 +288,7 @@ def test_output_that_is_no_text_is_a_failure_like_others(host, old, new, as_requ
 def test_after_a_failure_the_previous_set_is_there_again(host, old, new, as_request):
     host.apply(as_request(old))
     files = new(verify=(says("broken", 1),))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(files))
     assert host.differences(old) == []
     assert host.differences(files)
@@ -295,7 +296,7 @@ def test_after_a_failure_the_previous_set_is_there_again(host, old, new, as_requ
 
 def test_a_previous_set_that_can_not_be_activated_again_is_tried_again(host, old, new, as_request):
     host.apply(as_request(old))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(activate=(says("broken", 1),))))
     assert host.differences(old), "its files are back, but who knows what runs"
     host.apply(as_request(old))
@@ -319,7 +320,7 @@ def test_sets_do_not_touch_each_other(host, old, file, as_request):
 
 def test_nothing_is_left_of_the_stage(host, new, as_request):
     host.apply(as_request(new()))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(validate=(says("no", 1),))))
     assert not list(host.state.glob("stage-*"))
     assert not list(host.root.rglob(".*"))
@@ -330,9 +331,10 @@ STEPS = ["validate", "activate", "verify"]
 
 APPLY = """
 import json, pathlib, sys
-from wshost import apply_files
+from wshost.common import storage
+from wshost.config import apply_files
 request, root, state = (json.loads(a) for a in sys.argv[1:])
-with apply_files.exclusive(pathlib.Path(state)):
+with storage.exclusive(pathlib.Path(state)):
     apply_files.apply(request, pathlib.Path(state), pathlib.Path(root))
 """
 
@@ -375,7 +377,7 @@ def test_going_back_after_a_killed_run_is_seen_too(
     killed_in(step, host, new(), as_request, program, until)
     # Also if somebody put the files back by hand: what runs may still be the new ones.
     for each in old.files:
-        apply_files.place(each.to_json(), host.root)
+        atomic.place(each.to_json(), host.root)
     assert host.differences(old)
     host.apply(as_request(old))
     assert set(host.content()) == {ONE[1:], TWO[1:]}, "the new set's own file is gone"
@@ -432,7 +434,7 @@ def test_failure_after_a_killed_run_brings_the_last_good_files_back(
     host.apply(as_request(old))
     good = host.content()
     killed_in("activate", host, new(), as_request, program, until)
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(verify=(says("broken", 1),))))
     assert host.content() == good
 
@@ -441,7 +443,7 @@ def test_failure_brings_a_link_back(host, new, as_request):
     (host.root / "etc/one").mkdir(parents=True)
     (host.root / "etc/one/mine.conf").write_text("mine")
     (host.root / ONE[1:]).symlink_to("mine.conf")
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(new(verify=(says("broken", 1),))))
     assert (host.root / ONE[1:]).is_symlink()
 
@@ -474,7 +476,7 @@ def watched(action, folder, secret):
     sys.settrace(tracer)
     try:
         action()
-    except apply_files.StepError:
+    except commands.StepError:
         pass
     finally:
         sys.settrace(None)
@@ -510,14 +512,14 @@ def test_a_secret_that_comes_back_is_never_readable_by_others(host, file, as_req
 
 def test_a_restored_secret_has_its_mode(host, file, as_request):
     host.apply(as_request(secret_set(file, "one")))
-    with pytest.raises(apply_files.StepError):
+    with pytest.raises(commands.StepError):
         host.apply(as_request(secret_set(file, "two", verify=(says("broken", 1),))))
     assert host.mode("/etc/secret") == 0o600
     assert host.text("/etc/secret") == "one"
 
 
 def test_main_says_whose_set_failed(host, new, as_request, monkeypatch):
-    monkeypatch.setattr(apply_files, "STATE", host.state)
+    monkeypatch.setattr(storage, "STATE", host.state)
     with pytest.raises(SystemExit) as ended:
         apply_files.main(as_request(new(validate=(says("line 7: broken", 1),))))
     assert str(ended.value).startswith("demo: ")
@@ -526,9 +528,9 @@ def test_main_says_whose_set_failed(host, new, as_request, monkeypatch):
 
 def test_one_run_at_a_time(tmp_path, program, until):
     hold = (
-        "import json, pathlib, sys\nfrom wshost import apply_files\n"
+        "import json, pathlib, sys\nfrom wshost.common import storage\n"
         "state, log, name = (json.loads(a) for a in sys.argv[1:])\n"
-        "with apply_files.exclusive(pathlib.Path(state)):\n"
+        "with storage.exclusive(pathlib.Path(state)):\n"
         "    print('inside', name, file=open(log, 'a'), flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -549,5 +551,5 @@ def test_the_request_is_json(new, as_request):
 
 def test_who_can_not_read_the_state_can_not_lock_it_either(tmp_path):
     """A lock needs nothing but a file that can be opened, and would hold up every run."""
-    with apply_files.exclusive(tmp_path / "state"):
+    with storage.exclusive(tmp_path / "state"):
         assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from wshost import belongings, launch
-from wshost.belongings import Belongings
+from wshost.rollout import belongings, launch
+from wshost.rollout.belongings import Belongings
 
 GROUP = "ws-0123456789ab"
 ENVIRONMENT = {

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from wsdeploy.plan.measured import Measured
-from wshost import capacity, peers, survey
+from wshost.common import sockets
+from wshost.survey import capacity, survey
 
 # Listens on TCP and on a unix socket; a child accepts, and connects to a server of its own. Nobody
 # listens on the unix socket any more then, as when a generation drains.
@@ -49,12 +50,12 @@ def server(program, tmp_path):
 
 def test_connections_that_were_accepted(server):
     pid, port = server
-    members = peers.families({pid})[pid]
+    members = sockets.families({pid})[pid]
     assert len(members) == 2
-    assert peers.held(members) == 5
-    assert peers.held(members, port) == 3
-    assert peers.held(members, 1) == 0
-    assert peers.held([pid], port) == 0, "its child has accepted them"
+    assert sockets.held(members) == 5
+    assert sockets.held(members, port) == 3
+    assert sockets.held(members, 1) == 0
+    assert sockets.held([pid], port) == 0, "its child has accepted them"
 
 
 def test_what_a_service_takes(server, root, supervisord, monkeypatch):

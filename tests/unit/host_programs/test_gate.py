@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from websockets.sync.server import unix_serve
 
-from wshost import gate
-from wshost.gate import GateClosedError
+from wshost.common.listen import Listen
+from wshost.rollout import gate
+from wshost.rollout.gate import GateClosedError
 
 NAMES = ["ws_00", "ws_01"]
 NOT_THERE = 2**22 + 1
@@ -36,13 +37,8 @@ class Generation:
 
 
 def wanted(listen, start_timeout, healthy_for=0, **probe):
-    return {
-        "healthy_for": healthy_for,
-        "listen": listen,
-        "start_timeout": start_timeout,
-        "probe": {"host": "a.com", "health": "/alive", "path": "/", "send": None, "expect": None}
-        | probe,
-    }
+    asked = {"host": "a.com", "health": "/alive", "path": "/", "send": None, "expect": None}
+    return gate.Terms(Listen.read(listen), asked | probe, start_timeout, healthy_for)
 
 
 def healthy(connection, request):

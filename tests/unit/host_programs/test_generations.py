@@ -5,8 +5,11 @@ import subprocess
 
 import pytest
 
-from wshost import apply_files, generations, supervisor
-from wshost.generations import Generation
+from tests.unit.host_programs.conftest import rollout_request
+from wshost.common import storage, supervisor
+from wshost.common.listen import Listen
+from wshost.rollout import generations
+from wshost.rollout.generations import Generation
 
 NEW, OLD, OLDER = "c" * 12, "b" * 12, "a" * 12
 
@@ -50,11 +53,11 @@ def test_the_live_one(root):
 
 def test_where_it_listens(root):
     new = Generation("ws", NEW)
-    assert not new.listens("tcp:10.0.0.1:8000")
-    new.conf.write_text("command=launch.py /etc/ws/x.env 100 tcp:10.0.0.1:8000 python /x\n")
-    assert new.listens("tcp:10.0.0.1:8000")
-    assert not new.listens("tcp:10.0.0.1:800")
-    assert not new.listens("shared:10.0.0.1:8000")
+    assert not new.listens(Listen.read("tcp:10.0.0.1:8000"))
+    generations.write(new, rollout_request(NEW, "tcp:10.0.0.1:8000"))
+    assert new.listens(Listen.read("tcp:10.0.0.1:8000"))
+    assert not new.listens(Listen.read("tcp:10.0.0.1:800"))
+    assert not new.listens(Listen.read("shared:10.0.0.1:8000"))
 
 
 def test_a_process_by_its_name(supervisord):
@@ -68,18 +71,19 @@ def test_a_process_by_its_name(supervisord):
 
 
 @pytest.mark.parametrize("autostart", [True, False])
-def test_adding(supervisord, root, file, autostart):
+def test_adding(supervisord, root, autostart):
     new = Generation("ws", NEW)
-    files = [
-        file(f"/etc/supervisor/conf.d/ws-{NEW}.conf", "autostart=true\nautorestart=true\n"),
-        file(f"/etc/ws/{NEW}.env", 'A="1"\n', 0o640),
-    ]
     supervisord.faults["addProcessGroup"] = (90, "ALREADY_ADDED: ws")  # by a killed run
-    generations.add(new, [each.to_json() for each in files], autostart)
+    generations.add(new, rollout_request(NEW), autostart=autostart)
     assert names(supervisord.calls) == [("reloadConfig",), ("addProcessGroup", f"ws-{NEW}")]
     waits = "autostart=true" if autostart else "autostart=false"
-    assert new.conf.read_text() == f"{waits}\nautorestart=true\n"
-    assert new.environment.read_text() == 'A="1"\n'
+    assert new.conf.read_text() == f"[program:ws-{NEW}]\n{waits}\nautorestart=true\n"
+    assert new.environment.read_text() == 'A="@one@"\n'
+    described = new.described()
+    assert described["environment"] == str(new.environment).removeprefix(str(root.path))
+    assert described["listen"] == f"unix:/run/ws/{NEW}"
+    modes = [path.stat().st_mode & 0o777 for path in (new.conf, new.environment)]
+    assert modes == [0o644, 0o640]
     # Sockets are for the app and the proxy's group, logs for root and adm.
     assert new.sockets.stat().st_mode & 0o7777 == 0o2750
     assert new.logs.stat().st_mode & 0o7777 == 0o750
@@ -92,7 +96,7 @@ def test_adding(supervisord, root, file, autostart):
 def test_adding_what_supervisor_refuses(supervisord, root):
     supervisord.faults["reloadConfig"] = (92, "CANT_REREAD: nonsense in another file")
     with pytest.raises(supervisor.SupervisorError, match="nonsense in another file"):
-        generations.add(Generation("ws", NEW), [])
+        generations.add(Generation("ws", NEW), rollout_request(NEW))
 
 
 def test_starting_what_does_not_run(supervisord):
@@ -147,7 +151,7 @@ def test_files_that_the_app_has_left_in_its_working_directory_are_kept(superviso
     os.mkfifo(old.sockets / "pipe")
     (old.sockets / "link").symlink_to("/etc/passwd")
     generations.remove(old, 1)
-    left = apply_files.STATE / f"services/ws/left/{OLD}"
+    left = storage.STATE / f"services/ws/left/{OLD}"
     assert left.stat().st_mode & 0o777 == 0o700
     assert sorted(path.name for path in left.iterdir()) == ["chat.db", "uploads"]
     assert (left / "chat.db").read_text() == "chat.db"
@@ -175,7 +179,7 @@ def test_what_is_left_can_neither_end_the_run_nor_fill_the_disk(supervisord, roo
     os.close(deep)
     generations.remove(old, 1)
     assert not old.sockets.exists()
-    left = apply_files.STATE / f"services/ws/left/{OLD}"
+    left = storage.STATE / f"services/ws/left/{OLD}"
     assert sorted(path.name for path in left.iterdir()) == ["core", "d", "not-kept"]
     assert (left / "core").stat().st_size == 50_000_000_000
     assert (left / "core").stat().st_blocks * 512 < 1_000_000
@@ -186,16 +190,15 @@ def test_what_is_left_can_neither_end_the_run_nor_fill_the_disk(supervisord, roo
 def test_folders_of_logs_that_somebody_has_removed_come_back(supervisord, root, file):
     """Supervisor would read none of its files otherwise."""
     supervisord.processes = [{"group": f"ws-{OLD}", "name": "ws_00", "pid": 1}]
-    generations.add(Generation("ws", NEW), [])
+    generations.add(Generation("ws", NEW), rollout_request(NEW))
     assert Generation("ws", OLD).logs.is_dir()
 
 
 def test_a_file_of_supervisors_that_is_broken_leaves_none_of_ours(supervisord, root, file):
     new = Generation("ws", NEW)
     supervisord.faults["reloadConfig"] = (92, "CANT_REREAD: nonsense in another file")
-    files = [file(f"/etc/supervisor/conf.d/ws-{NEW}.conf", "autostart=true\n").to_json()]
     with pytest.raises(supervisor.SupervisorError):
-        generations.add(new, files)
+        generations.add(new, rollout_request(NEW))
     assert not new.conf.exists()
 
 

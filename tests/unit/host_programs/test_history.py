@@ -7,9 +7,11 @@ import time
 
 import pytest
 
-from wshost import generations, history
-from wshost.generations import Generation
-from wshost.history import KEEP
+from tests.unit.host_programs.conftest import rollout_request
+from wshost.common import atomic
+from wshost.rollout import description, generations, history
+from wshost.rollout.generations import Generation
+from wshost.rollout.history import KEEP
 
 
 @pytest.fixture
@@ -25,20 +27,16 @@ def live(root, clock, supervisord):
 
     def go(letter, action="deploy", release=None, identity=None, version=None):
         identity = identity or letter * 12
-        request = {
-            "name": "ws",
-            "by": "anna@laptop",
-            "generation": identity,
-            "release": release or f"release-{letter}",
-            "version": version or letter,
-            "listen": f"unix:/run/ws/{identity}",
-            "processes": 2,
-            "stop_wait": 10,
-            "files": ["secret"],
-        }
+        request = rollout_request(
+            identity,
+            release=release or f"release-{letter}",
+            version=version or letter,
+            stop_wait=10,
+            environment="secret",
+        )
         before = generations.live("ws")
-        generations.link(root.path / "run/ws/current", identity)
-        generations.link(root.path / "srv/ws/current", f"releases/{request['release']}")
+        atomic.link(root.path / "run/ws/current", identity)
+        atomic.link(root.path / "srv/ws/current", f"releases/{request['release']}")
         history.went_live(request, action, before)
 
     return go
@@ -61,7 +59,7 @@ def test_nothing_is_known_at_first(live):
 def test_records_hold_all_and_are_for_root_alone(live, root):
     live("a")
     (record,) = history.records("ws")
-    assert record.request["files"] == ["secret"]
+    assert record.request["environment"] == "secret"
     folder = root.path / "var/lib/wsdeploy/services/ws/generations"
     assert os.listdir(folder) == ["a" * 12 + ".json"]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -184,14 +182,21 @@ def test_pruning_keeps_the_newest_and_those_in_use(root, live, supervisord, monk
     live("b", release=names[1])
     live("c", release=names[2])
     # One that a run which was killed has left running.
-    Generation("ws", "d" * 12).conf.write_text(f"command=/srv/ws/releases/{names[3]}/launch.py")
+    left = Generation("ws", "d" * 12)
+    generations.write(left, rollout_request(left.identity, release=names[3]))
+    described = description.path(left.conf)
+    text = described.read_text()
+    described.write_text("what nobody can read")
+    history.prune("ws")
+    assert len(os.listdir(base / "releases")) == 13, "any of them may be needed"
+    described.write_text(text)
     logs = aged(root.path / "var/log/ws", 8)
     day, now = 86_400, time.time()
     for number, log in enumerate(logs):
         os.utime(root.path / "var/log/ws" / log, (now - (16 - number) * day,) * 2)
     monkeypatch.setattr(history.time, "time", lambda: now)
     (root.path / "var/log/ws/deploys.log").touch()
-    generations.link(root.path / "run/ws/current", logs[0])
+    atomic.link(root.path / "run/ws/current", logs[0])
     history.prune("ws")
     # Somebody may be unpacking the one with a dot.
     assert set(os.listdir(base / "releases")) == {*names[:4], names[-1], ".new-xyz"}
@@ -216,9 +221,9 @@ def noted(root):
 
 def test_every_change_leaves_a_line(root, live):
     request = {"name": "ws", "by": "anna@laptop", "release": "r", "generation": "g"}
-    with history.noted("deploy", request):
+    with history.noted("deploy", request, "anna@laptop"):
         pass
-    with pytest.raises(OSError, match="full"), history.noted("rollback", request):
+    with pytest.raises(OSError, match="full"), history.noted("rollback", request, "anna@laptop"):
         raise OSError("the disk is full\nand more")
     first, second = noted(root)
     assert {**first, "time": "", "seconds": 0} == {
@@ -234,13 +239,13 @@ def test_every_change_leaves_a_line(root, live):
     assert (second["action"], second["outcome"]) == ("rollback", "failed: the disk is full")
     log = root.path / "var/log/ws/deploys.log"
     assert stat.S_IMODE(log.stat().st_mode) == 0o640
-    assert ("root", "adm") in root.owners.values()
+    assert ("root", "adm") in root.owned
 
 
 def test_the_log_does_not_grow_for_ever(root, live):
     (root.path / "var/log/ws/deploys.log").write_text('{"n": 1}\n' * 2 * history.LINES)
     request = {"name": "ws", "by": "anna@laptop", "release": "r", "generation": "g"}
-    with history.noted("deploy", request):
+    with history.noted("deploy", request, "anna@laptop"):
         pass
     lines = noted(root)
     assert len(lines) == history.LINES

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from wshost import install_release
+from wshost.rollout import install_release
 
 FILES = {
     "app/app.py": b"import one\n",
@@ -91,7 +91,7 @@ def test_a_member_that_leads_out_installs_nothing(tmp_path):
 def test_a_killed_run_leaves_nothing_under_the_name_and_is_cleaned_up(tmp_path, program, until):
     # It dies while it compiles, when everything is unpacked already.
     code = (
-        "import json, os, pathlib, sys\nfrom wshost import install_release\n"
+        "import json, os, pathlib, sys\nfrom wshost.rollout import install_release\n"
         "install_release.compileall.compile_dir = lambda *a, **k: os.kill(os.getpid(), 9)\n"
         "archive, releases = (json.loads(a) for a in sys.argv[1:])\n"
         "install_release.install(bytes.fromhex(archive), pathlib.Path(releases), 'one')\n"

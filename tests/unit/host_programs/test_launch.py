@@ -11,7 +11,8 @@ import pytest
 from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.plan import app as plan
 from wsdeploy.plan.host.survey import Survey
-from wshost import gate, launch
+from wshost.common.listen import Listen
+from wshost.rollout import launch
 
 SHOW = (
     "import json, os, resource, sys; print(json.dumps([dict(os.environ), "
@@ -41,11 +42,25 @@ def planned_environment(values):
 
 
 @pytest.fixture
-def run(tmp_path):
-    def start(text="", open_files=256, code=SHOW, listen="unix:/run/ws/x", words=(), **options):
+def described(tmp_path):
+    """Write a generation's description and environment, and return the first one's path."""
+
+    def write(text="", open_files=256, listen="unix:/run/ws/x"):
         environment = tmp_path / "environment"
         environment.write_text(text, newline="")
-        command = [sys.executable, "-I", launch.__file__, environment, str(open_files), listen]
+        path = tmp_path / "generation.json"
+        found = {"environment": str(environment), "open_files": open_files, "listen": listen}
+        path.write_text(json.dumps(found))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def run(tmp_path, described):
+    def start(text="", open_files=256, code=SHOW, listen="unix:/run/ws/x", words=(), **options):
+        path = described(text, open_files, listen)
+        command = [sys.executable, "-I", launch.__file__, path]
         # It leaves a note in its working directory.
         options["cwd"] = tmp_path
         options["env"] = PROCESS | options.get("env", {})
@@ -81,27 +96,27 @@ def test_the_app_gets_its_environment_and_keeps_its_own(run):
     assert environment["MORE"] == "of Supervisor's"
 
 
-# What is said of where to listen, and what a process is told, and where the gate looks for it.
-PLACES = [
-    ("unix:/run/ws/x", {"WS_SOCKET": "/run/ws/x/ws_03.sock"}, {"unix": "/run/ws/x/ws_03.sock"}),
-    (
-        "tcp:10.0.0.1:8000",
-        {"WS_HOST": "10.0.0.1", "WS_PORT": "8003"},
-        {"address": ("10.0.0.1", 8003)},
-    ),
-    ("tcp:fd00::2:8000", {"WS_HOST": "fd00::2", "WS_PORT": "8003"}, {"address": ("fd00::2", 8003)}),
-    (
-        "shared:10.0.0.1:8000",
-        {"WS_HOST": "10.0.0.1", "WS_PORT": "8000"},
-        {"address": ("10.0.0.1", 8000)},
-    ),
-]
+# What is said of where to listen, and what a process is told.
+PLACES = {
+    "unix:/run/ws/x": {"WS_SOCKET": "/run/ws/x/ws_03.sock"},
+    "tcp:10.0.0.1:8000": {"WS_HOST": "10.0.0.1", "WS_PORT": "8003"},
+    "tcp:fd00::2:8000": {"WS_HOST": "fd00::2", "WS_PORT": "8003"},
+    "shared:10.0.0.1:8000": {"WS_HOST": "10.0.0.1", "WS_PORT": "8000"},
+}
 
 
 def test_where_a_process_listens():
-    for listen, variables, found in PLACES:
-        assert launch.listener(listen, "ws_03") == variables
-        assert gate.listener(listen, "ws_03") == found
+    for text, variables in PLACES.items():
+        assert launch.listener(text, "ws_03") == variables
+        listen = Listen.read(text)
+        assert str(listen) == text
+        # Where the gate and the watchdog ask.
+        if listen.unix:
+            assert listen.socket("ws_03") == variables["WS_SOCKET"]
+        else:
+            where = listen.address("ws_03")
+            assert where == (variables["WS_HOST"], int(variables["WS_PORT"]))
+            assert where in listen.ports(4)
     # Both digits count.
     assert launch.listener("tcp:10.0.0.1:8000", "chat-2_98")["WS_PORT"] == "8098"
 
@@ -115,8 +130,8 @@ def test_the_app_learns_where_to_listen_by_variables_and_words(run):
     assert given == ["10.0.0.1:8003", "$NO_SUCH_VARIABLE", "a value"]
 
 
-def test_python_is_the_hosts(tmp_path, monkeypatch):
-    (tmp_path / "environment").write_text("")
+def test_python_is_the_hosts(tmp_path, monkeypatch, described):
+    path = described()
     # It leaves a note in its working directory.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", dict(PROCESS))
@@ -124,7 +139,7 @@ def test_python_is_the_hosts(tmp_path, monkeypatch):
     became = []
     monkeypatch.setattr(os, "execvp", lambda *arguments: became.append(arguments))
     for command in (["python", "-m", "chat"], ["python3", "x"]):
-        launch.main([str(tmp_path / "environment"), "256", "unix:/x", *command])
+        launch.main([path, *command])
     assert became == [
         ("/usr/bin/python3", ["/usr/bin/python3", "-m", "chat"]),
         ("python3", ["python3", "x"]),
@@ -148,11 +163,10 @@ def test_limit(run, wanted, hard, got):
     assert limit == [got, hard], "the hard limit is not touched: it can't be raised again"
 
 
-def test_no_variable_is_logged_when_the_command_is_missing(tmp_path):
-    environment = tmp_path / "environment"
-    environment.write_text('TOKEN="s3cret"\n')
+def test_no_variable_is_logged_when_the_command_is_missing(tmp_path, described):
+    path = described('TOKEN="s3cret"\n')
     done = subprocess.run(
-        [sys.executable, "-I", launch.__file__, environment, "256", "unix:/x", "/no/such/program"],
+        [sys.executable, "-I", launch.__file__, path, "/no/such/program"],
         capture_output=True,
         text=True,
         check=False,

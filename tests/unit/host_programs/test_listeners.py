@@ -1,6 +1,6 @@
 """Who listens on a host, and which of them is SSH."""
 
-from wshost import listeners
+from wshost.survey import listeners
 
 # As iproute2 6.1 and 6.15 print it.
 LISTING = """\

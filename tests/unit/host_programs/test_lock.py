@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from wshost import apply_files, lock
+from wshost.common import lock, storage
 
 HERS = {"id": "hers", "owner": "anna@laptop", "process": {"pid": 7, "start": "1", "where": "x"}}
 HIS = HERS | {"id": "his", "owner": "bert@desk"}
@@ -15,7 +15,7 @@ HIS = HERS | {"id": "his", "owner": "bert@desk"}
 
 @pytest.fixture(autouse=True)
 def state(tmp_path, monkeypatch):
-    monkeypatch.setattr(apply_files, "STATE", tmp_path / "state")
+    monkeypatch.setattr(storage, "STATE", tmp_path / "state")
     return tmp_path / "state"
 
 
@@ -48,7 +48,7 @@ def test_the_second_one_does_not():
 def test_it_is_not_released_while_something_is_at_work(state, monkeypatch):
     monkeypatch.setattr(lock, "PATIENCE", 0)
     take()
-    with apply_files.exclusive(state):
+    with storage.exclusive(state):
         assert free("release", id="hers")["busy"]
         assert lock.read("ws")["until"] is None
     assert "busy" not in free("release", id="hers")
@@ -94,16 +94,16 @@ def test_over_one_that_is_gone(state):
 def test_what_one_that_is_gone_has_left_at_work_is_waited_for(state, program, until):
     take()
     code = (
-        "import sys\nfrom pathlib import Path\nfrom wshost import apply_files\n"
-        f"with apply_files.exclusive(Path({str(state)!r})):\n"
+        "import sys\nfrom pathlib import Path\nfrom wshost.common import storage\n"
+        f"with storage.exclusive(Path({str(state)!r})):\n"
         "    print('at work', flush=True)\n    sys.stdin.readline()\n"
     )
     working = program(code, stdin=subprocess.PIPE)
     assert working.stdout.readline() == "at work\n"
     request = {"run": HIS, "over": "hers", "step": "s"}
     waiting = program(
-        "import json, sys\nfrom pathlib import Path\nfrom wshost import apply_files, lock\n"
-        f"apply_files.STATE = Path({str(state)!r})\n"
+        "import json, sys\nfrom pathlib import Path\nfrom wshost.common import lock, storage\n"
+        f"storage.STATE = Path({str(state)!r})\n"
         "print('waiting', flush=True)\n"
         "print(lock.take('ws', json.loads(sys.argv[1]))['taken'])\n",
         request,

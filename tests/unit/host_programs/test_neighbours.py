@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from wshost import neighbours
+from wshost.survey import neighbours
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 import pytest
 from websockets.sync.server import serve, unix_serve
 
-from wshost import certificate, probe
-from wshost.probe import ProbeError, Target
+from wshost.certificates import self_signed
+from wshost.rollout import probe
+from wshost.rollout.probe import ProbeError, Target
 
 DOMAIN = "ws.a-company.com"
 TIMEOUT = 5
@@ -63,7 +64,7 @@ def pair(tmp_path_factory):
     """Key and certificate as a proxy makes them for itself."""
     folder = tmp_path_factory.mktemp("tls")
     names = {"name": DOMAIN, "alternative_names": f"DNS:{DOMAIN},IP:127.0.0.1"}
-    certificate.make(names | {"days": 2, "activate": []}, folder / "cert.pem", folder / "key.pem")
+    self_signed.make(names | {"days": 2, "activate": []}, folder / "cert.pem", folder / "key.pem")
     return folder / "cert.pem", folder / "key.pem"
 
 
@@ -468,23 +469,33 @@ def test_plain_where_tls_is_expected(app):
         thread.join()
 
 
-def request_for(target):
-    return {
-        "target": {"host": target.host, "unix": target.unix, "address": ["localhost", 443]},
-        "timeout": TIMEOUT,
-        "send": None,
-        "expect": None,
-    }
+@pytest.fixture
+def asked(monkeypatch):
+    """Call the program for a target, though its request would be for an address."""
+
+    def ask(target):
+        monkeypatch.setattr(probe, "Target", lambda **_: target)
+        where = {"host": "", "path": "", "address": ["", 0], "tls": False}
+        probe.main(
+            {
+                "target": where | {"authority": None, "origin": None},
+                "timeout": TIMEOUT,
+                "send": None,
+                "expect": None,
+            }
+        )
+
+    return ask
 
 
-def test_main_passes(app, capsys):
-    probe.main(request_for(app()))
+def test_main_passes(app, asked, capsys):
+    asked(app())
     assert json.loads(capsys.readouterr().out) == {"passed": True}
 
 
-def test_main_says_what_is_wrong_in_one_line(peer, capsys):
+def test_main_says_what_is_wrong_in_one_line(peer, asked, capsys):
     with pytest.raises(SystemExit) as ended:
-        probe.main(request_for(peer(refuse(503))))
+        asked(peer(refuse(503)))
     assert ended.value.code == f"wss://{DOMAIN}/: the handshake was answered with 503, not 101"
     assert capsys.readouterr().out == ""
 

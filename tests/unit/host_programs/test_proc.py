@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from wshost import peers, proc
+from wshost.common import proc, sockets
 
 # What others may call themselves: no text, and with what follows a name in /proc/PID/stat.
 ODD = """
@@ -45,7 +45,7 @@ def test_who_is_gone():
 
 
 def test_families_have_those_with_odd_names(odd):
-    assert odd in peers.families({os.getpid()})[os.getpid()]
+    assert odd in sockets.families({os.getpid()})[os.getpid()]
 
 
 def test_a_socket_whose_name_is_no_text():
@@ -53,5 +53,5 @@ def test_a_socket_whose_name_is_no_text():
         # No text, and with a line break, which makes a row of its own in the kernel's table.
         listener.bind(b"\0\xd1\xff\n1: 2 3 %d" % os.getpid())
         listener.listen()
-        assert peers.held({os.getpid()}) >= 0
-        assert isinstance(peers.listening(os.getpid()), list)
+        assert sockets.held({os.getpid()}) >= 0
+        assert isinstance(sockets.listening(os.getpid()), list)

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from wshost import reach
-from wshost.reach import Host, Reach
+from wshost.watchdog import reach
+from wshost.watchdog.reach import Host, Reach
 
 
 class Table:

@@ -16,22 +16,22 @@ from wsdeploy.plan.host import remote
 from wsdeploy.plan.host.survey import Request, Survey
 
 PROGRAMS = [
-    "account",
-    "apply_files",
-    "capacity",
-    "certificate",
-    "history",
-    "identity",
-    "install_release",
-    "lock",
-    "order",
-    "probe",
-    "remove",
-    "restore",
-    "retire",
-    "rollout",
-    "survey",
-    "try_firewall",
+    "certificates.acme_account",
+    "certificates.host_keypairs",
+    "certificates.order_now",
+    "certificates.self_signed",
+    "common.lock",
+    "config.apply_files",
+    "config.remove",
+    "config.try_firewall",
+    "rollout.history",
+    "rollout.install_release",
+    "rollout.probe",
+    "rollout.restore",
+    "rollout.retire",
+    "rollout.rollout",
+    "survey.capacity",
+    "survey.survey",
 ]
 SUDO = """#!/bin/sh
 test "$1" = -n || exit 1
@@ -85,8 +85,8 @@ def shell(tmp_path):
 
 def test_a_programs_answer(shell, tmp_path):
     request = Request(paths=(str(tmp_path), "/no/such/path"), users=("root",))
-    payload = remote.payload("survey", request.to_json())
-    done = shell(remote.command("survey"), payload)
+    payload = remote.payload("survey.survey", request.to_json())
+    done = shell(remote.command("survey.survey"), payload)
     assert done.returncode == 0, done.stderr
     survey = Survey.from_json(json.loads(done.stdout))
     assert survey.users == ("root",)
@@ -95,18 +95,18 @@ def test_a_programs_answer(shell, tmp_path):
 
 
 def test_a_host_with_python_answers_in_full(shell):
-    payload = remote.payload("survey", Request().to_json())
-    done = shell(remote.command_on_bare_host("survey"), payload)
+    payload = remote.payload("survey.survey", Request().to_json())
+    done = shell(remote.command_on_bare_host("survey.survey"), payload)
     assert done.returncode == 0, done.stderr
     assert Survey.from_json(json.loads(done.stdout)).bare is False
 
 
 def test_a_host_without_python_says_what_it_is(shell, tmp_path):
-    payload = remote.payload("survey", Request().to_json())
+    payload = remote.payload("survey.survey", Request().to_json())
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "id").symlink_to(tmp_path / "bin" / "id")
-    done = shell(remote.command_on_bare_host("survey"), payload, path=str(empty))
+    done = shell(remote.command_on_bare_host("survey.survey"), payload, path=str(empty))
     assert done.returncode == 0, done.stderr
     survey = Survey.from_json(json.loads(done.stdout))
     assert survey.bare is True
@@ -120,48 +120,56 @@ def test_an_attachment(shell, tmp_path):
         member.size = 4
         tar.addfile(member, io.BytesIO(b"pass"))
     request = {"releases": str(tmp_path), "id": "one"}
-    payload = remote.payload("install_release", request, packed.getvalue())
-    done = shell(remote.command("install_release"), payload)
+    payload = remote.payload("rollout.install_release", request, packed.getvalue())
+    done = shell(remote.command("rollout.install_release"), payload)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "one/app/app.py").read_text() == "pass"
 
 
 def test_a_program_that_fails_fails_the_command_with_one_line(shell):
     request = {
-        "target": {"host": "a-company.com", "address": ["localhost", 1]},
+        "target": {
+            "host": "a-company.com",
+            "path": "/",
+            "address": ["localhost", 1],
+            "tls": True,
+            "authority": None,
+            "origin": None,
+        },
         "timeout": 5,
         "send": None,
         "expect": None,
     }
-    done = shell(remote.command("probe"), remote.payload("probe", request))
+    done = shell(remote.command("rollout.probe"), remote.payload("rollout.probe", request))
     assert done.returncode == 1
     assert done.stderr.startswith("wss://a-company.com/: ")
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_every_program_loads_with_nothing_but_what_it_is_made_of(shell, tmp_path):
-    shell(remote.command("survey"), remote.payload("survey", Request().to_json()))
+    shell(remote.command("survey.survey"), remote.payload("survey.survey", Request().to_json()))
     (sent,) = (tmp_path / "run").iterdir()
     for program in PROGRAMS:
-        alone = tmp_path / "alone" / program / "wshost"
-        alone.mkdir(parents=True)
-        for module in remote.closure(program):
-            (alone / f"{module}.py").write_text((sent / "wshost" / f"{module}.py").read_text())
+        for path in remote.closure(program):
+            copy = tmp_path / "alone" / program / path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text((sent / path).read_text())
     subprocess.run([sys.executable, "-c", ALONE, *PROGRAMS], cwd=tmp_path / "alone", check=True)
 
 
 def test_a_host_is_sent_programs_once(shell, tmp_path):
     asked = Request().to_json()
     done = shell(
-        remote.command("survey"), remote.payload("survey", asked, bundle=False, again=True)
+        remote.command("survey.survey"),
+        remote.payload("survey.survey", asked, bundle=False, again=True),
     )
     assert json.loads(done.stdout) == remote.MISSING
     assert not (tmp_path / "run").exists()
-    done = shell(remote.command("survey"), remote.payload("survey", asked))
+    done = shell(remote.command("survey.survey"), remote.payload("survey.survey", asked))
     assert "paths" in json.loads(done.stdout)
-    again = remote.payload("survey", asked, bundle=False, again=True)
+    again = remote.payload("survey.survey", asked, bundle=False, again=True)
     assert len(again[0]) < 1000
-    assert "paths" in json.loads(shell(remote.command("survey"), again).stdout)
+    assert "paths" in json.loads(shell(remote.command("survey.survey"), again).stdout)
     (sent,) = (tmp_path / "run").iterdir()
     assert sent.name == remote.digest()
     # Nobody but root may read it, or put something else there.
@@ -177,44 +185,46 @@ def test_versions_that_nobody_needs_any_more_go(shell, tmp_path):
     for name, days in (("old", 2), ("recent", 0.5)):
         (tmp_path / "run" / name / "wshost").mkdir(parents=True)
         age(name, days)
-    payload = remote.payload("survey", Request().to_json())
-    shell(remote.command("survey"), payload)
+    payload = remote.payload("survey.survey", Request().to_json())
+    shell(remote.command("survey.survey"), payload)
     found = {path.name for path in (tmp_path / "run").iterdir()}
     assert found == {"recent", remote.digest()}
     # It counts from the last use.
     age(remote.digest(), 2)
-    shell(remote.command("survey"), payload)
+    shell(remote.command("survey.survey"), payload)
     assert (tmp_path / "run" / remote.digest()).stat().st_mtime > time.time() - 86400
 
 
 def test_a_version_that_is_half_there_is_sent_again(shell, tmp_path):
     half = tmp_path / "run" / remote.digest() / "wshost"
     half.mkdir(parents=True)
-    (half / "survey.py").touch()
+    (half / "requests.py").touch()
     asked = Request().to_json()
-    again = remote.payload("survey", asked, bundle=False, again=True)
-    assert json.loads(shell(remote.command("survey"), again).stdout) == remote.MISSING
-    done = shell(remote.command("survey"), remote.payload("survey", asked))
+    again = remote.payload("survey.survey", asked, bundle=False, again=True)
+    assert json.loads(shell(remote.command("survey.survey"), again).stdout) == remote.MISSING
+    done = shell(remote.command("survey.survey"), remote.payload("survey.survey", asked))
     assert "paths" in json.loads(done.stdout), done.stderr
     assert [path.name for path in (tmp_path / "run").iterdir()] == [remote.digest()]
 
 
 def test_no_room_for_them_is_a_line(shell, tmp_path):
     (tmp_path / "run").touch()
-    done = shell(remote.command("survey"), remote.payload("survey", {}))
+    done = shell(remote.command("survey.survey"), remote.payload("survey.survey", {}))
     assert done.returncode == 1
     assert done.stderr == f"File exists: {tmp_path / 'run'}\n"
 
 
 def test_a_host_that_has_lost_them_in_the_middle_of_a_run_says_so(shell):
-    done = shell(remote.command("survey"), remote.payload("survey", {}, bundle=False))
+    done = shell(remote.command("survey.survey"), remote.payload("survey.survey", {}, bundle=False))
     assert done.returncode == 1
     assert done.stderr.startswith("this host has lost the programs of this run")
 
 
 def test_every_program_of_the_hosts_is_tested_here():
     assert {
-        path.stem for path in remote.PROGRAMS.glob("*.py") if "def main(req" in path.read_text()
+        ".".join(path.relative_to(remote.PROGRAMS).with_suffix("").parts)
+        for path in remote.PROGRAMS.rglob("*.py")
+        if "def main(request" in path.read_text()
     } == {*PROGRAMS}
 
 
@@ -234,10 +244,10 @@ def test_the_shell_leaves_the_command_alone(shell, tmp_path):
 
 
 def test_who_is_not_root_uses_sudo(shell, tmp_path):
-    payload = remote.payload("survey", Request().to_json())
+    payload = remote.payload("survey.survey", Request().to_json())
     for user in (0, 1000):
         assert not (tmp_path / "sudo.log").exists()
-        done = shell(remote.command_on_bare_host("survey"), payload, user=user)
+        done = shell(remote.command_on_bare_host("survey.survey"), payload, user=user)
         assert json.loads(done.stdout), done.stderr
     assert (tmp_path / "sudo.log").read_text() == "true\npython3\n"
 
@@ -246,8 +256,8 @@ def test_who_can_not_become_root_is_named_before_sudo_asks(shell, tmp_path):
     (tmp_path / "bin" / "sudo").write_text(
         "#!/bin/sh\necho sudo: a password is required >&2; exit 1"
     )
-    payload = remote.payload("survey", Request().to_json())
-    done = shell(remote.command_on_bare_host("survey"), payload, user=1000)
+    payload = remote.payload("survey.survey", Request().to_json())
+    done = shell(remote.command_on_bare_host("survey.survey"), payload, user=1000)
     assert done.returncode == 1
     assert done.stderr.startswith("1000 can not become root: give that user sudo without")
     assert "a password is required" not in done.stderr
@@ -260,7 +270,7 @@ def test_a_strict_umask_changes_nothing(shell, tmp_path):
         tar.addfile(member, io.BytesIO())
     request = {"releases": str(tmp_path), "id": "one"}
     archive = (tmp_path / "release.tar.gz").read_bytes()
-    payload = remote.payload("install_release", request, archive)
+    payload = remote.payload("rollout.install_release", request, archive)
     done = shell(f"umask 077; {remote.command('install_release')}", payload)
     assert done.returncode == 0, done.stderr
     for path in [tmp_path / "one", *(tmp_path / "one").rglob("*")]:
@@ -268,7 +278,7 @@ def test_a_strict_umask_changes_nothing(shell, tmp_path):
 
 
 def test_secrets_do_not_show():
-    payload = remote.payload("apply_files", {"content": "s3cret"}, b"s3cret too")
+    payload = remote.payload("config.apply_files", {"content": "s3cret"}, b"s3cret too")
     shown = f"{payload!r} {payload} {[payload]} {remote.command('apply_files')}"
     assert "s3cret" not in shown
     assert base64.b64encode(b"s3cret too").decode() not in shown

@@ -2,13 +2,14 @@
 
 import json
 
-from wshost import apply_files, lock, remove
+from wshost.common import lock, storage
+from wshost.config import remove
 
 
 def test_a_file_that_was_there_before_comes_back(root, tmp_path):
     ours = tmp_path / "nginx.conf"
     ours.write_text("ours")
-    kept = apply_files.STATE / "before" / str(ours).lstrip("/")
+    kept = storage.STATE / "before" / str(ours).lstrip("/")
     kept.parent.mkdir(parents=True)
     kept.write_text("somebody's")
     remove.put_back(str(ours))
@@ -29,7 +30,7 @@ def test_files_and_folders(tmp_path):
 
 
 def test_the_last_service_leaves_no_state(root):
-    sets = apply_files.STATE / "sets"
+    sets = storage.STATE / "sets"
     sets.mkdir(parents=True)
     for name in ("ws-system", "ws-nginx", "chat-system"):
         text = json.dumps({"digest": "d", "paths": [f"/etc/{name}"]})
@@ -40,14 +41,14 @@ def test_the_last_service_leaves_no_state(root):
     ]  # fmt: skip
     remove.clear_state("ws")
     assert [path.name for path in sets.iterdir()] == ["chat-system.json"]
-    assert not (apply_files.STATE / "services/ws").exists()
+    assert not (storage.STATE / "services/ws").exists()
     remove.clear_state("chat")
-    assert not apply_files.STATE.exists()
+    assert not storage.STATE.exists()
 
 
 def test_what_ran_before(root):
     assert lock.ran_before() is None
-    note = apply_files.STATE / "before" / "units.json"
+    note = storage.STATE / "before" / "units.json"
     note.parent.mkdir(parents=True)
     note.write_text(json.dumps(["nginx.service", "sshd.service"]))
     assert lock.ran_before() == ["nginx.service"]

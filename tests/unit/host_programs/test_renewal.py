@@ -13,7 +13,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from wshost import account, apply_files, certificate, challenge, pair, renewal, served
+from wshost.certificates import (
+    acme_account,
+    acme_precheck,
+    keypair,
+    renewal,
+    self_signed,
+    verify_served,
+)
+from wshost.common import commands
+from wshost.config import apply_files
 
 NAME = "ws.a-company.com"
 ORDER = {"names": [NAME], "key_type": "ec256", "directory_url": "https://ca.test/dir"}
@@ -28,7 +37,7 @@ def make(tmp_path):
         place.mkdir(exist_ok=True)
         request = {"name": NAME, "alternative_names": f"DNS:{NAME}", "days": days, "activate": []}
         files = place / "cert.pem", place / "key.pem"
-        certificate.make(request, *files)
+        self_signed.make(request, *files)
         issued = place / "issued.json"
         if order is not None:
             issued.write_text(json.dumps(order))
@@ -82,7 +91,7 @@ def test_a_pair_is_in_place_when_it_is_activated(make, tmp_path):
     old, new = make("old"), make("new")
     wanted = new.certificate.read_bytes(), new.key.read_bytes()
     seen = tmp_path / "seen"
-    pair.install(
+    keypair.install(
         (new.certificate, new.key),
         (old.certificate, old.key),
         [["cp", str(old.certificate), str(seen)]],
@@ -96,7 +105,7 @@ def test_what_a_killed_run_has_left_goes(make):
     made = make()
     (made.key.parent / "new-abc").mkdir()
     (made.key.parent / "new-abc" / "key").write_text("secret")
-    pair.clear(made.key)
+    keypair.clear(made.key)
     assert sorted(path.name for path in made.key.parent.iterdir()) == [
         "cert.pem", "issued.json", "key.pem",
     ]  # fmt: skip
@@ -106,8 +115,8 @@ def test_a_pair_that_is_not_used_goes_back(make, tmp_path):
     old, new = make("old"), make("new")
     before = old.certificate.read_bytes(), old.key.read_bytes()
     script = f'cat {old.certificate} >>{tmp_path}/seen; test -n "${{RECOVERING:-}}"'
-    with pytest.raises(apply_files.StepError, match="The previous certificate is back"):
-        pair.install(
+    with pytest.raises(commands.StepError, match="The previous certificate is back"):
+        keypair.install(
             (new.certificate, new.key),
             (old.certificate, old.key),
             [["sh", "-c", script, "try"]],
@@ -119,38 +128,38 @@ def test_a_pair_that_is_not_used_goes_back(make, tmp_path):
 
 
 def test_the_account_key_is_made_once_and_has_the_thumbprint_of_rfc_7638(tmp_path):
-    account.make(tmp_path)
+    acme_account.make(tmp_path)
     key = (tmp_path / "account.pem").read_bytes()
-    account.make(tmp_path)
+    acme_account.make(tmp_path)
     assert (tmp_path / "account.pem").read_bytes() == key
     assert mode(tmp_path / "account.pem") == 0o600
     numbers = load_pem_private_key(key, None).public_key().public_numbers()
-    x, y = (account._base64(n.to_bytes(32, "big")) for n in (numbers.x, numbers.y))
+    x, y = (acme_account._base64(n.to_bytes(32, "big")) for n in (numbers.x, numbers.y))
     text = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
     digest = subprocess.run(
         ["openssl", "dgst", "-sha256", "-binary"], input=text.encode(), capture_output=True,
         check=True,
     ).stdout  # fmt: skip
-    assert (tmp_path / "thumbprint").read_text() == account._base64(digest)
+    assert (tmp_path / "thumbprint").read_text() == acme_account._base64(digest)
 
 
 def test_only_the_receiving_host_can_read_the_account_key(make, tmp_path, capsys):
     one, other, third = (tmp_path / name for name in ("a", "b", "c"))
     for folder in (one, other, third):
         folder.mkdir()
-    account.main({"folder": str(one)})
+    acme_account.main({"folder": str(one)})
     made, stranger = make("own"), make("stranger")
-    account.main({"folder": str(one), "seal_for": made.certificate.read_text()})
+    acme_account.main({"folder": str(one), "seal_for": made.certificate.read_text()})
     sealed = capsys.readouterr().out
     request = {"sealed": sealed, "certificate": str(made.certificate), "key": str(made.key)}
-    account.main(request | {"folder": str(other)})
+    acme_account.main(request | {"folder": str(other)})
     for name in ("account.pem", "thumbprint"):
         assert (other / name).read_bytes() == (one / name).read_bytes()
     request |= {"certificate": str(stranger.certificate), "key": str(stranger.key)}
     with pytest.raises(SystemExit, match="account: "):
-        account.main(request | {"folder": str(third)})
+        acme_account.main(request | {"folder": str(third)})
     assert not list(third.iterdir())
-    account.main({"folder": str(third), "seal_for": made.certificate.read_text()})
+    acme_account.main({"folder": str(third), "seal_for": made.certificate.read_text()})
     assert capsys.readouterr().out == "", "it has none"
 
 
@@ -160,7 +169,7 @@ def proxy():
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            token = self.path.removeprefix(challenge.PATH)
+            token = self.path.removeprefix(acme_precheck.PATH)
             self.send_response(200 if token != self.path else 404)
             self.end_headers()
             self.wfile.write(f"{token}.our-thumbprint".encode())
@@ -175,7 +184,7 @@ def proxy():
 
 
 def test_a_challenge_is_answered(proxy):
-    challenge.check("127.0.0.1", "our-thumbprint", proxy)
+    acme_precheck.check("127.0.0.1", "our-thumbprint", proxy)
 
 
 @pytest.mark.parametrize(
@@ -186,27 +195,27 @@ def test_a_challenge_is_answered(proxy):
     ],
 )
 def test_a_challenge_that_would_fail(proxy, name, thumbprint, said):
-    with pytest.raises(challenge.ChallengeError, match=said):
-        challenge.check(name, thumbprint, proxy)
+    with pytest.raises(acme_precheck.ChallengeError, match=said):
+        acme_precheck.check(name, thumbprint, proxy)
 
 
 def test_nobody_at_the_door():
-    with pytest.raises(challenge.ChallengeError, match="Connection refused"):
-        challenge.check("127.0.0.1", "any", 1)
+    with pytest.raises(acme_precheck.ChallengeError, match="Connection refused"):
+        acme_precheck.check("127.0.0.1", "any", 1)
 
 
 def test_the_first_certificate_of_a_chain(make):
     made, other = make("one"), make("other")
     text = made.certificate.read_text() + other.certificate.read_text()
     made.certificate.write_text(f"# a comment\n{text}")
-    leaf = x509.load_der_x509_certificate(served.first(made.certificate))
+    leaf = x509.load_der_x509_certificate(verify_served.first(made.certificate))
     assert leaf.public_key() == load_pem_private_key(made.key.read_bytes(), None).public_key()
 
 
 def test_it_needs_nothing_but_itself(make):
     """As a command of a set of files; for a unit that does not run there is nothing to see."""
     made = make()
-    text = apply_files.Path(served.__file__).read_text()
+    text = apply_files.Path(verify_served.__file__).read_text()
     subprocess.run(
         [sys.executable, "-c", text, "served", NAME, made.certificate, "no-such.service"],
         check=True,

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from wshost import retire
-from wshost.generations import Generation
+from wshost.rollout import retire
+from wshost.rollout.generations import Generation
 
 NEW, OLD, OLDER = "c" * 12, "b" * 12, "a" * 12
 KEPT = Generation("ws", NEW)
@@ -77,7 +77,7 @@ def test_a_folder_in_the_way_keeps_nobody_from_retiring(host, supervisord, monke
     supervisord.processes = [
         {"group": f"ws-{OLD}", "name": "ws_00", "statename": "RUNNING", "pid": os.getpid()}
     ]
-    monkeypatch.setattr(retire.peers, "held", lambda _: 1)
+    monkeypatch.setattr(retire.sockets, "held", lambda _: 1)
     monkeypatch.setattr(retire.shutil, "chown", lambda *_: None)
     (host / f"run/ws/{OLD}/.move/x").mkdir(parents=True)
     retire.move_few([retire.Generation("ws", OLD)], retire.Watch(KEPT))

@@ -6,38 +6,39 @@ from types import SimpleNamespace
 
 import pytest
 
-from wshost import generations, history, rollout
-from wshost.generations import Generation
-from wshost.rollout import GateClosedError
-from wshost.supervisor import SupervisorError
+from tests.unit.host_programs.conftest import rollout_request
+from wshost.common import atomic
+from wshost.common.supervisor import SupervisorError
+from wshost.rollout import generations, history, rollout
+from wshost.rollout.generations import Generation
+from wshost.rollout.rollout import GateClosedError
 
 NEW, OLD = "c" * 12, "b" * 12
 TCP = "tcp:10.0.0.1:8000"
 
 
 @pytest.fixture
-def request_for(file):
-    def make(listen=TCP, reuse_port=True):
-        return {
-            "name": "ws",
-            "by": "anna@laptop",
-            "later": ["app2", "app3"],
-            "generation": NEW,
-            "release": "0123456789ab",
-            "version": "fedcba987654",
-            "processes": 2,
-            "listen": listen,
-            "reuse_port": reuse_port,
-            "files": [file(f"/etc/ws/{NEW}.env", "autostart=true").to_json()],
-            "boot": file("/etc/tmpfiles.d/ws-generation.conf", "boot").to_json(),
-            "start_timeout": 1,
-            "healthy_for": 0,
-            "stop_wait": 1,
-            "back_after": 7,
-            "probe": {},
-        }
+def request_for():
+    def make(listen=TCP, reuse_port=True, identity=NEW):
+        return rollout_request(
+            identity,
+            listen,
+            release="0123456789ab",
+            later=["app2", "app3"],
+            reuse_port=reuse_port,
+        )
 
     return make
+
+
+@pytest.fixture
+def listens(root):
+    """Let a generation have its files, as if it listened there."""
+
+    def at(identity, listen):
+        generations.write(Generation("ws", identity), rollout_request(identity, listen))
+
+    return at
 
 
 @pytest.fixture
@@ -81,9 +82,9 @@ def test_the_new_one_serves_beside_the_old_one(steps, request_for):
     assert taken == ["add new", "start new", "wait_healthy new ws_00 ws_01", "switch new"]
 
 
-def test_where_both_share_a_port_one_process_is_tried_first(steps, request_for):
+def test_where_both_share_a_port_one_process_is_tried_first(listens, steps, request_for):
     taken, faults = steps
-    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
+    listens(OLD, TCP)
     run(request_for())
     assert taken == [
         "held new", "add new", "start new", "wait_healthy new ws_00 ws_01", "switch new"
@@ -95,17 +96,17 @@ def test_where_both_share_a_port_one_process_is_tried_first(steps, request_for):
     assert taken == ["held new", "remove new", "start old"]
 
 
-def test_what_serves_is_not_tried_again(steps, request_for, root):
+def test_what_serves_is_not_tried_again(listens, steps, request_for, root):
     taken, _ = steps
-    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
-    generations.link(root.path / "run/ws/current", NEW)
+    listens(OLD, TCP)
+    atomic.link(root.path / "run/ws/current", NEW)
     run(request_for())
     assert "held new" not in taken
 
 
-def test_what_a_killed_trial_has_left_goes_first(steps, request_for):
+def test_what_a_killed_trial_has_left_goes_first(listens, steps, request_for):
     taken, _ = steps
-    Generation("ws", NEW).conf.write_text("command=launch.py 100 tcp:127.83.87.68:8000 python x\n")
+    listens(NEW, "tcp:127.83.87.68:8000")
     run(request_for())
     assert taken[:2] == ["remove new", "add new"]
 
@@ -120,7 +121,7 @@ def test_an_unhealthy_one_goes_and_the_old_one_stays(steps, request_for):
 
 def test_half_of_the_live_one_is_better_than_nothing(steps, request_for, root):
     taken, faults = steps
-    generations.link(root.path / "run/ws/current", NEW)
+    atomic.link(root.path / "run/ws/current", NEW)
     faults["wait_healthy new ws_00 ws_01"] = GateClosedError("no")
     with pytest.raises(GateClosedError):
         run(request_for())
@@ -142,22 +143,20 @@ def test_a_generation_that_nobody_reaches_is_started_beside_itself(
 ):
     taken, _ = steps
     old = Generation("ws", OLD)
-    listen = f"unix:{root.path}/run/ws/{OLD}"
-    was = request_for(listen) | {"generation": OLD, "boot": {"path": "/b", "content": ""}}
-    history.went_live(was | {"files": []}, "deploy", None)
+    was = request_for(f"unix:{root.path}/run/ws/@GENERATION@", identity=OLD)
+    history.went_live(was, "deploy", None)
     supervisord.processes = [
         {"group": old.group, "name": "ws_00", "statename": "RUNNING", "pid": 0}
     ]
     old.sockets.mkdir()
     (old.sockets / "ws_00.sock").touch()
-    rollout.carry_out(was | {"files": []}, "deploy")
+    rollout.carry_out({**was}, "deploy")
     assert "add old" in taken
     taken.clear()
     (old.sockets / "ws_00.sock").unlink()
     (root.path / "run/ws/current").unlink()
-    added = []
-    rollout.carry_out(was | {"files": []}, "deploy")
-    assert history.records("ws")[0].identity == f"{OLD}-1", added
+    rollout.carry_out({**was}, "deploy")
+    assert history.records("ws")[0].identity == f"{OLD}-1"
 
 
 @pytest.mark.parametrize(("before", "now"), [(False, True), (True, False), (False, False)])
@@ -165,7 +164,7 @@ def test_a_port_that_the_old_one_shares_in_another_way_is_refused(
     steps, request_for, root, before, now
 ):
     taken, _ = steps
-    shared = request_for("shared:10.0.0.1:8001", reuse_port=before) | {"generation": OLD}
+    shared = request_for("shared:10.0.0.1:8001", before, OLD)
     history.went_live(shared, "deploy", None)
     with pytest.raises(GateClosedError, match=r"^port 8001 is that of generation b+, .*App\.port"):
         run(request_for(TCP, reuse_port=now))
@@ -184,27 +183,27 @@ REPLACED = [
 ]
 
 
-def test_who_can_not_share_a_port_is_replaced_process_by_process(steps, request_for, root):
+def test_who_can_not_share_a_port_is_replaced_process_by_process(listens, steps, request_for, root):
     taken, _ = steps
-    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
+    listens(OLD, TCP)
     run(request_for(reuse_port=False))
     assert taken == [*REPLACED, "switch new"]
     # After a boot they all start by themselves.
-    assert (root.path / f"etc/ws/{NEW}.env").read_text() == "autostart=true"
+    assert "autostart=true" in Generation("ws", NEW).conf.read_text()
 
 
-def test_a_replacement_that_fails_brings_the_old_one_back(steps, request_for, root):
+def test_a_replacement_that_fails_brings_the_old_one_back(listens, steps, request_for, root):
     taken, faults = steps
-    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
+    listens(OLD, TCP)
     faults["wait_healthy new ws_01"] = GateClosedError("no")
     with pytest.raises(GateClosedError):
         run(request_for(reuse_port=False))
     assert taken == [*REPLACED, "remove new", "start old"]
 
 
-def test_nothing_is_in_the_way(steps, request_for, root):
+def test_nothing_is_in_the_way(listens, steps, request_for, root):
     taken, _ = steps
-    Generation("ws", OLD).conf.write_text(f"command=launch.py 100 {TCP} python x\n")
+    listens(OLD, TCP)
     for listen, reuse_port in (
         (TCP, True),
         ("tcp:10.0.0.1:9000", False),
@@ -221,7 +220,9 @@ def link(root, path):
 def test_the_switch(root, request_for):
     new = Generation("ws", NEW)
     rollout.switch(new, request_for())
-    assert (root.path / "etc/tmpfiles.d/ws-generation.conf").read_text() == "boot"
+    assert (root.path / "etc/tmpfiles.d/ws-generation.conf").read_text() == (
+        f"L+ /run/ws/current - - - - {NEW}\n"
+    )
     assert link(root, "run/ws/current") == NEW
     assert link(root, "srv/ws/current") == "releases/0123456789ab"
     assert os.listdir(root.path / "run/ws") == ["current"]
@@ -229,11 +230,11 @@ def test_the_switch(root, request_for):
 
 def test_a_link_is_swapped_in_one_step(tmp_path, monkeypatch):
     link = tmp_path / "current"
-    generations.link(link, "one")
+    atomic.link(link, "one")
     seen, replace = [], os.replace
     # Whoever looks just before the last step still finds the old one.
     monkeypatch.setattr(os, "replace", lambda *a: (seen.append(os.readlink(link)), replace(*a)))
-    generations.link(link, "two")
+    atomic.link(link, "two")
     assert seen == ["one"]
     assert os.readlink(link) == "two"
     assert os.listdir(tmp_path) == ["current"]
@@ -241,7 +242,7 @@ def test_a_link_is_swapped_in_one_step(tmp_path, monkeypatch):
 
 def test_a_link_after_a_killed_swap(tmp_path, monkeypatch):
     link = tmp_path / "current"
-    generations.link(link, "one")
+    atomic.link(link, "one")
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -249,9 +250,9 @@ def test_a_link_after_a_killed_swap(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            generations.link(link, "two")
+            atomic.link(link, "two")
     assert os.readlink(link) == "one"
-    generations.link(link, "three")
+    atomic.link(link, "three")
     assert os.readlink(link) == "three"
 
 

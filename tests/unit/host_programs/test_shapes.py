@@ -5,7 +5,11 @@ import os
 
 import pytest
 
-from wshost import apply_files, history, lock, question, ruleset
+from tests.unit.host_programs.conftest import rollout_request
+from wshost.common import lock
+from wshost.config import apply_files, ruleset
+from wshost.rollout import history
+from wshost.watchdog import health_request
 
 SHAPES = ["{}", "[]", "null", "5", '"text"', '{"paths": 5}', '{"digest": 5, "paths": []}', "", "{"]
 
@@ -54,11 +58,7 @@ def test_a_record(root, text):
 
 def test_a_record_that_others_can_write(root):
     """Who can write what root starts is root."""
-    request = {
-        "name": "ws", "by": "anna", "generation": "a" * 12, "release": "r", "version": "v",
-        "listen": "unix:/run/ws/a", "files": [], "processes": 2,
-    }  # fmt: skip
-    history.went_live(request, "deploy", None)
+    history.went_live(rollout_request("a" * 12), "deploy", None)
     (path,) = (lock.folder("ws") / "generations").glob("*.json")
     assert len(history.records("ws")) == 1
     path.chmod(0o622)
@@ -81,7 +81,7 @@ def test_what_was_there_before_is_kept_for_ever(file, tmp_path):
 
 
 def test_a_process_that_may_open_no_more_files_is_alive(tmp_path):
-    asked = question.Question(str(tmp_path / "nobody"), b"GET / HTTP/1.1\r\n\r\n")
+    asked = health_request.Question(str(tmp_path / "nobody"), b"GET / HTTP/1.1\r\n\r\n")
     assert asked.reply == "absent"
     asked._fail(32)
     assert asked.reply == "answered", "it has accepted and closed"

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from wshost import supervisor
+from wshost.common import supervisor
 
 
 def test_a_call_and_its_result(supervisord):

@@ -12,7 +12,9 @@ import pytest
 
 from wsdeploy.plan.host.survey import Path as Found
 from wsdeploy.plan.host.survey import Request, Survey
-from wshost import certificate, supervisor, survey
+from wshost.certificates import self_signed
+from wshost.common import supervisor
+from wshost.survey import survey
 
 NOBODY = "no-such-name-here"
 
@@ -169,7 +171,7 @@ def test_certificates(tmp_path):
     pem = tmp_path / "cert.pem"
     request = {"name": "a.com", "alternative_names": "DNS:a.com,IP:::1", "days": 2}
     request["activate"] = []
-    certificate.make(request, pem, tmp_path / "key.pem")
+    self_signed.make(request, pem, tmp_path / "key.pem")
     found = ask(certificates=(str(pem),)).certificates[str(pem)]
     assert found["names"] == "DNS:a.com, IP Address:0:0:0:0:0:0:0:1"
     assert found["issuer"] == "itself"

@@ -1,17 +1,16 @@
 """A process is tried where no client is, if it listens where it is told to."""
 
-import base64
 import socket
 import subprocess
 import sys
 
 import pytest
 
-from wshost import generations, trial
-from wshost.gate import GateClosedError
-from wshost.generations import Generation
+from tests.unit.host_programs.conftest import rollout_request
+from wshost.rollout import generations, trial
+from wshost.rollout.gate import GateClosedError
+from wshost.rollout.generations import Generation
 
-CONF = "command=launch.py 100 {listen} python x\nnumprocs=4\n"
 LISTENER = """
 import socket, sys
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
@@ -27,7 +26,7 @@ def port():
 
 
 @pytest.fixture
-def tried(monkeypatch, file, port):
+def tried(monkeypatch, port):
     """Try a generation whose process listens at an address; return the outcome and the steps."""
 
     def run(address, healthy=True):
@@ -39,25 +38,20 @@ def tried(monkeypatch, file, port):
             stdout=subprocess.PIPE,
         )
 
-        def wait_healthy(generation, names, request):
-            steps.append((names, request["listen"]))
+        def wait_healthy(generation, names, terms):
+            steps.append((names, str(terms.listen)))
             if not healthy:
                 raise GateClosedError("no")
 
-        def add(generation, files):
-            steps.append(base64.b64decode(files[0]["content"]).decode())
+        def add(generation, request, listen, autostart):
+            steps.append((str(listen), autostart))
 
         monkeypatch.setattr(generations, "add", add)
-        monkeypatch.setattr(generations, "start", lambda generation: None)
+        monkeypatch.setattr(generations, "start", lambda _, name: steps.append(name))
         monkeypatch.setattr(generations, "remove", lambda *_: steps.append("removed"))
         monkeypatch.setattr(trial, "wait_healthy", wait_healthy)
         monkeypatch.setattr(Generation, "pid", lambda *_: process.pid)
-        request = {
-            "listen": listen,
-            "files": [file("/etc/a.conf", CONF.format(listen=listen)).to_json()],
-            "start_timeout": 20,
-            "stop_wait": 1,
-        }
+        request = rollout_request("c" * 12, listen, start_timeout=20)
         try:
             assert process.stdout.readline() == b"ready\n"
             return trial.held(Generation("ws", "c" * 12), request), steps
@@ -72,7 +66,8 @@ def test_one_process_elsewhere(tried, port):
     elsewhere = f"tcp:{trial.ADDRESS}:{port}"
     assert passed
     assert steps == [
-        f"command=launch.py 100 {elsewhere} python x\nnumprocs=1\n",
+        (elsewhere, False),
+        "ws_00",
         (["ws_00"], elsewhere),
         "removed",
     ]
@@ -81,7 +76,7 @@ def test_one_process_elsewhere(tried, port):
 def test_an_app_that_listens_where_it_likes_can_not_be_tried(tried):
     passed, steps = tried("0.0.0.0")
     assert not passed
-    assert steps[1:] == ["removed"]
+    assert steps[2:] == ["removed"]
 
 
 def test_an_unhealthy_one_is_removed(tried):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wshost import try_firewall
+from wshost.config import try_firewall
 
 REQUEST = {
     "name": "ws",

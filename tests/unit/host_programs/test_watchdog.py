@@ -1,6 +1,7 @@
 """The watchdog among processes that are there, and a Supervisor that says what a test lets it."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,8 +11,9 @@ import time
 
 import pytest
 
-from wshost import proc, rounds, terms, watchdog
-from wshost.watchdog import Watchdog
+from wshost.common import proc
+from wshost.watchdog import config, monitor, service
+from wshost.watchdog.service import Watchdog
 
 IDENTITY = "0123456789ab"
 GROUP = f"ws-{IDENTITY}"
@@ -70,19 +72,6 @@ while True:
             pass
 """
 
-SECTION = """
-[program:{group}]
-command=/usr/bin/python3 launch.py %% ; what Supervisor reads
-
-[watchdog:{group}]
-listen = {listen}
-host = a-company.com
-path = /
-hang_timeout = {hang_timeout}
-start_timeout = {start_timeout}
-stop_wait = {stop_wait}
-"""
-
 
 class Host:
     """A host with a generation on it."""
@@ -107,8 +96,14 @@ class Host:
     def terms(self, kind="unix", **changes):
         where = self.sockets if kind == "unix" else f"127.0.0.1:{self.port}"
         values = {"hang_timeout": 1, "start_timeout": 30, "stop_wait": 60} | changes
-        text = SECTION.format(group=GROUP, listen=f"{kind}:{where}", **values)
-        (self.folder / "conf.d" / f"{GROUP}.conf").write_text(text)
+        self.describe(f"{kind}:{where}", {"host": "a-company.com", "path": "/"} | values)
+
+    def describe(self, listen, watch):
+        found = {
+            "release": "r", "environment": "e", "listen": listen, "processes": 3, "open_files": 9,
+            "watch": watch,
+        }  # fmt: skip
+        (self.folder / "conf.d" / f"{GROUP}.json").write_text(json.dumps(found))
 
     def start(self, name, kind="unix", group=GROUP):
         number = int(name[-2:]) if kind == "tcp" else 0
@@ -317,7 +312,7 @@ def test_not_for_time_without_a_processor(three, monkeypatch):
     began = time.monotonic()
     stopped = []
     monkeypatch.setattr(
-        rounds,
+        monitor,
         "queued",
         lambda pid: (stopped or [time.monotonic()])[0] - began if pid == waits else 0.0,
     )
@@ -338,14 +333,14 @@ def test_time_in_the_queue_is_counted():
     busy = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     try:
         deadline = time.monotonic() + 20
-        while min(rounds.queued(each.pid) for each in busy) < 0.2:
+        while min(monitor.queued(each.pid) for each in busy) < 0.2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
         for each in busy:
             each.kill()
             each.wait()
-    assert rounds.queued(busy[0].pid) == 0
+    assert monitor.queued(busy[0].pid) == 0
 
 
 def two_ports():
@@ -394,8 +389,8 @@ def test_a_new_listener_on_the_port_is_not_taken_for_the_old_one(host):
 
 
 def test_what_supervisor_has_given_up_is_started_again(three, supervisord, monkeypatch):
-    monkeypatch.setattr(watchdog, "REVIVE_FIRST", 0.2)
-    monkeypatch.setattr(watchdog, "REFRESH", 0.1)
+    monkeypatch.setattr(service, "REVIVE_FIRST", 0.2)
+    monkeypatch.setattr(service, "REFRESH", 0.1)
     three.state("ws_01", "FATAL", pid=0, spawnerr="can't find command")
     three.watchdog._refresh_at = 0
 
@@ -415,7 +410,7 @@ def test_what_supervisor_has_given_up_is_started_again(three, supervisord, monke
 def test_nothing_is_watched_without_terms(host):
     host.start("ws_00")
     os.kill(host.started["ws_00"].pid, signal.SIGSTOP)
-    (host.folder / "conf.d" / f"{GROUP}.conf").write_text(f"[program:{GROUP}]\ncommand=x\n")
+    host.describe(f"unix:{host.sockets}", None)
     host.watch(seconds=2)
     host.live("gone")
     host.watch(seconds=1)
@@ -423,11 +418,20 @@ def test_nothing_is_watched_without_terms(host):
     assert host.supervisord.calls == []
 
 
-@pytest.mark.parametrize("text", ["", "[", f"[watchdog:{GROUP}]\nlisten = unix:/run\n"])
-def test_terms_that_are_none(tmp_path, text):
-    (tmp_path / "a.conf").write_text(text)
-    assert terms.read(tmp_path / "a.conf", GROUP) is None
-    assert terms.read(tmp_path / "none.conf", GROUP) is None
+WHOLE = {
+    "release": "r", "environment": "e", "listen": "unix:/x", "processes": 1, "open_files": 9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "found",
+    ["", "[", [], {}, WHOLE, WHOLE | {"watch": {}}, WHOLE | {"watch": {"host": "a"}, "listen": 5}],
+)
+def test_terms_that_are_none(tmp_path, found):
+    text = found if isinstance(found, str) else json.dumps(found)
+    (tmp_path / "a.json").write_text(text)
+    assert config.read(tmp_path / "a.conf", GROUP) is None
+    assert config.read(tmp_path / "none.conf", GROUP) is None
 
 
 def test_age(program):
@@ -437,4 +441,4 @@ def test_age(program):
 
 
 def test_the_check_before_it_is_installed():
-    watchdog.main(["--check"])
+    service.main(["--check"])

@@ -3,6 +3,7 @@
 import configparser
 import dataclasses
 import hashlib
+import json
 import os
 import shlex
 
@@ -114,6 +115,11 @@ def test_other_hosts_make_none(tiers, debian):
     assert identity(tiers(groups=fewer), debian(), host="app1") == base
 
 
+def described(wanted):
+    """What the file beside Supervisor's says."""
+    return json.loads(files(wanted)[places.description("ws", wanted.identity)].content)
+
+
 def files(wanted):
     return {file.path: file for file in wanted.files}
 
@@ -124,7 +130,7 @@ def test_the_environment_is_for_the_app_only(make, debian):
     assert (environment.mode, environment.owner, environment.group) == (0o640, "root", "ws")
     assert environment.secret
     assert "s3cret" in environment.content
-    others = [file for file in (*wanted.files, wanted.boot) if file is not environment]
+    others = [file for file in wanted.files if file != environment]
     assert others
     assert not any("s3cret" in file.content for file in others)
 
@@ -140,7 +146,7 @@ def program(wanted):
     # As supervisor.options.UnhosedConfigParser does, but for its expansions.
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
     parser.read_string(conf.content)
-    (section,) = [each for each in parser.sections() if not each.startswith("watchdog:")]
+    (section,) = parser.sections()
     return section, dict(parser[section])
 
 
@@ -169,12 +175,14 @@ def test_what_supervisor_runs(make, debian):
         "/usr/bin/python3",
         "-I",
         f"/srv/ws/releases/{RELEASE}/launch.py",
-        places.environment("ws", wanted.identity),
-        "10128",
-        f"unix:/run/ws/{wanted.identity}",
+        places.description("ws", wanted.identity),
         "python",
         f"/srv/ws/releases/{RELEASE}/{MAIN}",
     ]
+    found = described(wanted)
+    assert found["environment"] == places.environment("ws", wanted.identity)
+    assert found["open_files"] == 10128
+    assert found["processes"] == 2
 
 
 def test_where_processes_listen(make, tiers, debian):
@@ -185,15 +193,14 @@ def test_where_processes_listen(make, tiers, debian):
         (tiers({"listen": "shared", "port": 9000}), "app2", "shared:fd00::2:9000"),
     ):
         wanted = planned(settings, debian(), host=host)
-        assert wanted.listen == command(wanted)[5] == listen
-        # By this the rollout finds who else listens there.
-        conf = files(wanted)[places.program("ws", wanted.identity)].content
-        assert f" {listen} " in conf
+        assert described(wanted)["listen"] == listen
+    wanted = planned(make(), debian())
+    assert described(wanted)["listen"] == f"unix:/run/ws/{wanted.identity}"
 
 
 def test_a_command_of_the_users_own(make, debian):
     words = ["python", "-m", "chat", "--socket", "$WS_SOCKET", "100% it's", '"']
-    assert command(planned(make({"command": words}), debian()))[6:] == words
+    assert command(planned(make({"command": words}), debian()))[4:] == words
 
 
 def launched(settings, survey, name):
@@ -220,15 +227,15 @@ def test_the_request_says_what_the_rollout_needs(make, debian):
     assert request == {
         "name": "ws",
         "by": "anna@laptop",
-        "later": ("app2",),
+        "later": ["app2"],
         "version": "v",
         "generation": wanted.identity,
         "release": RELEASE,
-        "processes": 2,
-        "listen": f"unix:/run/ws/{wanted.identity}",
+        "description": wanted.description,
+        "program": wanted.program,
+        "environment": wanted.environment,
+        "boot": wanted.boot,
         "reuse_port": False,
-        "files": [file.to_json() for file in wanted.files],
-        "boot": wanted.boot.to_json(),
         "start_timeout": 7,
         "healthy_for": 2,
         "stop_wait": 48,
@@ -241,7 +248,13 @@ def test_the_request_says_what_the_rollout_needs(make, debian):
             "expect": "y",
         },
     }
-    assert wanted.identity in wanted.boot.content
+    # The host fills its files in, and so does the plan.
+    program, description, environment, boot = (file.content for file in wanted.files)
+    for text in program, description, boot:
+        assert wanted.identity in text
+        assert "@" not in text
+    assert json.loads(description) == described(wanted)
+    assert environment == wanted.environment
 
 
 def test_a_replacement_waits_for_the_proxies(make, debian):
@@ -275,7 +288,7 @@ def live(make, debian):
     paths = {
         places.sockets("ws", "current"): Path("link", 0o777, "root", "root", target=name),
         places.sockets("ws", name): Path("directory", 0o2750, "ws", "ws-proxy"),
-        **{file.path: on_host(file) for file in (*wanted.files, wanted.boot)},
+        **{file.path: on_host(file) for file in wanted.files},
         "/srv/ws/current": Path("link", 0o777, "root", "root", target=f"releases/{RELEASE}"),
         f"/srv/ws/releases/{RELEASE}": Path("directory", 0o755, "root", "root"),
         places.record("ws", name): Path("file", 0o600, "root", "root", sha256="0"),

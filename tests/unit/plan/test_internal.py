@@ -27,7 +27,7 @@ def text(settings, survey, host="app1"):
 
 def test_processes_listen_on_sockets_and_proxies_ask_for_tls_ports(encrypted, debian):
     settings = encrypted({"processes": 2, "port": 9000})
-    assert app.listen(settings, "app1", "a" * 12) == f"unix:/run/ws/{'a' * 12}"
+    assert str(app.listen(settings, "app1")) == "unix:/run/ws/@GENERATION@"
     found = [(each.address, each.port) for each in upstreams.upstreams(settings, debian(), "lb1")]
     assert found == [("10.0.0.1", 9100), ("10.0.0.1", 9101), ("fd00::2", 9100), ("fd00::2", 9101)]
     one, other = text(settings, debian()), text(settings, debian(), "app2")

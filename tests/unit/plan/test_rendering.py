@@ -72,7 +72,7 @@ def everything(settings, survey):
         sets.append(internal.files(settings, survey, app_host))
     files = [file for each in sets for file in each.files]
     generation = app.generation(settings, survey, app_host, "0" * 12, "app/app.py")
-    return {file.path: file.content for file in (*files, *generation.files, generation.boot)}
+    return {file.path: file.content for file in (*files, *generation.files)}
 
 
 def proxys_file(settings, survey, proxy="one"):

@@ -1,6 +1,6 @@
 """The watchdog's files: whole, the same for every app, and what it is told in each generation."""
 
-import configparser
+import json
 import subprocess
 import sys
 
@@ -8,8 +8,8 @@ import pytest
 
 from wsdeploy.plan import app, watchdog
 from wsdeploy.plan.host.survey import Survey
-from wshost import generations, terms
-from wshost import watchdog as program
+from wshost.common.listen import Listen
+from wshost.watchdog import config
 
 RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
 
@@ -22,10 +22,10 @@ def test_its_modules_are_all_that_it_imports(make, tmp_path):
     for file in watchdog.files(make(), Survey()).files:
         if file.path.endswith(".py"):
             copy = tmp_path / file.path.removeprefix("/usr/local/lib/ws-watchdog/")
-            copy.parent.mkdir(exist_ok=True)
+            copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(file.content)
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "wshost.watchdog", "--check"],
+        [sys.executable, "-S", "-m", "wshost.watchdog.service", "--check"],
         cwd=tmp_path,
         env={},
         capture_output=True,
@@ -34,10 +34,15 @@ def test_its_modules_are_all_that_it_imports(make, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     # And no more than that.
-    found = {path.stem for path in (tmp_path / "wshost").glob("*.py")}
+    made = tmp_path / "wshost"
+    found = {str(path.relative_to(made)) for path in made.rglob("*.py")}
     assert found == {
-        *("__init__", "journal", "launch", "liveness", "peers", "proc", "question", "rounds"),
-        *("routes", "supervisor", "terms", "watchdog"),
+        *("__init__.py", "requests.py"),
+        *(f"common/{name}.py" for name in ("__init__", "journal", "listen", "proc")),
+        *(f"common/{name}.py" for name in ("sockets", "supervisor")),
+        *(f"rollout/{name}.py" for name in ("__init__", "description", "earlier")),
+        *(f"watchdog/{name}.py" for name in ("__init__", "config", "health_request", "monitor")),
+        *(f"watchdog/{name}.py" for name in ("pulse", "reuseport", "service")),
     }
 
 
@@ -58,10 +63,13 @@ def test_it_stays_the_same_whatever_the_app_is(make):
 def test_it_understands_what_it_is_told(make, debian, tmp_path, listen, health):
     settings = make({"listen": listen, "health": health, "hang_timeout": 4.5, "drain": 100})
     planned = generation(settings, debian())
-    conf = tmp_path / "a.conf"
-    conf.write_text(planned.files[0].content)
-    assert terms.read(conf, f"ws-{planned.identity}") == terms.Terms(
-        listen=planned.listen,
+    (tmp_path / "a.json").write_text(planned.files[1].content)
+    where = f"unix:/run/ws/{planned.identity}"
+    if listen != "unix":
+        where = f"{listen}:127.0.0.1:{settings.app.port}"
+    found = config.read(tmp_path / "a.conf", f"ws-{planned.identity}")
+    assert found == config.Terms(
+        listen=Listen.read(where),
         host="ws.a-company.com",
         path=health or "/",
         hang_timeout=4.5,
@@ -75,26 +83,13 @@ def test_what_it_is_told_makes_no_new_generation(make, debian):
     for app_settings in ({"hang_timeout": 60}, {"hang_timeout": None}, {"start_timeout": 99}):
         other = generation(make(app_settings), debian())
         assert other.identity == one.identity
-        assert other.files[0] != one.files[0]
+        assert other.files[0] == one.files[0]
+        assert other.files[1] != one.files[1]
 
 
-def test_without_a_watchdog_a_generation_says_nothing_of_it(make, debian):
-    assert "watchdog" not in generation(make({"hang_timeout": None}), debian()).files[0].content
-
-
-def test_supervisor_still_finds_its_own(make, debian):
-    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
-    planned = generation(make(), debian())
-    parser.read_string(planned.files[0].content)
-    assert parser.sections() == [
-        f"program:ws-{planned.identity}",
-        f"watchdog:ws-{planned.identity}",
-    ]
-
-
-def test_it_knows_a_generation_as_the_others_do():
-    assert program.IDENTITY == generations.IDENTITY == app.IDENTITY
-    assert program.CONF == generations.CONF
+def test_without_a_watchdog_a_generation_is_not_watched(make, debian):
+    planned = generation(make({"hang_timeout": None}), debian())
+    assert json.loads(planned.files[1].content)["watch"] is None
 
 
 def test_what_is_asked(make):

@@ -22,7 +22,7 @@ from websockets.sync.client import connect, unix_connect
 from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import build, contents
-from wshost import probe
+from wshost.rollout import probe
 
 APPS = Path(__file__).parents[2] / "apps"
 PATIENCE = 60
@@ -72,12 +72,15 @@ class Process:
         environment = sockets / "app.env"
         values = {"PYTHONPATH": f"{folder}/lib:{folder}/app", "WS_APP": f"{folder}/app"}
         environment.write_text("".join(f"{k}={json.dumps(v)}\n" for k, v in values.items()))
+        description = sockets / "generation.json"
+        found = {"environment": str(environment), "open_files": 1024, "listen": listen}
+        description.write_text(json.dumps(found))
         self.sockets, self.name, self.log_file = sockets, name, sockets / "app.log"
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [
                     sys.executable, "-I", folder / "launch.py",
-                    environment, "1024", listen, *command,
+                    description, *command,
                 ],
                 cwd=sockets,
                 env={"PATH": os.environ["PATH"], "SUPERVISOR_PROCESS_NAME": name},

@@ -15,6 +15,7 @@ from wsdeploy.deploy.operations.send import change, explain, failure
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.proxy import acme
 from wsdeploy.settings import Settings
+from wshost.requests import Account, OrderNow
 
 
 class SealedAccount(FactBase[str]):
@@ -22,7 +23,7 @@ class SealedAccount(FactBase[str]):
 
     def command(self) -> str:
         """Return the command; for whom to encrypt goes to its standard input."""
-        return remote.command("account")
+        return remote.command("certificates.acme_account")
 
     def process(self, output: list[str]) -> str:
         """Return the encrypted key in PEM."""
@@ -37,7 +38,8 @@ def account_key(settings: Settings) -> Generator[StringCommand, None, None]:
     elif acme.thumbprint(settings, facts.survey(settings)):
         host.noop("there is a key")
     else:
-        yield change("account", {"folder": places.acme(settings.name)})
+        request: Account = {"folder": places.acme(settings.name)}
+        yield change("certificates.acme_account", request)
 
 
 @operation()
@@ -56,22 +58,25 @@ def shared_account_key(settings: Settings) -> Generator[StringCommand, None, Non
     if wanted and acme.thumbprint(settings, own) == wanted:
         host.noop(f"the key is that of {first.name}")
         return
-    request = {"folder": places.acme(settings.name)}
+    request: Account = {"folder": places.acme(settings.name)}
     if not state.is_executing:
-        yield change("account", request)
+        yield change("certificates.acme_account", request)
         return
     recipient = (own.certificates.get(places.certificate(settings.name)) or {}).get("pem")
-    seal_for = programs.payload("account", request | {"seal_for": recipient}, host=first)
-    sealed = first.get_fact(SealedAccount, _stdin=seal_for)
+    to_seal: Account = {**request, "seal_for": recipient}
+    asked = programs.payload("certificates.acme_account", to_seal, host=first)
+    sealed = first.get_fact(SealedAccount, _stdin=asked)
     if not sealed:
         yield failure(f"{first.name} has no account key")
         return
     explain([f"the key is not that of {first.name}"])
-    pair = {
+    taken: Account = {
+        **request,
+        "sealed": sealed,
         "certificate": places.certificate(settings.name),
         "key": places.key(settings.name),
     }
-    yield change("account", request | pair | {"sealed": sealed})
+    yield change("certificates.acme_account", taken)
 
 
 @operation()
@@ -86,7 +91,8 @@ def issued(settings: Settings) -> Generator[StringCommand, None, None]:
         host.noop("the certificate is from the authority")
         return
     explain([reason])
-    yield change("order", {"unit": acme.service(settings)})
+    request: OrderNow = {"unit": acme.service(settings)}
+    yield change("certificates.order_now", request)
 
 
 def _first(settings: Settings) -> Host:

@@ -18,6 +18,7 @@ from wsdeploy.plan.host.limits import derive
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import build, contents
 from wsdeploy.settings import Settings
+from wshost.requests import InstallRelease, Retire
 
 
 @operation()
@@ -34,7 +35,8 @@ def release(settings: Settings) -> Generator[StringCommand, None, None]:
     except build.BuildError as error:
         yield failure(f"the release can't be built: {error}")
         return
-    yield change("install_release", {"releases": releases, "id": wanted.id}, archive)
+    request: InstallRelease = {"releases": releases, "id": wanted.id}
+    yield change("rollout.install_release", request, archive)
 
 
 @operation()
@@ -73,7 +75,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         by=run.owner(),
         later=later(settings),
     )
-    yield change("rollout", request)
+    yield change("rollout.rollout", request)
 
 
 @operation()
@@ -90,8 +92,14 @@ def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand
         host.noop("no other generation is left")
         return
     explain(leftovers)
-    request = {"name": settings.name, "generation": live, "by": run.owner()}
-    yield change("retire", request | {"stop_wait": derive(settings, survey).stop_wait})
+    assert live is not None
+    request: Retire = {
+        "name": settings.name,
+        "generation": live,
+        "by": run.owner(),
+        "stop_wait": derive(settings, survey).stop_wait,
+    }
+    yield change("rollout.retire", request)
 
 
 def _wanted(settings: Settings) -> app.Generation:

@@ -18,6 +18,7 @@ from wsdeploy.plan.host import limits, remote
 from wsdeploy.plan.measured import Measured
 from wsdeploy.plan.proxy import internal, proxies
 from wsdeploy.settings import Settings
+from wshost import requests
 
 SECONDS = 5
 """For how long processor time is watched. The kernel counts it in hundredths of a second."""
@@ -30,7 +31,7 @@ class Capacity(FactBase[Measured]):
 
     def command(self) -> str:
         """Return the command; the request goes to its standard input."""
-        return remote.command("capacity")
+        return remote.command("survey.capacity")
 
     def process(self, output: list[str]) -> Measured:
         """Read the answer. Raises FactProcessError, which fails this host only."""
@@ -49,8 +50,12 @@ def measured(settings: Settings) -> Generator[StringCommand, None, None]:
             units["proxy"] = proxies.chosen(settings).UNIT
         if internal.wanted(settings, host.name):
             units["internal"] = internal.unit(settings)
-        request = {"name": settings.name, "units": units, "seconds": SECONDS}
-        answer = host.get_fact(Capacity, _stdin=programs.payload("capacity", request))
+        request: requests.Capacity = {
+            "name": settings.name,
+            "units": units,
+            "seconds": SECONDS,
+        }
+        answer = host.get_fact(Capacity, _stdin=programs.payload("survey.capacity", request))
         if answer:
             _measured[host.name] = answer
     yield from ()

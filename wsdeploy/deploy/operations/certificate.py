@@ -16,6 +16,7 @@ from wsdeploy.plan.host.files import Command
 from wsdeploy.plan.proxy import identity as pairs
 from wsdeploy.plan.proxy import internal, tls
 from wsdeploy.settings import Settings
+from wshost.requests import SelfSigned
 
 
 @operation()
@@ -31,17 +32,15 @@ def self_signed(
         host.noop("the certificate is good")
         return
     explain([reason])
-    yield change(
-        "certificate",
-        {
-            "name": settings.domain,
-            "alternative_names": tls.alternative_names(settings),
-            "days": tls.days(settings),
-            "certificate": places.certificate(settings.name),
-            "key": places.key(settings.name),
-            "activate": activate,
-        },
-    )
+    request: SelfSigned = {
+        "name": settings.domain,
+        "alternative_names": tls.alternative_names(settings),
+        "days": tls.days(settings),
+        "certificate": places.certificate(settings.name),
+        "key": places.key(settings.name),
+        "activate": [[*command] for command in activate],
+    }
+    yield change("certificates.self_signed", request)
 
 
 @operation()
@@ -55,7 +54,7 @@ def identity(settings: Settings) -> Generator[StringCommand, None, None]:
     if todo:
         explain([f"identity: {', '.join(todo)}"])
         activate = internal.new_identity(settings, survey, host.name)
-        yield change("identity", pairs.request_for_work(settings, todo, activate))
+        yield change("certificates.host_keypairs", pairs.request_for_work(settings, todo, activate))
     else:
         host.noop("both pairs are good")
     facts.note_identity(settings)

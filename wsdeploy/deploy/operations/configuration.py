@@ -50,7 +50,7 @@ def configuration(
     explain(differences)
     if state.config.DIFF:
         show(files, survey)
-    yield change("apply_files", {**files.to_json(), "digest": files.digest})
+    yield change("config.apply_files", files.to_json())
 
 
 @operation()
@@ -69,7 +69,7 @@ def removal(
         host.noop(f"{set_name} is not there")
         return
     explain([f"{set_name} is left over"])
-    yield change("apply_files", {**files.to_json(), "digest": files.digest})
+    yield change("config.apply_files", files.to_json())
 
 
 def show(files: FileSet, survey: Survey) -> None:

@@ -43,15 +43,15 @@ def firewall(settings: Settings, final: bool) -> Generator[StringCommand, None, 
     if state.config.DIFF:
         show(files, survey)
     trial = plan.trial(settings, files)
-    yield change("try_firewall", trial)
+    yield change("config.try_firewall", trial)
     if state.is_executing and (complaint := _locked_out()):
-        yield change("try_firewall", trial | {"back": True})
+        yield change("config.try_firewall", {**trial, "back": True})
         yield failure(
             "the firewall would lock this machine out, so the previous rules are back: no new SSH "
             f"connection came in ({complaint}); look at Firewall.ssh_from"
         )
         return
-    yield change("apply_files", {**files.to_json(), "digest": files.digest})
+    yield change("config.apply_files", files.to_json())
 
 
 def _locked_out() -> str | None:

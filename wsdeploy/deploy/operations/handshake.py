@@ -14,6 +14,7 @@ from wsdeploy.deploy import programs
 from wsdeploy.deploy.operations.send import failure
 from wsdeploy.plan.host import places, remote
 from wsdeploy.settings import Settings, secret_values
+from wshost import requests
 
 BEGINS = "wsdeploy-probe-begins"
 """What is printed before the client says anything; a shell's own words come before."""
@@ -46,7 +47,7 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
     if not state.is_executing:
         return
     probe = settings.app.probe
-    request = {
+    request: requests.Handshake = {
         "target": {
             "host": settings.domain,
             "path": probe.path,
@@ -60,6 +61,6 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
         "send": secret_values.message(settings.app),
         "expect": probe.expect,
     }
-    complaint = host.get_fact(Handshake, _stdin=programs.payload("probe", request))
+    complaint = host.get_fact(Handshake, _stdin=programs.payload("rollout.probe", request))
     if complaint:
         yield failure(f"no WebSocket through the proxy: {complaint}")

@@ -13,6 +13,7 @@ from wsdeploy.deploy.operations.flow import failed_elsewhere, later
 from wsdeploy.deploy.operations.send import change, failure
 from wsdeploy.plan import history as plan
 from wsdeploy.settings import Settings
+from wshost.requests import Restore
 
 
 @operation()
@@ -43,15 +44,13 @@ def restore(
             f"back to generation {target.generation} (release {target.release}); "
             "the next deploy.py brings what the settings describe"
         )
-    yield change(
-        "restore",
-        {
-            "name": settings.name,
-            "restore": target.generation if target else None,
-            "by": run.owner(),
-            "later": later(settings),
-        },
-    )
+    request: Restore = {
+        "name": settings.name,
+        "restore": target.generation if target else None,
+        "by": run.owner(),
+        "later": [*later(settings)],
+    }
+    yield change("rollout.restore", request)
 
 
 @operation()

@@ -12,6 +12,7 @@ from wsdeploy.deploy import lock, run
 from wsdeploy.deploy.operations.send import failure
 from wsdeploy.plan import lock as plan
 from wsdeploy.settings import Settings
+from wshost.requests import BreakLock
 
 
 @operation()
@@ -34,7 +35,7 @@ def unlock() -> Generator[StringCommand, None, None]:
     is still at work ends at its next change.
     """
     if state.is_executing:
-        request = {"action": "break", "name": host.data.settings.name, "by": run.owner()}
+        request: BreakLock = {"action": "break", "name": host.data.settings.name, "by": run.owner()}
         answer = lock.ask(ctx_host.get(), request)  # type: ignore[no-untyped-call]
         if answer is None:
             yield failure("the host did not answer")

@@ -28,6 +28,6 @@ def packages(settings: Settings) -> Generator[StringCommand, None, None]:
     if not (missing or busy or upgrades.installing(survey)):
         host.noop("packages are installed")
         return
-    script = (PROGRAMS / "install_packages.sh").read_text()
+    script = (PROGRAMS / "config/install_packages.sh").read_text()
     # On standard input, so that what the host logs of its commands stays short.
     yield change_without_python(f"{AS_ROOT} sh -s -- {' '.join(missing)}", script)

@@ -14,6 +14,7 @@ from wsdeploy.plan.host import system
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.limits import derive
 from wsdeploy.settings import Settings
+from wshost.requests import Remove
 
 
 @operation()
@@ -29,6 +30,7 @@ def removed(settings: Settings, role: str, data: bool) -> Generator[StringComman
         host.noop(f"{settings.name} is not there")
         return
     stop_wait = derive(settings, survey).stop_wait
-    yield change("remove", {"name": settings.name, "stop_wait": stop_wait, "data": data})
+    request: Remove = {"name": settings.name, "stop_wait": stop_wait, "data": data}
+    yield change("config.remove", request)
     if not data:
         host.log(f"the app's own data stays in /var/lib/{settings.name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
@@ -12,7 +12,9 @@ from wsdeploy.deploy import facts, lock, programs
 from wsdeploy.plan.host import remote
 
 
-def change(program: str, request: dict[str, Any], attachment: bytes | None = None) -> StringCommand:
+def change(
+    program: str, request: Mapping[str, object], attachment: bytes | None = None
+) -> StringCommand:
     """Return the command that lets `wshost.PROGRAM` change the host; it will be surveyed anew.
 
     The first change of a run takes the lock of the fleet. If another run has it, the command that

@@ -7,11 +7,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from wsdeploy.plan.host.survey import Path, Request, Survey
+from wshost import requests
 
-# Where apply_files.py (wshost) keeps what it applied last.
+# Where wshost.config.apply_files keeps what it applied last.
 MARKERS = "/var/lib/wsdeploy/sets"
 
 Command = tuple[str, ...]
@@ -40,8 +40,8 @@ class File:
     secret: bool = False
     """True keeps the content out of diffs."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the file as wshost.apply_files takes it."""
+    def to_json(self) -> requests.File:
+        """Return the file as it travels."""
         return {
             "path": self.path,
             "mode": self.mode,
@@ -82,14 +82,15 @@ class FileSet:
 
     @property
     def marker(self) -> File:
-        """The file that apply_files.py leaves when this set was applied to its end."""
+        """The file that wshost.config.apply_files leaves when this set was applied to its end."""
         content = {"digest": self.digest, "paths": [file.path for file in self.files]}
         return File(f"{MARKERS}/{self.name}.json", json.dumps(content))
 
     @property
     def digest(self) -> str:
         """A digest of all that this set is: files, modes, owners and commands."""
-        text = json.dumps(self.to_json(), sort_keys=True)
+        set_without_digest = {k: v for k, v in self._request("").items() if k != "digest"}
+        text = json.dumps(set_without_digest, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def request(self) -> Request:
@@ -107,10 +108,14 @@ class FileSet:
         if not self.marker.same_as(survey.paths.get(self.marker.path)):
             yield f"{self.name} was not applied to its end, or with other commands"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the set as apply_files.py takes it, but for the digest."""
+    def to_json(self) -> requests.ApplyFiles:
+        """Return the request with which the set is put in place."""
+        return self._request(self.digest)
+
+    def _request(self, digest: str) -> requests.ApplyFiles:
         return {
             "name": self.name,
+            "digest": digest,
             "files": [file.to_json() for file in self.files],
             "absent": list(self.absent),
             "validate": [list(command) for command in self.validate],

@@ -10,15 +10,15 @@ from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
 from typing import cast
 
 from wsdeploy.plan import upstreams
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import processes
-from wsdeploy.plan.host.remote import PROGRAMS
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Listener, Request, Survey
 from wsdeploy.plan.proxy import edge
 from wsdeploy.settings import Firewall, Settings
 from wsdeploy.settings.firewall import Allowed, Network, as_network
+from wshost.requests import TryFirewall
 
 PACKAGES = ("nftables",)
 PUBLIC = (80, 443)
@@ -157,14 +157,14 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
         ),
         verify=(
             ("nft", "list", "table", "inet", settings.name),
-            ("python3", "-c", (PROGRAMS / "ruleset.py").read_text(), "ruleset", settings.name),
+            remote.script("config/ruleset.py", "ruleset", settings.name),
         ),
         notes=closed(settings, survey, host),
     )
 
 
-def trial(settings: Settings, files: FileSet) -> dict[str, object]:
-    """Return the request with which wshost.try_firewall tries new rules out."""
+def trial(settings: Settings, files: FileSet) -> TryFirewall:
+    """Return the request that tries new rules out."""
     (content,) = (file.content for file in files.files if file.path == rules(settings))
     return {
         "name": settings.name,

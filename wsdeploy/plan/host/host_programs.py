@@ -8,7 +8,4 @@ from wsdeploy.plan.host.files import File
 
 def files(program: str, folder: str) -> tuple[File, ...]:
     """Return a program with all that it imports of wshost, in a folder to be run from."""
-    return tuple(
-        File(f"{folder}/wshost/{module}.py", remote.source(module))
-        for module in remote.closure(program)
-    )
+    return tuple(File(f"{folder}/{path}", remote.source(path)) for path in remote.closure(program))

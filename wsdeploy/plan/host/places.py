@@ -40,6 +40,11 @@ def program(name: str, generation: str) -> str:
     return f"/etc/supervisor/conf.d/{name}-{generation}.conf"
 
 
+def description(name: str, generation: str) -> str:
+    """Return the file beside it that says what the generation is."""
+    return f"/etc/supervisor/conf.d/{name}-{generation}.json"
+
+
 def boot(name: str) -> str:
     """Return the file that brings the live generation's folders back after a boot."""
     return f"/etc/tmpfiles.d/{name}-generation.conf"

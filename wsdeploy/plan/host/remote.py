@@ -14,9 +14,11 @@ import hashlib
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+from wshost.requests import Claim
 
 PROGRAMS = Path(__file__).resolve().parents[3] / "wshost"
 
@@ -26,7 +28,7 @@ FOLDER = "/run/wsdeploy/programs"
 MISSING = {"programs": "missing"}
 """What a host answers that has not got them, if it can be asked again."""
 
-IMPORT = re.compile(r"^ *from wshost(?:\.(\w+))? import (\([^)]*\)|[\w, ]+)", re.MULTILINE)
+IMPORT = re.compile(r"^ *from wshost((?:\.\w+)*) import (\([^)]*\)|[\w, ]+)", re.MULTILINE)
 
 # Imports the program from where the host keeps it, and calls its main with the request, if the lock
 # is still that of the run. The rest of standard input is the program's own. What programs make for
@@ -59,9 +61,10 @@ else:
             if old or path == folder and not there():
                 os.rename(path, new + "/" + name)
         os.mkdir(new + "/all")
-        os.mkdir(new + "/all/wshost")
         for name, text in json.loads(zlib.decompress(base64.b64decode(head["bundle"]))).items():
-            with open(new + "/all/wshost/" + name + ".py", "w", encoding="utf-8") as file:
+            path = new + "/all/" + name
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
         if not there():
             os.chmod(new + "/all", 0o700)
@@ -75,7 +78,7 @@ else:
             shutil.rmtree(new, ignore_errors=True)
 sys.path.insert(0, folder)
 if head["run"]:
-    importlib.import_module("wshost.lock").check(head["run"])
+    importlib.import_module("wshost.common.lock").check(head["run"])
 importlib.import_module("wshost." + head["program"]).main(head["request"])
 """
 
@@ -93,12 +96,26 @@ class Payload(list[str]):
 
 @cache
 def _sources() -> dict[str, str]:
-    return {path.stem: path.read_text() for path in sorted(PROGRAMS.glob("*.py"))}
+    """Return the files of wshost by their paths: wshost/common/lock.py."""
+    return {
+        path.relative_to(PROGRAMS.parent).as_posix(): path.read_text()
+        for path in sorted(PROGRAMS.rglob("*.py"))
+    }
 
 
-def source(module: str) -> str:
-    """Return the text of a module of wshost."""
-    return _sources()[module]
+def source(path: str) -> str:
+    """Return the text of a file of wshost."""
+    return _sources()[path]
+
+
+def script(path: str, name: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command that runs a file of wshost, which goes along in it.
+
+    path: below wshost; a shell script, or a program that needs nothing but itself. name: how it is
+    called where people see it.
+    """
+    program = "sh" if path.endswith(".sh") else "python3"
+    return (program, "-c", (PROGRAMS / path).read_text(), name, *arguments)
 
 
 @cache
@@ -114,27 +131,39 @@ def _bundle() -> str:
 
 @cache
 def closure(program: str) -> tuple[str, ...]:
-    """Return the modules of wshost that a program is made of, by name: what has to be there."""
-    found, new = {"__init__"}, {program}
+    """Return the files of wshost that a program is made of: what has to be there.
+
+    program: by its name below wshost, such as watchdog.service.
+    """
+    found: set[str] = set()
+    new = {_path(f".{program}")}
     while new:
         found |= new
-        new = {each for name in new for each in _imports(source(name))} - found
-    return tuple(sorted(found))
+        new = {each for path in new for each in _imports(source(path))} - found
+    folders = {path.rpartition("/")[0] for path in found} | {"wshost"}
+    return tuple(sorted(found | {f"{folder}/__init__.py" for folder in folders}))
+
+
+def _path(module: str) -> str:
+    return f"wshost{module.replace('.', '/')}.py"
 
 
 def _imports(text: str) -> set[str]:
-    """Return the modules of wshost that a module imports, wherever in it."""
+    """Return the files of wshost that a module imports, wherever in it."""
     found: set[str] = set()
     for module, names in IMPORT.findall(text):
-        found |= {module} if module else set(re.findall(r"\w+", names))
+        # A module, or what is in a package.
+        own = _path(module)
+        modules = {_path(f"{module}.{name}") for name in re.findall(r"\w+", names)}
+        found |= {own} if own in _sources() else modules
     return found
 
 
 def payload(
     program: str,
-    request: dict[str, Any],
+    request: Mapping[str, object],
     attachment: bytes | None = None,
-    run: dict[str, Any] | None = None,
+    run: Claim | None = None,
     *,
     bundle: bool = True,
     again: bool = False,
@@ -180,9 +209,12 @@ MAY_BE_ROOT = (
 
 
 def command(program: str) -> str:
-    """Return the shell command that runs a program of wshost; its name is there to be seen."""
+    """Return the shell command that runs a program of wshost; its name is there to be seen.
+
+    program: by its name below wshost, such as rollout.retire.
+    """
     # -I: no module that lies about in a home folder, and no variable, is in the way.
-    return f"{AS_ROOT} python3 -I -c '{LOADER}' wsdeploy-{program}"
+    return f"{AS_ROOT} python3 -I -c '{LOADER}' wsdeploy-{program.rpartition('.')[2]}"
 
 
 def command_on_bare_host(program: str) -> str:

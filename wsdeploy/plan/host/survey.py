@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wshost import requests
+from wshost.requests import LockState
+
 # What Debian releases have before anything is installed, for planning on a bare host.
 DEBIAN_PYTHON = {"12": "3.11", "13": "3.13"}
 
@@ -38,9 +41,21 @@ class Request:
             }
         )
 
-    def to_json(self) -> dict[str, list[str]]:
+    def to_json(self) -> requests.Survey:
         """Return the request as the host's program takes it."""
-        return {name: list(getattr(self, name)) for name in self.__dataclass_fields__}
+        return {
+            "packages": [*self.packages],
+            "users": [*self.users],
+            "groups": [*self.groups],
+            "units": [*self.units],
+            "sysctl": [*self.sysctl],
+            "paths": [*self.paths],
+            "certificates": [*self.certificates],
+            "texts": [*self.texts],
+            "locks": [*self.locks],
+            "neighbours": [*self.neighbours],
+            "firewalls": [*self.firewalls],
+        }
 
 
 @dataclass(frozen=True)
@@ -99,11 +114,11 @@ class Survey:
     firewall_ports: tuple[int, ...] = ()
     """The app's ports that our packet filter's present rules know of."""
     neighbours: Mapping[str, Any] | None = None
-    """Who else is on the host (wshost.neighbours); None if the service is no newcomer."""
+    """Who else is on the host (wshost.survey.neighbours); None if the service is no newcomer."""
     firewall_as_loaded: bool = False
     """Whether the loaded rules of our packet filter are those that a deployment has loaded."""
-    locks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
-    """Of each service, who has the lock of the fleet on this host, or had it last (wshost.lock)."""
+    locks: Mapping[str, LockState | None] = field(default_factory=dict)
+    """Of each service, who has the lock of the fleet on this host, or had it last."""
     starts: Mapping[str, Mapping[str, tuple[int, float]]] = field(default_factory=dict)
     """Of each service, how often each process of its live generation was started, and when last in
     seconds since 1970."""

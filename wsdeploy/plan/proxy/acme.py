@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from wsdeploy.plan.host import host_programs, places
 from wsdeploy.plan.host.files import Command, File, FileSet
@@ -12,6 +11,7 @@ from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import tls
 from wsdeploy.settings import Acme, Settings
+from wshost.requests import Order, Renewal
 
 # The library that certbot is made of, and what its host programs need besides.
 PACKAGES = ("python3-acme", "python3-cryptography", "ca-certificates")
@@ -47,7 +47,7 @@ def thumbprint(settings: Settings, survey: Survey) -> str | None:
     return (survey.texts.get(places.thumbprint(settings.name)) or "").strip()
 
 
-def order(settings: Settings) -> dict[str, Any]:
+def order(settings: Settings) -> Order:
     """Return what is ordered: another order means another certificate, at once."""
     assert isinstance(settings.tls, Acme)
     return {
@@ -84,7 +84,7 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
     name, domain = settings.name, settings.domain
     folder = places.acme_programs(name)
     authority = f"{places.acme(name)}/authority.pem"
-    terms = {
+    terms: Renewal = {
         "email": acme.email,
         "order": order(settings),
         "certificate": places.certificate(name),
@@ -101,7 +101,7 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
     return FileSet(
         name=set_name(settings),
         files=(
-            *host_programs.files("renewal", folder),
+            *host_programs.files("certificates.renewal", folder),
             File(f"{places.acme(name)}/renewal.json", json.dumps(terms, indent=1) + "\n", 0o600),
             *trusted,
             File(
@@ -116,7 +116,7 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
         validate=(
             (
                 "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
-                "/usr/bin/python3", "-c", "import wshost.issue, wshost.renewal",
+                "/usr/bin/python3", "-c", "from wshost.certificates import acme_client, renewal",
             ),
         ),
         activate=(

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from wsdeploy.plan import confinement, processes, upstreams
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import OPEN_TIMEOUT, SPARE_FILES, derive
-from wsdeploy.plan.host.remote import PROGRAMS
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import acme, edge, identity, tls
@@ -30,7 +29,7 @@ THREAD_FILES = 8
 
 # Lets a running HAProxy use a new certificate, without a reload: nobody notices.
 NEW_CERTIFICATE: tuple[Command, ...] = (
-    ("sh", "-c", (PROGRAMS / "renew_haproxy.sh").read_text(), "renew-haproxy-certificate"),
+    remote.script("certificates/renew_haproxy.sh", "renew-haproxy-certificate"),
 )
 
 
@@ -204,10 +203,7 @@ def files(
             ("systemctl", "daemon-reload"),
             enabled(UNIT),
             # Those who are connected stay with the old worker.
-            (
-                "sh", "-c", (PROGRAMS / "reload_haproxy.sh").read_text(), "reload-haproxy",
-                "nginx",
-            ),
+            remote.script("config/reload_haproxy.sh", "reload-haproxy", "nginx"),
         ),
         verify=(("systemctl", "is-active", UNIT),),
         notes=(

@@ -15,12 +15,12 @@ import datetime
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import Command, File
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.settings import Settings
+from wshost.requests import HostKeypairs
 
 # Ten years: longer than Debian cares for a release, so that no service ever ends with a certificate
 # that nobody has thought of. To be trusted no more, a host only has to leave the inventory.
@@ -50,7 +50,7 @@ def own(settings: Settings, survey: Survey) -> tuple[str, ...]:
 
 
 def work(settings: Settings, survey: Survey, now: datetime.datetime) -> list[str]:
-    """Return what a host has to do for two good pairs, as wshost.identity takes it, in order.
+    """Return what a host has to do for two good pairs, in order.
 
     `promote` lets the spare pair become the one that is used; a path is a pair to be made.
     """
@@ -66,8 +66,8 @@ def work(settings: Settings, survey: Survey, now: datetime.datetime) -> list[str
 
 def request_for_work(
     settings: Settings, todo: list[str], activate: tuple[Command, ...]
-) -> dict[str, Any]:
-    """Return the request with which wshost.identity does that.
+) -> HostKeypairs:
+    """Return the request that does that.
 
     activate: commands that let running programs use the pair, if it is another one.
     """
@@ -78,7 +78,7 @@ def request_for_work(
         "used": used,
         "spare": spare,
         "todo": todo,
-        "activate": activate if todo[0] != spare else (),
+        "activate": [[*each] for each in activate] if todo[0] != spare else [],
     }
 
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from wsdeploy.plan import upstreams
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.limits import SPARE_FILES, derive, processes
-from wsdeploy.plan.host.remote import PROGRAMS
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import identity, proxies, tls
@@ -189,9 +188,8 @@ def files(
             *(() if host in topology.proxy else (unused(chosen),)),
             ("systemctl", "enable", "--quiet", unit(settings)),
             # Those who are connected stay with the old processes.
-            (
-                "sh", "-c", (PROGRAMS / "reload_internal.sh").read_text(), "reload-internal",
-                unit(settings), chosen.folder,
+            remote.script(
+                "config/reload_internal.sh", "reload-internal", unit(settings), chosen.folder
             ),
         ),
         verify=(("systemctl", "is-active", unit(settings)),),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from wsdeploy.plan import confinement, processes, upstreams
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import derive
-from wsdeploy.plan.host.remote import PROGRAMS
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import acme, edge, identity, tls
@@ -109,7 +108,7 @@ def files(
             ("systemctl", "daemon-reload"),
             enabled(UNIT),
             # Those who are connected stay with the old workers.
-            ("sh", "-c", (PROGRAMS / "reload_nginx.sh").read_text(), "reload-nginx", "haproxy"),
+            remote.script("config/reload_nginx.sh", "reload-nginx", "haproxy"),
         ),
         verify=(("systemctl", "is-active", UNIT),),
         notes=(

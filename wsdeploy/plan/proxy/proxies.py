@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from wsdeploy.plan import processes
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
-from wsdeploy.plan.host.remote import PROGRAMS
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import acme, haproxy, identity, nginx, tls
 from wsdeploy.settings import Nginx, Settings
@@ -57,9 +56,9 @@ def other(settings: Settings) -> Proxy:
 def new_certificate(settings: Settings) -> tuple[Command, ...]:
     """Return commands that let the chosen proxy use a new certificate, and see that it does."""
     proxy = chosen(settings)
-    text = (PROGRAMS / "served.py").read_text()
     place = places.certificate(settings.name)
-    served = ("python3", "-c", text, "served", settings.domain, place, proxy.UNIT)
+    path = "certificates/verify_served.py"
+    served = remote.script(path, "served", settings.domain, place, proxy.UNIT)
     marker = FileSet(proxy.set_name(settings), ()).marker.path
     return tuple(_once_there(marker, each) for each in (*proxy.NEW_CERTIFICATE, served))
 

@@ -49,7 +49,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
     return FileSet(
         name=set_name(settings),
         files=(
-            *host_programs.files("reach", folder),
+            *host_programs.files("watchdog.reach", folder),
             File(path, configuration(settings, survey, proxy)),
             File(
                 places.unit(unit(settings)),
@@ -65,7 +65,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         validate=(
             (
                 "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
-                "/usr/bin/python3", "-m", "wshost.reach", "--check", f"{{stage}}{path}",
+                "/usr/bin/python3", "-m", "wshost.watchdog.reach", "--check", f"{{stage}}{path}",
             ),
         ),
         activate=(

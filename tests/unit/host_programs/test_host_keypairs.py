@@ -1,0 +1,154 @@
+"""The key pairs by which the tiers of a fleet know each other, as OpenSSL makes and judges them."""
+
+import datetime
+import socket
+import ssl
+import stat
+import threading
+
+import pytest
+
+from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.proxy import identity as plan
+from wshost.certificates import host_keypairs
+from wshost.survey import survey
+
+NOW = datetime.datetime.now(datetime.UTC)
+SETTINGS = Settings("ws.a-company.com", App("app.py"), SelfSigned())
+NAME = plan.name(SETTINGS)
+
+
+class Host:
+    """A host's two pairs, in a folder of its own."""
+
+    def __init__(self, folder):
+        self.used, self.spare = folder / "used.pem", folder / "spare.pem"
+
+    def survey(self):
+        pairs = {
+            places.identity("ws"): survey.certificate(str(self.used)),
+            places.identity("ws", spare=True): survey.certificate(str(self.spare)),
+        }
+        return Survey(certificates=pairs)
+
+    def deploy(self, now=NOW):
+        """Do what a deployment would do; return what that was."""
+        todo = plan.work(SETTINGS, self.survey(), now)
+        if todo:
+            request = plan.request_for_work(SETTINGS, todo, ())
+            paths = {request["used"]: str(self.used), request["spare"]: str(self.spare)}
+            own = {"used": str(self.used), "spare": str(self.spare)}
+            host_keypairs.main(request | own | {"todo": [paths.get(step, step) for step in todo]})
+        return [step.rpartition("/")[2] for step in todo]
+
+
+@pytest.fixture
+def make(tmp_path):
+    def host(name):
+        (tmp_path / name).mkdir()
+        made = Host(tmp_path / name)
+        made.deploy()
+        return made
+
+    return host
+
+
+def test_two_good_pairs_once(tmp_path):
+    host = Host(tmp_path)
+    assert host.deploy() == ["internal.pem", "internal-spare.pem"]
+    assert host.deploy() == []
+    used, spare = plan.own(SETTINGS, host.survey())
+    assert used != spare
+    assert "PRIVATE" not in used + spare
+    for pair in (host.used, host.spare):
+        assert stat.S_IMODE(pair.stat().st_mode) == 0o600
+        assert pair.read_text().count("-----BEGIN") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["spare.pem", "used.pem"]
+
+
+def test_the_spare_pair_is_used_when_the_other_one_is_gone(make):
+    host = make("a")
+    _, spare = plan.own(SETTINGS, host.survey())
+    host.used.unlink()
+    assert host.deploy() == ["promote", "internal-spare.pem"]
+    used, new = plan.own(SETTINGS, host.survey())
+    assert used == spare
+    assert new != spare
+
+
+def test_a_lost_spare_pair_is_made_again(make):
+    host = make("a")
+    used, _ = plan.own(SETTINGS, host.survey())
+    host.spare.unlink()
+    assert host.deploy() == ["internal-spare.pem"]
+    assert plan.own(SETTINGS, host.survey())[0] == used
+
+
+def test_only_a_pair_in_use_needs_anybody_to_be_told():
+    reload = (("true",),)
+    told = [["true"]]
+    for todo, activate in (
+        (["used", "spare"], told),
+        (["promote", "spare"], told),
+        (["spare"], []),
+    ):
+        paths = [places.identity("ws", spare=step == "spare") for step in todo]
+        steps = [
+            step if step == "promote" else path for step, path in zip(todo, paths, strict=True)
+        ]
+        assert plan.request_for_work(SETTINGS, steps, reload)["activate"] == activate
+
+
+def trust(tmp_path, name, *hosts):
+    """What a host trusts that knows these, as a file."""
+    known = {f"host {i}": plan.own(SETTINGS, each.survey()) for i, each in enumerate(hosts)}
+    file = tmp_path / name
+    file.write_text(plan.trusted(SETTINGS, Survey(), known, known))
+    return file
+
+
+def shake_hands(server, server_trusts, client, client_trusts):
+    """Return whether both sides accept each other."""
+    inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    inside.load_cert_chain(server)
+    inside.load_verify_locations(server_trusts)
+    inside.verify_mode = ssl.CERT_REQUIRED
+    outside = ssl.create_default_context(cafile=client_trusts)
+    outside.load_cert_chain(client)
+    one, other = socket.socketpair()
+    heard = []
+
+    def serve():
+        with one:
+            try:
+                with inside.wrap_socket(one, server_side=True) as connection:
+                    heard.append(connection.recv(5))
+                    connection.sendall(b"hello")
+            except ssl.SSLError:
+                heard.append(None)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with other, outside.wrap_socket(other, server_hostname=NAME) as connection:
+            connection.sendall(b"hello")
+            return connection.recv(5) == b"hello"
+    except (ssl.SSLError, ConnectionError):
+        return False
+    finally:
+        thread.join()
+
+
+def test_hosts_that_know_each_other_talk_and_nobody_else(make, tmp_path):
+    app1, app2, proxy, stranger = map(make, ("app1", "app2", "proxy", "stranger"))
+    apps = trust(tmp_path, "apps", app1, app2)
+    proxies = trust(tmp_path, "proxies", proxy)
+    for app in (app1, app2):
+        for theirs in (app.used, app.spare):
+            for own in (proxy.used, proxy.spare):
+                assert shake_hands(theirs, proxies, own, apps)
+    assert not shake_hands(app1.used, proxies, stranger.used, apps)
+    assert not shake_hands(stranger.used, proxies, proxy.used, apps)
+    assert not shake_hands(app1.used, proxies, app2.used, apps), "app hosts are no proxies"

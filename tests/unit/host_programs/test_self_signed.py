@@ -1,0 +1,111 @@
+"""Certificates that a host makes for itself."""
+
+import datetime
+import os
+import stat
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.plan.host import places
+from wsdeploy.plan.host.survey import Path as Found
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.proxy import tls
+from wshost.certificates import self_signed
+from wshost.survey import survey
+
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+@pytest.fixture
+def settings():
+    def make(*names, days=90, domain="ws.a-company.com"):
+        return Settings(domain, App("app.py"), SelfSigned(names=names, days=days))
+
+    return make
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Make what the settings want, and return what a survey would say of it."""
+
+    def make(settings):
+        request = {
+            "name": settings.domain,
+            "alternative_names": tls.alternative_names(settings),
+            "days": settings.tls.days,
+            "activate": [],
+        }
+        pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+        self_signed.make(request, pem, key)
+        found = survey.certificate(str(pem))
+        return Survey(
+            paths={places.key(settings.name): Found("file", 0o600, "root", "root")},
+            certificates={places.certificate(settings.name): found},
+        )
+
+    return make
+
+
+def test_what_is_made_is_what_is_wanted(settings, made):
+    # The contract between this program, the survey, and wsdeploy.plan.proxy.tls.
+    for names in (
+        (),
+        ("10.0.0.1",),
+        ("2001:db8::1", "::1"),
+        ("b.a-company.com", "a.a-company.com"),
+    ):
+        assert tls.outdated(settings(*names), made(settings(*names)), NOW) is None
+    for days in (2, 825):
+        assert tls.outdated(settings(days=days), made(settings(days=days)), NOW) is None
+
+
+def test_a_long_domain(settings, made):
+    domain = ".".join(["a" * 60] * 4)
+    assert tls.outdated(settings(domain=domain), made(settings(domain=domain)), NOW) is None
+
+
+def test_key_and_certificate_belong_together(settings, made, tmp_path):
+    made(settings())
+    key = load_pem_private_key((tmp_path / "key.pem").read_bytes(), None)
+    leaf = x509.load_pem_x509_certificate((tmp_path / "cert.pem").read_bytes())
+    assert leaf.public_key() == key.public_key()
+    constraints = leaf.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.value.ca is False
+    assert stat.S_IMODE((tmp_path / "key.pem").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "cert.pem").stat().st_mode) == 0o644
+    assert sorted(os.listdir(tmp_path)) == ["cert.pem", "key.pem"]
+
+
+def test_failure_leaves_the_old_pair(settings, made, tmp_path):
+    made(settings())
+    before = [(tmp_path / name).read_bytes() for name in ("cert.pem", "key.pem")]
+    request = {
+        "name": "x",
+        "alternative_names": "NONSENSE:x",
+        "days": 2,
+        "certificate": str(tmp_path / "cert.pem"),
+        "key": str(tmp_path / "key.pem"),
+        "activate": [],
+    }
+    with pytest.raises(SystemExit) as ended:
+        self_signed.main(request)
+    assert str(ended.value).startswith("certificate: ")
+    assert "NONSENSE" in str(ended.value), "what OpenSSL said"
+    assert [(tmp_path / name).read_bytes() for name in ("cert.pem", "key.pem")] == before
+    assert sorted(os.listdir(tmp_path)) == ["cert.pem", "key.pem"]
+
+
+def test_main_activates(settings, tmp_path):
+    request = {
+        "name": "ws.a-company.com",
+        "alternative_names": "DNS:ws.a-company.com",
+        "days": 2,
+        "certificate": str(tmp_path / "cert.pem"),
+        "key": str(tmp_path / "key.pem"),
+        "activate": [["cp", str(tmp_path / "cert.pem"), str(tmp_path / "seen.pem")]],
+    }
+    self_signed.main(request)
+    assert (tmp_path / "seen.pem").read_bytes() == (tmp_path / "cert.pem").read_bytes()

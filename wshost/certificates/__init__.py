@@ -1,0 +1,1 @@
+"""Key pairs and certificates: made here, or ordered from an authority."""

@@ -1,0 +1,1 @@
+"""What several host programs need: processes, sockets, Supervisor, the fleet's lock."""

@@ -1,0 +1,1 @@
+"""Configuration files, and the packet filter: applied whole, or taken back."""

@@ -1,0 +1,508 @@
+"""What each program on a host is asked, and what it answers: the types that both sides share.
+
+The machine that deploys writes requests as JSON, programs read them as they are; mypy checks both
+ends. What stays on a host from one deployment to the next is here, too.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+Command = list[str]
+
+
+class File(TypedDict):
+    """A file as it travels."""
+
+    path: str
+    mode: int
+    owner: str
+    group: str
+    content: str
+    """In base64."""
+
+
+class ApplyFiles(TypedDict):
+    """config.apply_files: a set of files, put in place whole or not at all."""
+
+    name: str
+    digest: str
+    files: list[File]
+    absent: list[str]
+    """Paths that go."""
+    validate: list[Command]
+    """Checks of the staged set; {stage} stands for the staged tree's root."""
+    prepare: list[Command]
+    """What happens right before files change."""
+    activate: list[Command]
+    verify: list[Command]
+
+
+class TryFirewall(TypedDict):
+    """config.try_firewall: rules that are taken back by themselves."""
+
+    name: str
+    """Of the service, and of the table."""
+    rules: str
+    file: str
+    """With the rules that are in force now."""
+    unit: str
+    """That loads those."""
+    seconds: int
+    """For the trial."""
+    back: NotRequired[bool]
+    """True to end a trial at once."""
+
+
+class Remove(TypedDict):
+    """config.remove: the service goes."""
+
+    name: str
+    stop_wait: float
+    """Seconds for its processes to close their connections."""
+    data: bool
+    """Whether the folder of the app's own data goes, too."""
+
+
+class InstallRelease(TypedDict):
+    """rollout.install_release: the archive follows on standard input."""
+
+    releases: str
+    id: str
+
+
+class Probe(TypedDict):
+    """What a client of the gate does."""
+
+    host: str
+    health: str | None
+    path: str
+    send: str | None
+    expect: str | None
+
+
+class Watch(TypedDict):
+    """By which terms the watchdog watches the processes of a generation. Times in seconds."""
+
+    host: str
+    """Host header of a question."""
+    path: str
+    """What is asked for."""
+    hang_timeout: float
+    """How long a process may be silent. It is killed after 4/5 of this, up to all of it."""
+    start_timeout: float
+    """How long it may take until its first answer."""
+    stop_wait: float
+    """How long it may live on after it has stopped listening: as long as Supervisor would wait."""
+
+
+class Description(TypedDict):
+    """What a generation is, as a file beside Supervisor's says it (rollout.description)."""
+
+    release: str
+    environment: str
+    """The file with the environment of its processes."""
+    listen: str
+    """Where they listen, as common.listen reads it."""
+    processes: int
+    open_files: int
+    """That each of them may have."""
+    watch: Watch | None
+    """None if the watchdog leaves it alone."""
+
+
+class Rollout(TypedDict):
+    """rollout.rollout: a generation that is to serve. A record of it is what brings it back.
+
+    In the texts of its files are marks for what the host decides (rollout.description.fill).
+    """
+
+    name: str
+    by: str
+    """Who wants it."""
+    later: NotRequired[list[str]]
+    """Hosts whose turn comes after this one's."""
+    generation: str
+    release: str
+    version: str
+    """The same on all hosts for what one deployment brings to them."""
+    description: Description
+    program: str
+    """Supervisor's file."""
+    environment: str
+    boot: str
+    """What brings its folders back after a boot."""
+    reuse_port: bool
+    start_timeout: float
+    """Seconds for its processes to become healthy."""
+    healthy_for: float
+    """Seconds for which they have to stay so."""
+    stop_wait: float
+    """Seconds that one may take to drain and end."""
+    back_after: float
+    """Seconds that a proxy may take to pass clients to a process that was gone."""
+    probe: Probe
+
+
+class Retire(TypedDict):
+    """rollout.retire: all generations but one let their clients go, and end."""
+
+    name: str
+    generation: str
+    """The one that stays."""
+    by: NotRequired[str]
+    stop_wait: float
+
+
+class Restore(TypedDict):
+    """rollout.restore: what has served before serves again."""
+
+    name: str
+    restore: str | None
+    """A generation, or None for the live one, started anew."""
+    by: str
+    later: list[str]
+
+
+class History(TypedDict):
+    """rollout.history: what has served."""
+
+    name: str
+
+
+class Served(TypedDict):
+    """One generation of its answer."""
+
+    generation: str
+    release: str
+    version: str
+    listen: str
+    processes: int
+    deployed: float
+    since: float
+    by: str
+
+
+class HistoryAnswer(TypedDict):
+    """Its answer, the newest generation first."""
+
+    live: str | None
+    previous: str | None
+    records: list[Served]
+
+
+class Target(TypedDict):
+    """Where a client connects to, and as whom."""
+
+    host: str
+    path: str
+    address: list[str | int]
+    tls: bool
+    authority: str | None
+    """A file with certificates to trust in place of the system's."""
+    origin: str | None
+
+
+class Handshake(TypedDict):
+    """rollout.probe: one client, from the handshake to a clean close."""
+
+    target: Target
+    timeout: float
+    """Seconds for each step."""
+    send: str | None
+    expect: str | None
+
+
+class SelfSigned(TypedDict):
+    """certificates.self_signed: a key and a certificate for a proxy."""
+
+    name: str
+    alternative_names: str
+    """As OpenSSL's -addext takes them."""
+    days: int
+    certificate: str
+    key: str
+    activate: list[Command]
+    """What lets a running proxy use them."""
+
+
+class HostKeypairs(TypedDict):
+    """certificates.host_keypairs: by which the other tier knows this host."""
+
+    name: str
+    days: int
+    used: str
+    spare: str
+    todo: list[str]
+    """In order: `promote` lets the spare pair become the used one, a path is a pair to be made."""
+    activate: list[Command]
+
+
+class Account(TypedDict):
+    """certificates.acme_account: the account's key is made, sealed for another proxy, or taken."""
+
+    folder: str
+    seal_for: NotRequired[str | None]
+    """A certificate in PEM: answer with the key, for its owner alone."""
+    sealed: NotRequired[str]
+    """The answer of another proxy, to be taken over with the host's own pair."""
+    certificate: NotRequired[str]
+    key: NotRequired[str]
+
+
+class OrderNow(TypedDict):
+    """certificates.order_now: the renewal runs once, and says how it went."""
+
+    unit: str
+
+
+class Order(TypedDict):
+    """What is ordered from an authority. Another order means another certificate, at once."""
+
+    names: list[str]
+    key_type: str
+    directory_url: str
+
+
+class Renewal(TypedDict):
+    """What the renewal on a host works by (renewal.json)."""
+
+    email: str
+    order: Order
+    certificate: str
+    key: str
+    authority: str
+    """A file with certificates to trust when talking to the authority, or nothing."""
+    check: bool
+    activate: list[Command]
+
+
+class Process(TypedDict):
+    """What a process of the machine that deploys is known by."""
+
+    pid: int
+    start: str | None
+    where: str | None
+
+
+class Run(TypedDict):
+    """A run of pyinfra."""
+
+    id: str
+    owner: str
+    process: Process
+
+
+class LockState(Run):
+    """A lock as it is kept on a host."""
+
+    since: float
+    step: str
+    until: float | None
+    """When it became free, or None while it is taken."""
+    broken: NotRequired[str]
+    """Who has taken it away."""
+
+
+class TakeLock(TypedDict):
+    """common.lock: take it, if it is free and still as the run has seen it."""
+
+    action: Literal["take"]
+    name: str
+    run: Run
+    step: str
+    seen: NotRequired[LockState | None]
+    over: str | None
+    """The ID of a run that is gone, whose lock may be taken."""
+
+
+class ReleaseLock(TypedDict):
+    """common.lock: give back what a run has taken, unless something of it is still at work."""
+
+    action: Literal["release"]
+    name: str
+    id: str
+
+
+class BreakLock(TypedDict):
+    """common.lock: take it away from whoever has it."""
+
+    action: Literal["break"]
+    name: str
+    by: str
+
+
+class LockAnswer(TypedDict, total=False):
+    """What it was like before, and what became of the request."""
+
+    taken: bool
+    before: LockState | None
+    busy: bool
+    """Whether something of the run is still at work, so that the lock stays."""
+    problem: str
+    bare: bool
+    """Whether the host has no Python yet, so that there is no lock."""
+
+
+class Claim(TypedDict):
+    """What a program is told of its run, to go on only while that has the lock."""
+
+    name: str
+    id: str
+    step: str
+
+
+class Capacity(TypedDict):
+    """survey.capacity: what the host has, and what the service takes."""
+
+    name: str
+    units: dict[str, str]
+    """Of `proxy` and `internal`, if the host has them."""
+    seconds: float
+    """For which the processors' time is watched."""
+
+
+class Survey(TypedDict):
+    """survey.survey: all that a deployment wants to know; wsdeploy.plan.host.survey says more."""
+
+    packages: list[str]
+    users: list[str]
+    groups: list[str]
+    units: list[str]
+    sysctl: list[str]
+    paths: list[str]
+    """Patterns."""
+    certificates: list[str]
+    texts: list[str]
+    locks: list[str]
+    neighbours: list[str]
+    firewalls: list[str]
+
+
+class PathState(TypedDict):
+    """A path, in the survey's answer."""
+
+    kind: Literal["file", "directory", "link", "other"]
+    mode: int
+    owner: str
+    group: str
+    sha256: NotRequired[str]
+    target: NotRequired[str]
+
+
+class Listener(TypedDict):
+    """A socket that others could reach, in the survey's answer."""
+
+    protocol: str
+    port: int
+    unit: str
+
+
+class Supervised(TypedDict):
+    """What Supervisor says of a process, as far as anybody asks."""
+
+    group: str
+    name: str
+    statename: str
+    pid: int
+    start: int
+    spawnerr: NotRequired[str]
+
+
+class Filter(TypedDict):
+    """A chain of somebody else's that drops what it does not allow."""
+
+    table: str
+    chain: str
+    numbers: list[int]
+    """All numbers that its table speaks of, ports among them."""
+
+
+class Neighbours(TypedDict):
+    """Who else is on a host."""
+
+    services: list[str]
+    proxies: dict[str, list[str]]
+    """Files of a configuration that is neither Debian's nor ours, by `nginx` and `haproxy`."""
+    ports: dict[str, str]
+    """Who listens on the ports of a proxy."""
+    filters: list[Filter]
+    folders: list[str]
+
+
+class System(TypedDict):
+    """What a machine runs."""
+
+    id: str
+    version: str
+    architecture: str
+    python: str
+    cloud_init: Literal["absent", "done", "running"]
+    boot: str | None
+
+
+class HostLimits(TypedDict):
+    """What a host allows."""
+
+    open_files: int
+    """Of one process."""
+    processors: int
+    memory: int
+    """In bytes."""
+
+
+class Certificate(TypedDict):
+    """A certificate, in OpenSSL's words."""
+
+    names: str
+    issuer: str
+    not_after: str
+    pem: str
+
+
+class SurveyAnswer(TypedDict, total=False):
+    """The answer of survey.survey."""
+
+    system: System
+    limits: HostLimits
+    packages: dict[str, str]
+    users: list[str]
+    groups: list[str]
+    units: dict[str, dict[str, str]]
+    sysctl: dict[str, str | None]
+    paths: dict[str, PathState]
+    certificates: dict[str, Certificate | None]
+    processes: list[Supervised] | None
+    listeners: list[Listener]
+    ssh_ports: list[int]
+    firewall_ports: list[int]
+    firewall_as_loaded: bool
+    neighbours: Neighbours | None
+    locks: dict[str, LockState | None]
+    starts: dict[str, dict[str, tuple[int, float]]]
+    texts: dict[str, str]
+
+
+class Use(TypedDict):
+    """What a part of the service takes."""
+
+    processes: int
+    clients: int
+    memory: int
+    cores: float
+    files: int
+
+
+class CapacityAnswer(TypedDict):
+    """The answer of survey.capacity."""
+
+    limits: HostLimits
+    available: int
+    """Bytes of memory."""
+    files: list[int]
+    """Open files of the whole host: now, and at most."""
+    ports: int
+    """Source ports."""
+    tracked: list[int] | None
+    """Connections that the packet filter tracks: now, and at most; None without any."""
+    uses: dict[str, Use | None]

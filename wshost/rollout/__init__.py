@@ -1,0 +1,1 @@
+"""Generations of the app: started, checked, switched to, brought back, retired."""

@@ -1,0 +1,26 @@
+"""Roll out what this host has a record of: an earlier generation, or the live one anew."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from wshost.requests import Restore, Rollout
+from wshost.rollout import generations, history, rollout
+
+
+def main(request: Restore) -> None:
+    """Bring back a generation, or start the live one anew; exit 1 with the reason if it fails."""
+    name, wanted = request["name"], request["restore"]
+    action = "rollback" if wanted else "restart"
+    identity = wanted or generations.live(name)
+    record = history.record(name, identity) if identity else None
+    if record is None:
+        what = f"of generation {identity}" if identity else "of a generation that serves"
+        sys.exit(f"there is no record {what}; deploy first")
+    again: Rollout = {**record.request, "by": request["by"], "later": request["later"]}
+    if action == "restart":
+        again["generation"] = generations.next_identity(record.identity)
+    if not Path(f"/srv/{name}/releases/{again['release']}").is_dir():
+        sys.exit(f"release {again['release']} of generation {identity} is not on this host")
+    rollout.carry_out(again, action)

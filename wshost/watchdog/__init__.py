@@ -1,0 +1,1 @@
+"""Programs that watch: processes that hang, and app hosts that do not answer."""
