@@ -15,8 +15,8 @@ BIN := .venv/bin
 REPORT := $(BIN)/uv run --quiet --no-project --with-requirements bench/requirements.lock \
 	python -m bench.report
 
-# Deployments under way at the same time: two more than there are cores, as they wait a third of their time.
-AT_ONCE ?= $(shell echo $$(($$(nproc) + 2)))
+# Deployments under way at the same time: three for each core, as they wait more than half of their time.
+AT_ONCE ?= $(shell echo $$(($$(nproc) * 3)))
 
 .PHONY: sandbox test test-matrix check types fast bench bench-quick report format clean
 
@@ -46,7 +46,7 @@ types:
 fast:
 	@# What pytest makes of each file is kept; otherwise each process would make it by itself.
 	@test -d tests/unit/docs/__pycache__ || $(BIN)/pytest tests/unit tests/plan --collect-only -qq >/dev/null
-	$(BIN)/pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 2)) --dist worksteal
+	$(BIN)/pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 3)) --dist worksteal
 
 ## All benchmarks, and docs/benchmarks.md with what they have found: an hour and a half.
 bench: .venv/ready
@@ -69,19 +69,22 @@ clean:
 	-$(BIN)/sandbox down
 	rm -rf .venv certificates
 
+# Prints where the wheel of pip is that Python's ensurepip would install: Debian has it elsewhere.
+BUNDLED := import ensurepip, pathlib, sysconfig; \
+	place = sysconfig.get_config_var("WHEEL_PKG_DIR") or pathlib.Path(ensurepip.__file__).parent / "_bundled"; \
+	print(*pathlib.Path(place).glob("pip-*.whl"))
+
 # Everything the project needs, at the versions and hashes of the lock.
 .venv/ready: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		test "$$(id -u)" = 0 && apt-get install -y -q python3-venv >/dev/null; } || { \
 		echo "Python's venv module is needed: sudo apt install python3-venv"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv --clear --without-pip .venv
 	@sed -n '/^uv==/,/[^\]$$/p' requirements.lock >.venv/uv.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-		--requirement .venv/uv.lock
-	@# Nothing needs them any more, and compiling them takes as long as half of the rest.
-	$(BIN)/uv pip uninstall --quiet pip setuptools
-	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --only-binary :all: \
-		--requirement requirements.lock
+	@# pip is only needed to get uv, so it runs from the wheel that Python brings.
+	PYTHONPATH=$$($(PYTHON) -c '$(BUNDLED)') $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --require-hashes --only-binary :all: --requirement .venv/uv.lock
+	$(BIN)/uv pip install --quiet --require-hashes --only-binary :all: --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@

@@ -328,7 +328,7 @@ def size(site) -> dict[str, int]:
 @pytest.mark.usefixtures("once")
 def test_many_deploys_leave_nothing_behind(request, site):
     """Fifty with --matrix; without, a few more than are kept in the history twice over."""
-    deploys = 50 if request.config.getoption("--matrix") else 15
+    deploys = 50 if request.config.getoption("--matrix") else 12
     lock = str(PROJECT / "files" / "requirements.txt")
     numbers, start = [], time.monotonic()
     for number in range(deploys):

@@ -17,9 +17,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wshost.common import atomic
-from wshost.requests import Account
+
+if TYPE_CHECKING:
+    from wshost.requests import Account
 
 KEY, THUMBPRINT = "account.pem", "thumbprint"
 

@@ -7,10 +7,13 @@ import secrets
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wshost.certificates import keypair
 from wshost.common import atomic, commands
-from wshost.requests import HostKeypairs
+
+if TYPE_CHECKING:
+    from wshost.requests import HostKeypairs
 
 
 def main(request: HostKeypairs) -> None:

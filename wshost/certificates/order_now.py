@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-from wshost.requests import OrderNow
+if TYPE_CHECKING:
+    from wshost.requests import OrderNow
 
 
 def main(request: OrderNow) -> None:

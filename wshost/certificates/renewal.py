@@ -12,7 +12,7 @@ import datetime
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -23,7 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from wshost.certificates import acme_account, acme_precheck, keypair
 from wshost.common import atomic, commands, storage
-from wshost.requests import Order, Renewal
+
+if TYPE_CHECKING:
+    from wshost.requests import Order, Renewal
 
 SHORT_LIVED = datetime.timedelta(days=10)
 """Those for less time than this are renewed when half of it is left, others at a third."""

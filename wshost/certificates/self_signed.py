@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wshost.certificates import keypair
 from wshost.common import commands
-from wshost.requests import SelfSigned
+
+if TYPE_CHECKING:
+    from wshost.requests import SelfSigned
 
 
 def main(request: SelfSigned) -> None:

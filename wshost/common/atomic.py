@@ -7,8 +7,10 @@ import grp
 import os
 import pwd
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wshost.requests import File
+if TYPE_CHECKING:
+    from wshost.requests import File
 
 
 def write(

@@ -19,9 +19,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wshost.common import atomic, storage
-from wshost.requests import BreakLock, Claim, LockAnswer, LockState, ReleaseLock, TakeLock
+
+if TYPE_CHECKING:
+    from wshost.requests import BreakLock, Claim, LockAnswer, LockState, ReleaseLock, TakeLock
 
 SHAPE = {
     "id": str,

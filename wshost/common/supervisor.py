@@ -7,10 +7,12 @@ program of ours takes, and each run starts several on each host.
 from __future__ import annotations
 
 import socket
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from wshost.requests import Supervised
+if TYPE_CHECKING:
+    from wshost.requests import Supervised
+
 
 SOCKET = "/run/supervisor.sock"
 

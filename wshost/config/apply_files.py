@@ -17,11 +17,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from wshost.common import atomic, commands, storage
 from wshost.common.commands import StepError
-from wshost.requests import ApplyFiles, File
+
+if TYPE_CHECKING:
+    from wshost.requests import ApplyFiles, File
 
 MODE = 0o644
 """Of markers: the planner compares it (FileSet.marker)."""

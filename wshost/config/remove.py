@@ -14,11 +14,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wshost.common import atomic, lock, storage, supervisor
 from wshost.config import apply_files
-from wshost.requests import Remove
-from wshost.rollout import generations
+from wshost.rollout import description, generations
+
+if TYPE_CHECKING:
+    from wshost.requests import Remove
 
 UNITS = (
     "certificate.timer",
@@ -62,7 +65,7 @@ def main(request: Remove) -> None:
 def remove(name: str, stop_wait: float, data: bool) -> list[str]:
     """Remove it, and return the files that it had."""
     # First the app: its close frames go through the proxy.
-    if list(generations.CONF.glob(f"{name}-*.conf")):
+    if list(description.CONF.glob(f"{name}-*.conf")):
         mine = [*generations.generations(name)]
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda each: generations.remove(each, stop_wait), mine))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-from wshost.requests import TryFirewall
+if TYPE_CHECKING:
+    from wshost.requests import TryFirewall
 
 
 def main(request: TryFirewall) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wshost.requests import Description
 from wshost.rollout import earlier
+
+if TYPE_CHECKING:
+    from wshost.requests import Description
 
 CONF = Path("/etc/supervisor/conf.d")
 IDENTITY = "[0-9a-f]{12}(?:-[0-9]+)?"

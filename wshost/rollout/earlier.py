@@ -10,9 +10,11 @@ import configparser
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from wshost.requests import Description, Rollout
+if TYPE_CHECKING:
+    from wshost.requests import Description, Rollout
+
 
 SAME = (
     "name", "by", "generation", "release", "version", "reuse_port", "start_timeout", "healthy_for",
@@ -50,7 +52,7 @@ def request(found: dict[str, Any]) -> Rollout:
         "environment": text[environment],
         "boot": mark.sub("@GENERATION@", base64.b64decode(found["boot"]["content"]).decode()),
     }
-    return cast(Rollout, made)
+    return cast("Rollout", made)
 
 
 def _description(text: str, group: str) -> Description:

@@ -6,14 +6,16 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from wshost.common import sockets
 from wshost.common.listen import Listen
-from wshost.requests import Probe, Rollout
 from wshost.rollout import generations
 from wshost.rollout.generations import Generation
 from wshost.rollout.probe import ProbeError, Target, handshake, health
+
+if TYPE_CHECKING:
+    from wshost.requests import Probe, Rollout
 
 POLL = 0.1
 """Seconds between two looks at a process that is not ready yet."""

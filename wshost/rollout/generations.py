@@ -12,12 +12,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wshost.common import atomic, storage, supervisor
 from wshost.common.listen import Listen
-from wshost.requests import Description, Rollout, Supervised
 from wshost.rollout import belongings, description, launch
-from wshost.rollout.description import CONF, IDENTITY
+
+if TYPE_CHECKING:
+    from wshost.requests import Description, Rollout, Supervised
 
 LOG_TAIL = 16_384
 """Bytes of Supervisor's log to look through for how a process ended."""
@@ -47,7 +49,7 @@ class Generation:
     @property
     def conf(self) -> Path:
         """Supervisor's file for it."""
-        return CONF / f"{self.group}.conf"
+        return description.CONF / f"{self.group}.conf"
 
     @property
     def environment(self) -> Path:
@@ -130,10 +132,10 @@ def readable(text: bytes) -> str:
 def generations(name: str) -> Iterator[Generation]:
     """Yield the generations that Supervisor runs or has a file for."""
     found = {process["group"] for process in supervisor.processes()}
-    found |= {path.stem for path in CONF.glob(f"{name}-*.conf")}
+    found |= {path.stem for path in description.CONF.glob(f"{name}-*.conf")}
     for group in sorted(found):
         # Other programs may have names that begin like ours.
-        if match := re.fullmatch(rf"{re.escape(name)}-({IDENTITY})", group):
+        if match := re.fullmatch(rf"{re.escape(name)}-({description.IDENTITY})", group):
             yield Generation(name, match[1])
 
 

@@ -17,13 +17,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wshost import requests
 from wshost.common import atomic, lock
-from wshost.requests import Rollout
 from wshost.rollout import description, earlier, generations
-from wshost.rollout.generations import Generation
+
+if TYPE_CHECKING:
+    from wshost import requests
+    from wshost.requests import Rollout
 
 KEEP = 5
 """Generations whose records and releases stay, and releases and logs that stay anyway."""
@@ -246,7 +247,7 @@ def _prune(folder: Path, pattern: str, needed: set[str | None]) -> None:
 
 def _prune_logs(folder: Path, needed: set[str | None]) -> None:
     """Remove logs that are old, or beyond what all may take, the oldest first."""
-    found = [path for path in folder.iterdir() if re.fullmatch(generations.IDENTITY, path.name)]
+    found = [path for path in folder.iterdir() if re.fullmatch(description.IDENTITY, path.name)]
     found.sort(key=_last_change, reverse=True)
     taken = 0
     for path in found:

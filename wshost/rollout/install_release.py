@@ -11,8 +11,10 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wshost.requests import InstallRelease
+if TYPE_CHECKING:
+    from wshost.requests import InstallRelease
 
 
 def main(request: InstallRelease) -> None:

@@ -17,8 +17,11 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from wshost.requests import Handshake
+if TYPE_CHECKING:
+    from wshost.requests import Handshake
+
 
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA  # section 5.2

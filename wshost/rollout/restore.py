@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wshost.requests import Restore, Rollout
 from wshost.rollout import generations, history, rollout
+
+if TYPE_CHECKING:
+    from wshost.requests import Restore, Rollout
 
 
 def main(request: Restore) -> None:

@@ -17,11 +17,14 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wshost.common import sockets, storage, supervisor
-from wshost.requests import Retire, Rollout
-from wshost.rollout import belongings, gate, generations, history, launch, rollout
+from wshost.rollout import belongings, description, gate, generations, history, launch, rollout
 from wshost.rollout.generations import Generation
+
+if TYPE_CHECKING:
+    from wshost.requests import Retire, Rollout
 
 FEW = 0.05
 """Share of the clients that move first."""
@@ -117,10 +120,10 @@ def retire(keep: Generation, stop_wait: float, by: str = "") -> list[str]:
             # Lent to the proxy for as long as it knew the old generation only (rollout).
             entry.unlink()
     for folder in Path(f"/run/{keep.name}").iterdir():
-        if re.fullmatch(generations.IDENTITY, folder.name) and folder != keep.sockets:
+        if re.fullmatch(description.IDENTITY, folder.name) and folder != keep.sockets:
             generations.clear(Generation(keep.name, folder.name))
     for file in Path(f"/etc/{keep.name}").glob("*.env"):
-        if re.fullmatch(generations.IDENTITY, file.stem) and file != keep.environment:
+        if re.fullmatch(description.IDENTITY, file.stem) and file != keep.environment:
             file.unlink()
     return [generation.identity for generation in old]
 

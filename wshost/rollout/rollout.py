@@ -15,12 +15,15 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wshost.common import atomic, storage, supervisor
-from wshost.requests import Rollout
 from wshost.rollout import description, generations, history, trial
 from wshost.rollout.gate import GateClosedError, Terms, wait_healthy
 from wshost.rollout.generations import Generation
+
+if TYPE_CHECKING:
+    from wshost.requests import Rollout
 
 
 def main(request: Rollout) -> None:

@@ -7,12 +7,15 @@ not. So one process of the new generation is first tried on an address that no c
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from wshost.common import sockets
-from wshost.requests import Rollout
 from wshost.rollout import generations
 from wshost.rollout.gate import POLL, Terms, wait_healthy
 from wshost.rollout.generations import Generation
+
+if TYPE_CHECKING:
+    from wshost.requests import Rollout
 
 ADDRESS = "127.83.87.68"
 """All of 127.0.0.0/8 is this host, without any set-up; nothing else is likely to use this one."""

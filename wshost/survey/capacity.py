@@ -12,11 +12,14 @@ import json
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from wshost import requests
 from wshost.common import proc, sockets, supervisor
 from wshost.rollout import generations
 from wshost.survey import survey
+
+if TYPE_CHECKING:
+    from wshost import requests
 
 HTTPS = 443
 CGROUP = "/sys/fs/cgroup"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from wshost.requests import Listener
+if TYPE_CHECKING:
+    from wshost.requests import Listener
+
 
 SSH = re.compile(r"(ssh|sshd|sshd@.*|dropbear)\.(service|socket)")
 LOOPBACK = re.compile(r"127\.|\[::1\]|\[::ffff:127\.")

@@ -9,8 +9,11 @@ import json
 import os
 import re
 import subprocess
+from typing import TYPE_CHECKING
 
-from wshost import requests
+if TYPE_CHECKING:
+    from wshost import requests
+
 
 STATE = "/var/lib/wsdeploy"
 PORTS = (80, 443)

@@ -23,13 +23,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from wshost import requests
 from wshost.common import lock, proc, supervisor
 from wshost.config import ruleset
 from wshost.rollout import launch
 from wshost.survey import listeners, neighbours
+
+if TYPE_CHECKING:
+    from wshost import requests
 
 CAP_SYS_RESOURCE = 24
 

@@ -20,13 +20,16 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wshost.common import supervisor
 from wshost.common.journal import NOTICE, WARNING, notify, say
-from wshost.requests import Supervised
 from wshost.rollout.description import CONF, IDENTITY
 from wshost.watchdog import config
 from wshost.watchdog.monitor import Rounds, Watched
+
+if TYPE_CHECKING:
+    from wshost.requests import Supervised
 
 REFRESH = 5
 """Seconds between two looks at Supervisor while nothing happens."""

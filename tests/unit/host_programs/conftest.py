@@ -19,7 +19,7 @@ import pytest
 
 from wsdeploy.plan.host.files import File, FileSet
 from wshost.common import atomic, storage, supervisor
-from wshost.rollout import generations, history, restore, retire, rollout
+from wshost.rollout import description, generations, history, restore, retire, rollout
 
 REPOSITORY = Path(__file__).parents[3]
 PATIENCE = 60
@@ -189,7 +189,7 @@ def root(tmp_path, monkeypatch):
     for module in (generations, history, restore, retire, rollout):
         monkeypatch.setattr(module, "Path", below)
     monkeypatch.setattr(storage, "STATE", below(storage.STATE))
-    monkeypatch.setattr(generations, "CONF", below(generations.CONF))
+    monkeypatch.setattr(description, "CONF", below(description.CONF))
     monkeypatch.setattr(
         generations,
         "os",
@@ -209,5 +209,5 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "chown", chown)
     for made in ("run/ws", "etc/ws", "etc/tmpfiles.d", "srv/ws/releases", "var/log/ws"):
         (folder / made).mkdir(parents=True)
-    generations.CONF.mkdir(parents=True)
+    description.CONF.mkdir(parents=True)
     return SimpleNamespace(path=folder, owners=owners, owned=owned)

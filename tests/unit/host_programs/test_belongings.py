@@ -12,7 +12,7 @@ import pytest
 from wshost.rollout import belongings, launch
 from wshost.rollout.belongings import Belongings
 
-GROUP = "ws-0123456789ab"
+GROUP = f"ws-{os.getpid():012x}"
 ENVIRONMENT = {
     "SUPERVISOR_GROUP_NAME": GROUP,
     "SUPERVISOR_PROCESS_NAME": "ws_00",

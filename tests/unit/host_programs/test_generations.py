@@ -8,7 +8,7 @@ import pytest
 from tests.unit.host_programs.conftest import rollout_request
 from wshost.common import storage, supervisor
 from wshost.common.listen import Listen
-from wshost.rollout import generations
+from wshost.rollout import description, generations
 from wshost.rollout.generations import Generation
 
 NEW, OLD, OLDER = "c" * 12, "b" * 12, "a" * 12
@@ -40,7 +40,7 @@ def test_other_programs_are_no_generations(supervisord, root):
         f"ws-{OLD}x",
     ):
         supervisord.processes.append(process(other))
-        (generations.CONF / f"{other}.conf").touch()
+        (description.CONF / f"{other}.conf").touch()
     assert list(generations.generations("ws")) == []
     assert list(generations.generations("ws-chat")) == [Generation("ws-chat", OLD)]
 

@@ -236,6 +236,7 @@ def test_the_shell_leaves_the_command_alone(shell, tmp_path):
             *before,
             "python3",
             "-I",
+            "-S",
             "-c",
             remote.LOADER.replace(remote.FOLDER, str(tmp_path / "run")),
             "wsdeploy-survey",  # this shows in process lists

@@ -213,8 +213,9 @@ def command(program: str) -> str:
 
     program: by its name below wshost, such as rollout.retire.
     """
-    # -I: no module that lies about in a home folder, and no variable, is in the way.
-    return f"{AS_ROOT} python3 -I -c '{LOADER}' wsdeploy-{program.rpartition('.')[2]}"
+    # -I: no module that lies about in a home folder, and no variable, is in the way. -S: what
+    # packages bring is not looked for, as nothing of it is used.
+    return f"{AS_ROOT} python3 -I -S -c '{LOADER}' wsdeploy-{program.rpartition('.')[2]}"
 
 
 def command_on_bare_host(program: str) -> str:

@@ -1,0 +1,32 @@
+"""How the fast tests share the machine's processors."""
+
+import os
+from pathlib import Path
+
+WAITING = {"test_watchdog", "test_stop", "test_lifetime", "test_belongings", "test_sample_apps"}
+"""Modules whose tests mostly wait: for a process to be found dead, for a drain to end."""
+FAST = {"unit", "plan"}
+ROOT = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    """Give each of xdist's processes its share of those that wait, and none of them at the end.
+
+    Each gets one run of the list at first (worksteal). Half of them begin with those that wait; the
+    others have work meanwhile, and wait later.
+    """
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if count == 1 or not all(each.path.relative_to(ROOT).parts[0] in FAST for each in items):
+        return
+    waiting = [item for item in items if item.path.stem in WAITING]
+    working = [item for item in items if item.path.stem not in WAITING]
+    order = []
+    for number in range(count):
+        wait, work = (_part(each, number, count) for each in (waiting, working))
+        begun = len(work) // 2 * (number % 2)
+        order += [*work[:begun], *wait, *work[begun:]]
+    items[:] = order
+
+
+def _part(items, number, count):
+    return items[len(items) * number // count : len(items) * (number + 1) // count]
