@@ -3,7 +3,7 @@
 import pytest
 
 from tests.hosts import programs
-from wsdeploy.plan import app, processes, upstreams, watchdog
+from wsdeploy.plan import app, components, processes, upstreams, watchdog
 from wsdeploy.plan.host import firewall, places, system, upgrades
 from wsdeploy.plan.host.survey import Survey
 
@@ -11,7 +11,7 @@ from wsdeploy.plan.host.survey import Survey
 def test_packages_are_installed(any_host, settings):
     missing = [
         name
-        for name in system.packages(settings, any_host.inventory.name)
+        for name in components.packages(settings, any_host.inventory.name)
         if not any_host.package(name).is_installed
     ]
     assert missing == []

@@ -15,10 +15,12 @@ import pytest
 
 from tests import pyinfra_server
 from wsdeploy import CertFiles, Settings
-from wsdeploy.plan import app, watchdog
-from wsdeploy.plan.host import firewall, limits, places, system, upgrades
+from wsdeploy.plan import app, components
+from wsdeploy.plan.components import COMPONENTS
+from wsdeploy.plan.host import limits, places, system
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import acme, internal, proxies, reach, tls
+from wsdeploy.plan.proxy import acme, proxies, tls
+from wsdeploy.plan.target import Target
 from wsdeploy.release import contents
 
 REPOSITORY = Path(__file__).parents[2]
@@ -203,7 +205,7 @@ def _prepared(settings, host, processors):
             "boot": "one",
         },
         "limits": {"open_files": 1_048_576, "processors": processors, "memory": 4 * 2**30},
-        "packages": dict.fromkeys(system.packages(settings, host), "1.0-1") | versions,
+        "packages": dict.fromkeys(components.packages(settings, host), "1.0-1") | versions,
         "users": [name],
         "groups": [f"{name}-proxy"],
         "units": {},
@@ -219,13 +221,6 @@ def _counts(settings, processors):
     apps = {host: processors.get(host, 2) for host in settings.topology.app}
     found = {host: Survey(limits={"processors": number}) for host, number in apps.items()}
     return {host: limits.processes(settings, it) for host, it in found.items()}
-
-
-def _of_proxy(settings, survey, host, everyone):
-    chosen = proxies.chosen(settings)
-    yield chosen.files(settings, survey, host, everyone), chosen.UNIT
-    if reach.wanted(settings):
-        yield reach.files(settings, survey, host), reach.unit(settings)
 
 
 def _as_planned(settings, host, processors):
@@ -245,21 +240,6 @@ def _as_planned(settings, host, processors):
     counts = _counts(settings, processors)
     survey = dataclasses.replace(Survey.from_json(answer), app_processes=counts)
     paths = {path: dataclasses.asdict(it) for path, it in system.folders(settings).items()}
-    sets, units = [system.files(settings, survey)], []
-    if host in topology.app:
-        sets.append(app.supervisor_files(settings, survey))
-        units.append(app.UNIT)
-        if watchdog.wanted(settings):
-            sets.append(watchdog.files(settings, survey))
-            units.append(watchdog.unit(settings))
-        serving, answer["processes"] = _serving(settings, survey, host)
-        paths |= serving
-        started = app.started(settings)
-        paths[started.path] = _entry(started)
-    sets += [upgrades.files(settings, survey), upgrades.policy(settings, survey)]
-    if firewall.wanted(settings):
-        sets.append(firewall.files(settings, survey, host))
-        units.append(firewall.unit(settings))
     if settings.internal_tls:
         answer["certificates"] |= {
             places.identity(name, spare): {
@@ -269,14 +249,18 @@ def _as_planned(settings, host, processors):
             }
             for spare in (False, True)
         }
-        survey = dataclasses.replace(Survey.from_json(answer), app_processes=counts)
-    if internal.wanted(settings, host):
-        sets.append(internal.files(settings, survey, host, everyone))
-        units.append(internal.unit(settings))
-    if host in topology.proxy:
-        for files, unit in _of_proxy(settings, survey, host, everyone):
-            sets.append(files)
-            units.append(unit)
+    survey = dataclasses.replace(Survey.from_json(answer), app_processes=counts)
+    target = Target(settings, host, survey, everyone)
+    parts = [each for each in COMPONENTS if each.on(target) and each.wanted(target)]
+    sets = [each.files(target) for each in parts]
+    units = [each.unit(settings) for each in parts if each.unit]
+    if target.is_app:
+        units.append(app.UNIT)
+        serving, answer["processes"] = _serving(settings, survey, host)
+        paths |= serving
+        started = app.started(settings)
+        paths[started.path] = _entry(started)
+    if target.is_proxy:
         started = chosen.started(settings, survey)
         paths[started.path] = _entry(started)
         certificate, key = places.certificate(name), places.key(name)
@@ -286,12 +270,8 @@ def _as_planned(settings, host, processors):
             f"{certificate}.key": _link("key.pem"),
         }
         if acme.wanted(settings):
-            sets.append(proxies.renewal(settings, survey))
-            units.append(acme.timer(settings))
             paths[acme.issued_path(settings)] = _entry(acme.issued(settings))
-        if isinstance(settings.tls, CertFiles):
-            sets.append(proxies.pushed_certificate(settings, survey))
-        else:
+        if not isinstance(settings.tls, CertFiles):
             found = ", ".join(f"DNS:{each}" for each in tls.names(settings))
             answer["certificates"] |= {
                 certificate: {

@@ -207,7 +207,7 @@ def kill_run():
 def copy(site, tmp_path):
     """A copy of the project, to break something in; the site deploys with it meanwhile."""
     target = tmp_path / "project"
-    ignored = shutil.ignore_patterns(".venv", ".git", "__pycache__", "certificates", "tests")
+    ignored = shutil.ignore_patterns(".venv", ".git", "__pycache__", "tests")
     shutil.copytree(PROJECT, target, ignore=ignored)
     site.project = target
     yield target

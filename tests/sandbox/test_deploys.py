@@ -119,7 +119,7 @@ def test_a_deploy_refuses_nobody_and_closes_everybody_in_turn(site, file, listen
     assert outcome["codes"] == {"1012": HELD}
     assert_even(outcome["closed_at"], DRAIN)
     assert colour(site) == "red"
-    assert len(leftovers(site)) == 4
+    assert len(leftovers(site)) == 5
     site.converged()
 
 
@@ -139,7 +139,7 @@ def test_a_bad_release_is_noticed_by_nobody(site, file, listen, kind, tmp_path):
     assert complaint in result.output
     assert site.live_generation() == before
     assert colour(site) != "black"
-    assert len(leftovers(site)) == 4
+    assert len(leftovers(site)) == 5
     site.write(app=app(site, file, "red", listen=listen))
 
 
@@ -214,5 +214,5 @@ def test_a_run_that_is_killed_anywhere(site, file, listen, kill_run):
     assert outcome["returned"] <= outcome["passed"] // 20
     assert outcome["codes"] == {"1012": 10}
     assert colour(site) == "white"
-    assert len(leftovers(site)) == 4
+    assert len(leftovers(site)) == 5
     site.converged()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from pyinfra.api.exceptions import FactProcessError
@@ -12,11 +13,12 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
 from wsdeploy.deploy import lock, programs
-from wsdeploy.plan import app, processes, watchdog
+from wsdeploy.plan import components, processes
 from wsdeploy.plan.history import History
-from wsdeploy.plan.host import firewall, limits, neighbours, remote, system, upgrades
-from wsdeploy.plan.host.survey import Request, Survey
-from wsdeploy.plan.proxy import acme, identity, internal, proxies, reach, tls
+from wsdeploy.plan.host import limits, remote
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.proxy import identity
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 from wshost import requests
 
@@ -75,7 +77,7 @@ def _survey(host: Host, settings: Settings) -> Survey:
 
 
 def _ask(host: Host, settings: Settings) -> Survey:
-    request = request_for(settings, host.name).to_json()
+    request = components.request(settings, host.name).to_json()
     asked = remote.payload("survey.survey", request, bundle=False, again=True)
     answer = host.get_fact(HostSurvey, _stdin=asked)
     if answer is LACKING:
@@ -180,17 +182,18 @@ def forget() -> None:
     _known.pop(ctx_host.get(), None)  # type: ignore[no-untyped-call]
 
 
-def request_for(settings: Settings, host: str) -> Request:
-    """Return what to ask a host about; `host` is its name in the inventory."""
-    request = system.request(settings, host) + Request(locks=(settings.name,))
-    request += neighbours.request(settings, host)
-    request += upgrades.request(settings) + firewall.request(settings, host)
-    if host in settings.topology.app:
-        request += app.request(settings)
-        request += watchdog.request(settings) + internal.request(settings, host)
-    if host in settings.topology.proxy:
-        request += tls.request(settings) + acme.request(settings)
-        request += proxies.request(settings, host) + reach.request(settings, host)
+def target(settings: Settings, knows_others: bool = False) -> Target:
+    """Return the current host as it is planned for.
+
+    knows_others: whether the plan depends on what other hosts are like. Raises UnknownError.
+    """
+    host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
+    found = Target(settings, host.name, survey(settings))
+    if not knows_others:
+        return found
     if settings.internal_tls:
-        request += identity.request(settings)
-    return request
+        found = replace(found, identities=identities(settings))
+    if found.is_proxy:
+        numbers = app_processes(settings, found.survey)
+        found = replace(found, survey=replace(found.survey, app_processes=numbers))
+    return found

@@ -75,7 +75,7 @@ def started(settings: Settings) -> File:
     return confinement.started(settings, UNIT, **_confinement(settings))
 
 
-def supervisor_undone(settings: Settings, survey: Survey) -> list[str]:
+def supervisor_drift(settings: Settings, survey: Survey) -> list[str]:
     """Return what keeps Supervisor from running, now and after a boot."""
     return [] if survey.running(UNIT) else [f"{UNIT} is not running as configured"]
 
@@ -274,7 +274,7 @@ def live_generation(settings: Settings, survey: Survey) -> str | None:
     return link.target if link else None
 
 
-def undone(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
+def drift(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
     """Return what keeps a generation from being in service, whole, now and after a boot."""
     name, live = settings.name, live_generation(settings, survey)
     if live != wanted.identity:
@@ -334,11 +334,10 @@ def leftovers(settings: Settings, survey: Survey, identity: str) -> list[str]:
     ]
 
 
-def request(settings: Settings) -> Request:
-    """Return what to ask a host about, to plan this part."""
+def asks(settings: Settings) -> Request:
+    """Return what to ask an app host, to plan its generation and what runs it."""
     name = settings.name
-    return supervisor_files(settings, Survey(bare=True)).request() + Request(
-        packages=("supervisor",),
+    return Request(
         units=(UNIT,),
         paths=(
             places.started(name, UNIT),

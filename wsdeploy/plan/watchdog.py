@@ -6,19 +6,16 @@ from wsdeploy.plan.host import host_programs, places
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
 from wshost.requests import Watch
+
+NAME = "watchdog"
 
 
 def unit(settings: Settings) -> str:
     """Return its systemd unit."""
     return f"{settings.name}-watchdog.service"
-
-
-def set_name(settings: Settings) -> str:
-    """Return the name of the set of files."""
-    return f"{settings.name}-watchdog"
 
 
 def wanted(settings: Settings) -> bool:
@@ -45,7 +42,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     """Return its programs and its unit, the same whatever the app's settings are."""
     name, folder = settings.name, places.watchdog(settings.name)
     return FileSet(
-        name=set_name(settings),
+        name=f"{settings.name}-{NAME}",
         files=(
             *host_programs.files("watchdog.service", folder),
             File(
@@ -69,12 +66,6 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     )  # fmt: skip
 
 
-def undone(settings: Settings, survey: Survey) -> list[str]:
+def drift(settings: Settings, survey: Survey) -> list[str]:
     """Return what keeps it from watching, now and after a boot."""
     return [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
-
-
-def request(settings: Settings) -> Request:
-    """Return what to ask a host about, to plan this part."""
-    asked = Request(paths=(FileSet(set_name(settings), ()).marker.path,), units=(unit(settings),))
-    return asked + files(settings, Survey(bare=True)).request() if wanted(settings) else asked

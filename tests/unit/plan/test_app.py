@@ -1,4 +1,4 @@
-"""The generation of processes: what makes a new one, what it consists of, what is undone."""
+"""The generation of processes: what makes a new one, what it consists of, what is drift."""
 
 import configparser
 import dataclasses
@@ -11,9 +11,11 @@ import pytest
 
 from wsdeploy import HAProxy, Nginx, Probe, SelfSigned
 from wsdeploy.plan import app
+from wsdeploy.plan.components import SUPERVISOR
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.limits import derive
 from wsdeploy.plan.host.survey import Path, Process
+from wsdeploy.plan.target import Target
 from wsdeploy.release import contents
 
 RELEASE, MAIN = "0123456789ab", "app/app.py"
@@ -300,9 +302,9 @@ def live(make, debian):
     return settings, dataclasses.replace(survey, paths=paths, processes=processes), wanted
 
 
-def test_nothing_is_undone_on_a_converged_host(live):
+def test_nothing_drifts_on_a_converged_host(live):
     settings, survey, wanted = live
-    assert app.undone(settings, survey, wanted) == []
+    assert app.drift(settings, survey, wanted) == []
     assert app.leftovers(settings, survey, wanted.identity) == []
     assert app.live_generation(settings, survey) == wanted.identity
 
@@ -310,7 +312,7 @@ def test_nothing_is_undone_on_a_converged_host(live):
 def test_nothing_is_live_on_a_new_host(make, debian):
     wanted = planned(make(), debian())
     assert app.live_generation(make(), debian()) is None
-    assert app.undone(make(), debian(), wanted) == [
+    assert app.drift(make(), debian(), wanted) == [
         f"generation None is live, not {wanted.identity}"
     ]
 
@@ -318,7 +320,7 @@ def test_nothing_is_live_on_a_new_host(make, debian):
 def test_another_generation_is_live(live):
     settings, survey, wanted = live
     other = dataclasses.replace(wanted, identity=OTHER)
-    assert app.undone(settings, survey, other) == [
+    assert app.drift(settings, survey, other) == [
         f"generation {wanted.identity} is live, not {OTHER}"
     ]
 
@@ -329,17 +331,17 @@ def test_a_process_that_does_not_run(live):
     for state in ("STOPPED", "FATAL", "BACKOFF", "STARTING", "EXITED", "STOPPING"):
         processes = (dataclasses.replace(first, statename=state), *rest)
         changed = dataclasses.replace(survey, processes=processes)
-        assert app.undone(settings, changed, wanted) == [f"ws_00 is {state}"]
+        assert app.drift(settings, changed, wanted) == [f"ws_00 is {state}"]
 
 
 def test_processes_that_are_missing(live):
     settings, survey, wanted = live
     missing = dataclasses.replace(survey, processes=survey.processes[:-1])
-    assert app.undone(settings, missing, wanted) == ["ws_02 is missing"]
+    assert app.drift(settings, missing, wanted) == ["ws_02 is missing"]
     # Supervisor does not answer, or knows nothing.
     for none in (None, ()):
         survey = dataclasses.replace(survey, processes=none)
-        assert len(app.undone(settings, survey, wanted)) == 3
+        assert len(app.drift(settings, survey, wanted)) == 3
 
 
 def test_what_a_restart_needs(live):
@@ -357,7 +359,7 @@ def test_what_a_restart_needs(live):
             {**survey.paths, path: spoilt},
         ):
             changed = dataclasses.replace(survey, paths=paths)
-            assert app.undone(settings, changed, wanted) == [path]
+            assert app.drift(settings, changed, wanted) == [path]
 
 
 def leftovers(live, *paths, group=None):
@@ -368,7 +370,7 @@ def leftovers(live, *paths, group=None):
         processes += (Process(group, "worker", "RUNNING", 9, 1),)
     survey = dataclasses.replace(survey, paths={**survey.paths, **more}, processes=processes)
     # What no longer serves is not in the way of what does.
-    assert app.undone(settings, survey, wanted) == []
+    assert app.drift(settings, survey, wanted) == []
     return app.leftovers(settings, survey, wanted.identity)
 
 
@@ -397,7 +399,7 @@ def test_what_is_not_left_over(live):
 
 
 def test_the_request_asks_for_all_that_is_looked_at(make):
-    asked = app.request(make())
+    asked = SUPERVISOR.request(Target.unknown(make(), HOST))
     assert "supervisor" in asked.packages
     assert app.UNIT in asked.units
     assert set(asked.paths) >= {

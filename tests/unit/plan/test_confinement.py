@@ -29,7 +29,7 @@ def test_the_units_note_is_what_is_looked_for(make):
     note = app.started(settings)
     (sandbox,) = (f for f in app.supervisor_files(settings, Survey()).files if "20-" in f.path)
     assert f"echo {note.content.strip()} >{note.path}'" in sandbox.content
-    assert note.path in app.request(settings).paths
+    assert note.path in app.asks(settings).paths
 
 
 def test_only_a_unit_that_runs_without_its_present_sandbox_is_named(make):
@@ -59,7 +59,7 @@ def test_proxies_have_theirs(make, debian, proxy):
         paths=has(chosen.started(settings, survey)),
     )
     assert not any("sandbox" in note for note in chosen.files(settings, started, "one").notes)
-    assert chosen.started(settings, survey).path in chosen.request(settings, "one").paths
+    assert chosen.started(settings, survey).path in chosen.asks(settings).paths
 
 
 def test_folders_of_the_app(make):

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from wsdeploy import Behind, Edge, Firewall
+from wsdeploy.plan.components import FIREWALL
 from wsdeploy.plan.host import firewall
 from wsdeploy.plan.host.survey import Listener, Survey
+from wsdeploy.plan.target import Target
 
 
 def rules(settings, host, survey=None, **more):
@@ -199,23 +201,23 @@ def test_wanted(make):
 
 def test_what_is_asked(make):
     marker = "/var/lib/wsdeploy/sets/ws-firewall.json"
-    asked = firewall.request(make(), "one")
+    asked = FIREWALL.request(Target.unknown(make(), "one"))
     assert {"/etc/ws/firewall.nft", "/etc/systemd/system/ws-firewall.service", marker} <= set(
         asked.paths
     )
     assert asked.units == ("ws-firewall.service",)
     assert asked.firewalls == ("/etc/ws/firewall.nft",)
     # Where there is none, only whether an earlier deployment has left one.
-    off = firewall.request(make(firewall=False), "one")
+    off = FIREWALL.request(Target.unknown(make(firewall=False), "one"))
     assert (off.paths, off.firewalls) == ((marker,), ())
 
 
-def test_undone(make):
+def test_drift(make):
     unit = "ws-firewall.service"
     running = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
     loaded = Survey(units={unit: running}, firewall_as_loaded=True)
-    assert firewall.undone(make(), loaded) == []
-    assert firewall.undone(make(), Survey(firewall_as_loaded=True)) == [f"{unit} is not running"]
-    assert firewall.undone(make(), Survey(units={unit: running})) == [
+    assert firewall.drift(make(), loaded) == []
+    assert firewall.drift(make(), Survey(firewall_as_loaded=True)) == [f"{unit} is not running"]
+    assert firewall.drift(make(), Survey(units={unit: running})) == [
         "the loaded rules of table inet ws are not the planned ones"
     ]

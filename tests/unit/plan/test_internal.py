@@ -5,8 +5,8 @@ import re
 import pytest
 
 from wsdeploy import HAProxy, Nginx
-from wsdeploy.plan import app, upstreams
-from wsdeploy.plan.host import firewall, system
+from wsdeploy.plan import app, components, upstreams
+from wsdeploy.plan.host import firewall
 from wsdeploy.plan.proxy import haproxy, internal, nginx
 
 PROGRAMS = {Nginx: "nginx", HAProxy: "haproxy"}
@@ -92,16 +92,16 @@ def test_debians_own_unit_waits_for_nothing(tiers, debian, proxy, program):
     ours = {"ws-internal.service": good}
     unit = f"{program}.service"
 
-    def undone(state, host="app1"):
+    def drift(state, host="app1"):
         survey = debian(units=ours | ({unit: good | state} if state else {}))
-        return internal.undone(settings, survey, host)
+        return internal.drift(settings, survey, host)
 
-    assert undone({}) == []
-    assert undone({"UnitFileState": "disabled", "ActiveState": "inactive"}) == []
-    assert undone({"ActiveState": "inactive"}) == [f"{unit} would start at the next boot"]
+    assert drift({}) == []
+    assert drift({"UnitFileState": "disabled", "ActiveState": "inactive"}) == []
+    assert drift({"ActiveState": "inactive"}) == [f"{unit} would start at the next boot"]
     # Somebody else's.
-    assert undone({"ActiveState": "active"}) == []
-    assert internal.undone(settings, debian(), "app1") == ["ws-internal.service is not running"]
+    assert drift({"ActiveState": "active"}) == []
+    assert internal.drift(settings, debian(), "app1") == ["ws-internal.service is not running"]
     commands = [" ".join(each) for each in internal.files(settings, debian(), "app1").activate]
     assert [unit in each for each in commands if "disable" in each] == [True]
 
@@ -110,7 +110,7 @@ def test_a_host_that_is_a_proxy_too_keeps_its_proxy(tiers, debian):
     settings = tiers(groups=BOTH, internal_tls=True)
     waiting = {"ActiveState": "inactive", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
     survey = debian(units={"nginx.service": waiting})
-    assert "nginx" not in " ".join(internal.undone(settings, survey, "lb1"))
+    assert "nginx" not in " ".join(internal.drift(settings, survey, "lb1"))
     commands = internal.files(settings, debian(), "lb1").activate
     assert "disable" not in " ".join(word for command in commands for word in command)
     both = {**survey.units, "ws-internal.service": waiting}
@@ -125,10 +125,10 @@ def test_packages(tiers):
         (HAProxy, {"haproxy", "openssl"}),
     ):
         settings = tiers(proxy=proxy(), internal_tls=True)
-        assert expected <= set(system.packages(settings, "app1"))
-        packages = system.packages(tiers(groups=BOTH, proxy=proxy(), internal_tls=True), "lb1")
+        assert expected <= set(components.packages(settings, "app1"))
+        packages = components.packages(tiers(groups=BOTH, proxy=proxy(), internal_tls=True), "lb1")
         assert len(packages) == len(set(packages))
-        assert not expected & set(system.packages(tiers(proxy=proxy()), "app1"))
+        assert not expected & set(components.packages(tiers(proxy=proxy()), "app1"))
 
 
 def test_wanted(make, tiers):

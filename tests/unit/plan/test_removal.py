@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.plan.test_rendering import PROXIES, SETTINGS, everything
-from wsdeploy.plan import watchdog
-from wsdeploy.plan.proxy import acme, proxies
+from wsdeploy.plan.components import COMPONENTS
+from wsdeploy.plan.target import Target
 
 COMMANDS = re.search(
     r"<!-- removal -->\s+```sh\n(.*?)```",
@@ -37,11 +37,10 @@ def test_every_file_is_removed(make, debian, tmp_path, monkeypatch, proxy, case)
     settings = make(**changes | {"proxy": PROXIES[proxy](), "name": "ws"})
     made = set(everything(settings, debian()))
     units = set()
-    if acme.wanted(settings):
-        made |= {file.path for file in proxies.renewal(settings, debian()).files}
-        units.add(acme.timer(settings))
-    if watchdog.wanted(settings):
-        made |= {file.path for file in watchdog.files(settings, debian()).files}
-        units.add(watchdog.unit(settings).removesuffix(".service"))
+    for host in {*settings.topology.app, *settings.topology.proxy}:
+        target = Target(settings, host, debian())
+        parts = [each for each in COMPONENTS if each.on(target) and each.wanted(target)]
+        made |= {file.path for each in parts for file in each.files(target).files}
+        units |= {each.unit(settings).removesuffix(".service") for each in parts if each.unit}
     assert sorted(path for path in made - OF_PACKAGES if not removed(path)) == []
     assert units <= set(shlex.split(COMMANDS.replace(";", " "), comments=True))

@@ -9,12 +9,13 @@ import pytest
 from jinja2 import StrictUndefined, UndefinedError
 
 from wsdeploy import Acme, CertFiles, Firewall, HAProxy, Nginx, SelfSigned
-from wsdeploy.plan import app, watchdog
-from wsdeploy.plan.host import firewall, system, upgrades
-from wsdeploy.plan.host.files import FileSet
+from wsdeploy.plan import app, components
+from wsdeploy.plan.components import COMPONENTS, PUSHED_CERTIFICATE
+from wsdeploy.plan.host import system
 from wsdeploy.plan.host.render import TEMPLATES, environment, render
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import acme, internal, nginx, proxies, reach
+from wsdeploy.plan.proxy import nginx, proxies, reach
+from wsdeploy.plan.target import Target
 
 # Each proxy, by the folder of its templates.
 PROXIES = {"haproxy": HAProxy, "nginx": Nginx}
@@ -51,28 +52,88 @@ HOSTS = {
 
 def everything(settings, survey):
     """Path and content of all that is rendered for the first host of each role."""
-    app_host, proxy = settings.topology.app[0], settings.topology.proxy[0]
-    sets = [
-        system.files(settings, survey),
-        app.supervisor_files(settings, survey),
-        proxies.chosen(settings).files(settings, survey, proxy),
-    ]
-    if watchdog.wanted(settings):
-        # Its programs are no templates.
-        sets.append(FileSet("unit", watchdog.files(settings, survey).files[-1:]))
-    if reach.wanted(settings):
-        sets.append(FileSet("unit", reach.files(settings, survey, proxy).files[-2:]))
-    if acme.wanted(settings):
-        sets.append(FileSet("units", proxies.renewal(settings, survey).files[-2:]))
-    sets += [upgrades.files(settings, survey), upgrades.policy(settings, survey)]
-    if firewall.wanted(settings):
-        hosts = dict.fromkeys((app_host, proxy))
-        sets += [firewall.files(settings, survey, host) for host in hosts]
-    if internal.wanted(settings, app_host):
-        sets.append(internal.files(settings, survey, app_host))
-    files = [file for each in sets for file in each.files]
-    generation = app.generation(settings, survey, app_host, "0" * 12, "app/app.py")
-    return {file.path: file.content for file in (*files, *generation.files)}
+    first = dict.fromkeys((settings.topology.app[0], settings.topology.proxy[0]))
+    targets = [Target(settings, host, survey) for host in first]
+    found = {
+        file.path: file.content
+        for target in targets
+        for each in COMPONENTS
+        # Its files need not exist here, and nothing of them is rendered.
+        if each.on(target) and each.wanted(target) and each is not PUSHED_CERTIFICATE
+        for file in each.files(target).files
+        # No templates.
+        if not file.path.endswith((".py", ".json"))
+    }
+    wanted = app.generation(settings, survey, targets[0].host, "0" * 12, "app/app.py")
+    return found | {file.path: file.content for file in wanted.files}
+
+
+# What hosts have, by their roles. Written out, so that the plan and its tests can't agree
+# on a mistake.
+BASE = {
+    "/etc/needrestart/conf.d/wsdeploy.conf",
+    "/etc/sysctl.d/60-ws.conf",
+    "/etc/systemd/system/ws-firewall.service",
+    "/etc/sysusers.d/ws.conf",
+    "/etc/tmpfiles.d/ws.conf",
+    "/etc/ws/firewall.nft",
+    "/usr/sbin/policy-rc.d",
+}
+OF_APP_HOSTS = {
+    "/etc/systemd/system/supervisor.service.d/10-ws.conf",
+    "/etc/systemd/system/supervisor.service.d/20-ws-sandbox.conf",
+    "/etc/systemd/system/ws-watchdog.service",
+    "/usr/local/lib/ws-watchdog/wshost/watchdog/service.py",
+}
+OF_PROXIES = {
+    "nginx": {
+        "/etc/nginx/nginx.conf",
+        "/etc/systemd/system/nginx.service.d/10-ws.conf",
+        "/etc/systemd/system/nginx.service.d/20-ws-sandbox.conf",
+    },
+    "haproxy": {
+        "/etc/haproxy/haproxy.cfg",
+        "/etc/haproxy/ws.certificates",
+        "/etc/systemd/system/haproxy.service.d/10-ws.conf",
+        "/etc/systemd/system/haproxy.service.d/20-ws-sandbox.conf",
+    },
+}
+REACH = {
+    "/etc/systemd/system/ws-reach.service",
+    "/usr/local/lib/ws-reach/reach.json",
+    "/usr/local/lib/ws-reach/wshost/watchdog/reach.py",
+}
+RENEWAL = {
+    "/etc/systemd/system/ws-certificate.service",
+    "/etc/systemd/system/ws-certificate.timer",
+    "/etc/ws/acme/renewal.json",
+    "/usr/local/lib/ws-acme/wshost/certificates/renewal.py",
+}
+PROGRAMS = {"service.py", "reach.py", "renewal.py"}
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_the_files_of_each_role(make, debian, proxy):
+    def has(settings, host):
+        target = Target(settings, host, debian())
+        files = [
+            file.path
+            for each in COMPONENTS
+            if each.on(target) and each.wanted(target)
+            for file in each.files(target).files
+        ]
+        # Of a program's modules, the one that is started.
+        return {it for it in files if "/wshost/" not in it or it.rpartition("/")[2] in PROGRAMS}
+
+    of_proxy = BASE | OF_PROXIES[proxy]
+    assert has(make(proxy=PROXIES[proxy]()), "one") == of_proxy | OF_APP_HOSTS
+    tiers = make(groups="tiers", proxy=PROXIES[proxy](), tls=Acme("ops@a-company.com"))
+    assert has(tiers, "app1") == BASE | OF_APP_HOSTS
+    learnt = {f"/etc/{proxy}/ws.processes"} | (REACH if proxy == "nginx" else set())
+    assert has(tiers, "lb1") == of_proxy | RENEWAL | learnt
+    less = make({"hang_timeout": None}, proxy=PROXIES[proxy](), firewall=False)
+    gone = {it for it in of_proxy | OF_APP_HOSTS if "firewall" in it or "watchdog" in it}
+    assert has(less, "one") == (of_proxy | OF_APP_HOSTS) - gone
 
 
 def proxys_file(settings, survey, proxy="one"):
@@ -199,7 +260,7 @@ def test_kernel_settings_that_a_host_lacks_are_left_out_and_named(make, debian):
     assert "net.core.somaxconn = " in kernel
     assert "tcp_migrate_req" not in kernel
     assert any("tcp_migrate_req" in note for note in files.notes)
-    assert not any("tcp_migrate_req" in effect for effect in system.undone(make(), survey))
+    assert not any("tcp_migrate_req" in effect for effect in system.drift(make(), survey))
 
 
 def test_what_a_host_does_not_allow_is_said(make, debian):
@@ -215,7 +276,7 @@ def test_effects_that_are_undone(make, debian):
     folders = system.folders(settings)
     assert "/var/lib/ws" in folders
     good = {"users": ("ws",), "groups": ("ws-proxy",), "sysctl": wanted, "paths": folders}
-    assert system.undone(settings, debian(**good)) == []
+    assert system.drift(settings, debian(**good)) == []
     lacking = {path: folder for path, folder in folders.items() if path != "/srv/ws"}
     open_to_all = dataclasses.replace(folders["/etc/ws/tls"], mode=0o755)
     for change, complaint in (
@@ -225,9 +286,9 @@ def test_effects_that_are_undone(make, debian):
         ({"paths": {**folders, "/etc/ws/tls": open_to_all}}, "/etc/ws/tls"),
         ({"sysctl": wanted | {"net.core.somaxconn": "128"}}, "net.core.somaxconn"),
     ):
-        assert system.undone(settings, debian(**good | change)) == [complaint]
+        assert system.drift(settings, debian(**good | change)) == [complaint]
     # All that is looked at is asked for.
-    asked = system.request(settings, "one")
+    asked = components.request(settings, "one")
     assert set(folders) <= set(asked.paths)
     assert set(wanted) <= set(asked.sysctl)
 
@@ -243,13 +304,13 @@ def test_folders_that_are_made_are_those_that_are_looked_at(make, debian):
 
 
 def test_packages_by_role(make):
-    both = set(system.packages(make(), "one"))
+    both = set(components.packages(make(), "one"))
     assert {"python3", "supervisor", "nginx", "openssl"} <= both
     assert "nftables" in both
     settings = make(groups="tiers")
-    assert set(system.packages(settings, "app1")) == {"python3", "supervisor", "nftables"}
-    assert {"nginx", "openssl"} <= set(system.packages(settings, "lb1"))
-    assert "supervisor" not in system.packages(settings, "lb1")
-    assert "unattended-upgrades" in system.packages(make(security_updates=True), "one")
+    assert set(components.packages(settings, "app1")) == {"python3", "supervisor", "nftables"}
+    assert {"nginx", "openssl"} <= set(components.packages(settings, "lb1"))
+    assert "supervisor" not in components.packages(settings, "lb1")
+    assert "unattended-upgrades" in components.packages(make(security_updates=True), "one")
     unfiltered = make(groups="tiers", firewall=False)
-    assert "nftables" not in system.packages(unfiltered, "app1")
+    assert "nftables" not in components.packages(unfiltered, "app1")

@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from wsdeploy.plan import app, watchdog
+from wsdeploy.plan.components import WATCHDOG
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wshost.common.listen import Listen
 from wshost.watchdog import config
 
@@ -94,13 +96,14 @@ def test_without_a_watchdog_a_generation_is_not_watched(make, debian):
 
 def test_what_is_asked(make):
     marker = "/var/lib/wsdeploy/sets/ws-watchdog.json"
-    asked = watchdog.request(make())
+    asked = WATCHDOG.request(Target.unknown(make(), "one"))
     assert {marker, "/etc/systemd/system/ws-watchdog.service"} <= set(asked.paths)
     assert asked.units == ("ws-watchdog.service",)
-    assert watchdog.request(make({"hang_timeout": None})).paths == (marker,)
+    off = Target.unknown(make({"hang_timeout": None}), "one")
+    assert WATCHDOG.request(off).paths == (marker,)
 
 
-def test_undone(make):
+def test_drift(make):
     unit = "ws-watchdog.service"
-    assert watchdog.undone(make(), Survey(units={unit: RUNNING})) == []
-    assert watchdog.undone(make(), Survey()) == [f"{unit} is not running"]
+    assert watchdog.drift(make(), Survey(units={unit: RUNNING})) == []
+    assert watchdog.drift(make(), Survey()) == [f"{unit} is not running"]

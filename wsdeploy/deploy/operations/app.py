@@ -52,8 +52,8 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     if state.is_executing:
         for note in app.restarts(settings, survey):
             host.log_styled(note, fg="yellow", log_func=logger.warning)
-    undone = app.undone(settings, survey, wanted)
-    if not undone:
+    drift = app.drift(settings, survey, wanted)
+    if not drift:
         host.noop(f"generation {wanted.identity} serves")
         return
     present = {each.name for each in state.activated_hosts}
@@ -65,7 +65,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     if failed:
         yield failure(f"{failed} is unhealthy; {host.name} was left as it is")
         return
-    explain(undone)
+    explain(drift)
     everywhere = _generation(settings, Survey(bare=True), settings.topology.app[0])
     request = app.rollout(
         settings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
@@ -13,37 +13,31 @@ from pyinfra.operations.util.files import generate_color_diff
 
 from wsdeploy.deploy import facts
 from wsdeploy.deploy.operations.send import change, explain, failure
+from wsdeploy.plan.component import Component
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
 
-Plan = Callable[[Settings, Survey], FileSet]
-Undone = Callable[[Settings, Survey], list[str]]
-
 
 @operation()
-def configuration(
-    settings: Settings, plan: Plan, undone: Undone | None = None
-) -> Generator[StringCommand, None, None]:
-    """Put a set of files in place: staged, checked by the real program, swapped in, activated.
+def configuration(settings: Settings, component: Component) -> Generator[StringCommand, None, None]:
+    """Put a component's files in place: staged, checked by the real program, swapped in, activated.
 
-    plan: makes the set from settings and survey, when the host's turn comes.
-    undone: names effects that the set should have on the host but has not; it is applied again
-        for those even if every file is as it should be.
-    If a step fails the previous files come back, and the run fails with what the step printed.
+    They are applied again, too, if their effects are not there on the host. If a step fails the
+    previous files come back, and the run fails with what the step printed.
     """
-    survey = facts.survey(settings)
     try:
-        files = plan(settings, survey)
+        target = facts.target(settings, component.knows_others)
     except facts.UnknownError as unknown:
         yield failure(str(unknown))
         return
+    files, survey = component.files(target), target.survey
     for note in files.notes:
         host.log_styled(note, fg="yellow", log_func=logger.warning)
     if not files.files:
         host.noop(f"{files.name} is left alone")
         return
-    differences = [*files.differences(survey), *(undone(settings, survey) if undone else ())]
+    differences = [*files.differences(survey), *component.drift(target)]
     if not differences:
         host.noop(f"{files.name} is as planned")
         return
@@ -54,21 +48,16 @@ def configuration(
 
 
 @operation()
-def removal(
-    settings: Settings, set_name: str, unit: str, absent: tuple[str, ...] = ()
-) -> Generator[StringCommand, None, None]:
-    """Remove a set of files that an earlier deployment has put in place, and stop its unit.
+def removal(settings: Settings, component: Component) -> Generator[StringCommand, None, None]:
+    """Remove a component that an earlier deployment has put in place, and stop its unit.
 
-    set_name: the set's name. unit: the systemd unit that it was for. absent: what else has to go.
     Files that no deployment has put there are left alone.
     """
-    # A unit that is gone already is as good as disabled.
-    disable = "systemctl disable --quiet --now $1 || ! systemctl cat $1 >/dev/null 2>&1"
-    files = FileSet(set_name, (), absent=absent, prepare=(("sh", "-c", disable, "disable", unit),))
+    files = component.removal(settings)
     if files.marker.path not in facts.survey(settings).paths:
-        host.noop(f"{set_name} is not there")
+        host.noop(f"{files.name} is not there")
         return
-    explain([f"{set_name} is left over"])
+    explain([f"{files.name} is left over"])
     yield change("config.apply_files", files.to_json())
 
 

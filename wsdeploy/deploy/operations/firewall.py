@@ -35,7 +35,7 @@ def firewall(settings: Settings, final: bool) -> Generator[StringCommand, None, 
     if not final:
         for note in files.notes:
             host.log_styled(note, fg="yellow", log_func=logger.warning)
-    differences = [*files.differences(survey), *plan.undone(settings, survey)]
+    differences = [*files.differences(survey), *plan.drift(settings, survey)]
     if not differences:
         host.noop(f"{files.name} is as planned")
         return

@@ -10,7 +10,8 @@ from pyinfra.context import host
 
 from wsdeploy.deploy import facts
 from wsdeploy.deploy.operations.send import change_without_python
-from wsdeploy.plan.host import system, upgrades
+from wsdeploy.plan import components
+from wsdeploy.plan.host import upgrades
 from wsdeploy.plan.host.remote import AS_ROOT, PROGRAMS
 from wsdeploy.settings import Settings
 
@@ -23,7 +24,7 @@ def packages(settings: Settings) -> Generator[StringCommand, None, None]:
     is installed is left as it is.
     """
     survey = facts.survey(settings)
-    missing = [p for p in system.packages(settings, host.name) if p not in survey.packages]
+    missing = [p for p in components.packages(settings, host.name) if p not in survey.packages]
     busy = survey.system.get("cloud_init") == "running"
     if not (missing or busy or upgrades.installing(survey)):
         host.noop("packages are installed")

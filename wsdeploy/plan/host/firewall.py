@@ -14,12 +14,13 @@ from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import processes
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Listener, Request, Survey
+from wsdeploy.plan.host.survey import Listener, Survey
 from wsdeploy.plan.proxy import edge
 from wsdeploy.settings import Firewall, Settings
 from wsdeploy.settings.firewall import Allowed, Network, as_network
 from wshost.requests import TryFirewall
 
+NAME = "firewall"
 PACKAGES = ("nftables",)
 PUBLIC = (80, 443)
 SSH = 22
@@ -42,11 +43,6 @@ TRACKED_LEAST = 262_144
 def unit(settings: Settings) -> str:
     """Return the systemd unit that loads the rules."""
     return f"{settings.name}-firewall.service"
-
-
-def set_name(settings: Settings) -> str:
-    """Return the name of the set of files."""
-    return f"{settings.name}-firewall"
 
 
 def rules(settings: Settings) -> str:
@@ -113,7 +109,7 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
         tracked = TRACKED_LEAST + settings.max_connections
     name = unit(settings)
     return FileSet(
-        name=set_name(settings),
+        name=f"{settings.name}-{NAME}",
         files=(
             File(
                 rules(settings),
@@ -238,19 +234,9 @@ def closed(settings: Settings, survey: Survey, host: str) -> tuple[str, ...]:
     )
 
 
-def undone(settings: Settings, survey: Survey) -> list[str]:
+def drift(settings: Settings, survey: Survey) -> list[str]:
     """Return what keeps the rules from being in force, now and after a boot."""
     found = [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
     if not survey.firewall_as_loaded:
         found.append(f"the loaded rules of table inet {settings.name} are not the planned ones")
     return found
-
-
-def request(settings: Settings, host: str) -> Request:
-    """Return what to ask a host about, to plan this part."""
-    asked = Request(
-        paths=(FileSet(set_name(settings), ()).marker.path,),
-        units=(unit(settings),),
-        firewalls=(rules(settings),) if wanted(settings) else (),
-    )
-    return asked + files(settings, Survey(), host).request() if wanted(settings) else asked

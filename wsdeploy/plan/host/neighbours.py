@@ -27,9 +27,7 @@ def findings(settings: Settings, survey: Survey, host: str) -> list[str]:
         f"or remove that one first (pyinfra ITS-INVENTORY wsdeploy.remove)"
         for other in around.get("services", ())
     ]
-    if not any(
-        marker in survey.paths for marker in (FileSet(system.set_name(settings), ()).marker.path,)
-    ):
+    if _marker(settings, system.NAME) not in survey.paths:
         found += _names(settings, survey)
     if host in settings.topology.proxy:
         found += _proxies(settings, survey)
@@ -100,7 +98,7 @@ def _proxies(settings: Settings, survey: Survey) -> list[str]:
             f"under {BEFORE}"
         )
     units = {proxies.chosen(settings).UNIT}
-    if FileSet(proxies.other(settings).set_name(settings), ()).marker.path in survey.paths:
+    if _marker(settings, proxies.other(settings).NAME) in survey.paths:
         units.add(proxies.other(settings).UNIT)
     for port, unit in sorted(around.get("ports", {}).items()):
         if unit not in units:
@@ -130,12 +128,16 @@ def _filters(settings: Settings, survey: Survey, host: str) -> list[str]:
 
 def request(settings: Settings, host: str) -> Request:
     """Return what to ask a host about."""
-    sets = [system.set_name(settings)]
+    names = [system.NAME]
     if host in settings.topology.proxy:
-        sets.append(proxies.chosen(settings).set_name(settings))
-    markers = tuple(FileSet(each, ()).marker.path for each in sets)
+        names.append(proxies.chosen(settings).NAME)
+    markers = tuple(_marker(settings, name) for name in names)
     return Request(
         neighbours=markers,
         groups=(settings.name, f"{settings.name}-proxy"),
         paths=(*markers, f"{KEPT}/{settings.name}"),
     )
+
+
+def _marker(settings: Settings, name: str) -> str:
+    return FileSet(f"{settings.name}-{name}", ()).marker.path

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from wsdeploy.plan import upstreams
-from wsdeploy.plan.host import firewall, places, upgrades
+from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import PROCESSES_LEAST, derive, processes
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Path, Request, Survey
-from wsdeploy.plan.proxy import acme, internal, proxies, reach
+from wsdeploy.plan.proxy import acme
 from wsdeploy.settings import Settings
+
+NAME = "system"
 
 # Beyond so many connections to one listener of the app, source ports may run out: the kernel has
 # 28,232 by default, and half of the listeners can be down.
@@ -17,24 +19,6 @@ PORTS_ENOUGH = 14_000
 
 # Where outgoing connections may get their source ports from, by default or as set below.
 SOURCE_PORTS = 10_240
-
-
-def packages(settings: Settings, host: str) -> tuple[str, ...]:
-    """Return the Debian packages that a host needs, besides what they need themselves."""
-    needed: tuple[str, ...] = ("python3",)
-    if host in settings.topology.app:
-        needed += ("supervisor",)
-    if host in settings.topology.proxy:
-        needed += ("openssl", *proxies.chosen(settings).PACKAGES)
-        if reach.wanted(settings):
-            needed += reach.PACKAGES
-        if acme.wanted(settings):
-            needed += acme.PACKAGES
-    if firewall.wanted(settings):
-        needed += firewall.PACKAGES
-    if internal.wanted(settings, host):
-        needed += internal.program(settings).packages
-    return tuple(dict.fromkeys((*needed, *upgrades.packages(settings))))
 
 
 def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
@@ -101,7 +85,7 @@ def _settable(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
 
 def set_name(settings: Settings) -> str:
     """Return the name of the set of files: the first that a deployment puts on a host."""
-    return f"{settings.name}-system"
+    return f"{settings.name}-{NAME}"
 
 
 def files(settings: Settings, survey: Survey) -> FileSet:
@@ -165,7 +149,7 @@ def folders(settings: Settings) -> dict[str, Path]:
     }
 
 
-def undone(settings: Settings, survey: Survey) -> list[str]:
+def drift(settings: Settings, survey: Survey) -> list[str]:
     """Return what the files of this set should have brought about, but did not or no longer do."""
     name = settings.name
     found = [f"user {name}"] if name not in survey.users else []
@@ -177,14 +161,13 @@ def undone(settings: Settings, survey: Survey) -> list[str]:
     return found + [key for key, value, _ in kernel if survey.sysctl.get(key) != value]
 
 
-def request(settings: Settings, host: str) -> Request:
-    """Return what to ask a host about, to plan this part."""
+def asks(settings: Settings) -> Request:
+    """Return what its plan has to know of a host beyond its files."""
     keys = [key for key, _, _ in sysctl(settings, Survey(bare=True))]
     if settings.app.processes == "auto":
         # Only for so many processes that they have ports of that range.
         keys.append("net.ipv4.ip_local_reserved_ports")
-    return files(settings, Survey(bare=True)).request() + Request(
-        packages=packages(settings, host),
+    return Request(
         users=(settings.name,),
         groups=(f"{settings.name}-proxy",),
         sysctl=tuple(dict.fromkeys(keys)),

@@ -11,7 +11,7 @@ import hashlib
 
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
 
 POLICY = "/usr/sbin/policy-rc.d"
@@ -68,9 +68,3 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     if settings.security_updates:
         wanted.append(File(UNATTENDED, render("upgrades/apt.conf")))
     return FileSet(name=f"{settings.name}-upgrades", files=tuple(wanted))
-
-
-def request(settings: Settings) -> Request:
-    """Return what to ask a host about, to plan this part."""
-    bare = Survey(bare=True)
-    return policy(settings, bare).request() + files(settings, bare).request()

@@ -13,6 +13,8 @@ from wsdeploy.plan.proxy import tls
 from wsdeploy.settings import Acme, Settings
 from wshost.requests import Order, Renewal
 
+NAME = "acme"
+
 # The library that certbot is made of, and what its host programs need besides.
 PACKAGES = ("python3-acme", "python3-cryptography", "ca-certificates")
 
@@ -30,11 +32,6 @@ def timer(settings: Settings) -> str:
 def service(settings: Settings) -> str:
     """Return the systemd unit that the timer starts."""
     return f"{settings.name}-certificate.service"
-
-
-def set_name(settings: Settings) -> str:
-    """Return the name of the set of files."""
-    return f"{settings.name}-acme"
 
 
 def thumbprint(settings: Settings, survey: Survey) -> str | None:
@@ -99,7 +96,7 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
         content = "" if survey.bare else Path(acme.authority).read_text()
         trusted = [File(authority, content, 0o600)]
     return FileSet(
-        name=set_name(settings),
+        name=f"{settings.name}-{NAME}",
         files=(
             *host_programs.files("certificates.renewal", folder),
             File(f"{places.acme(name)}/renewal.json", json.dumps(terms, indent=1) + "\n", 0o600),
@@ -128,19 +125,11 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
     )  # fmt: skip
 
 
-def undone(settings: Settings, survey: Survey) -> list[str]:
+def drift(settings: Settings, survey: Survey) -> list[str]:
     """Return what keeps the certificate from being renewed, now and after a boot."""
     return [] if survey.running(timer(settings)) else [f"{timer(settings)} is not running"]
 
 
-def request(settings: Settings) -> Request:
-    """Return what to ask a host about, to plan this part."""
-    asked = Request(paths=(FileSet(set_name(settings), ()).marker.path,), units=(timer(settings),))
-    if not wanted(settings):
-        return asked
-    asked += Request(
-        packages=PACKAGES,
-        paths=(issued_path(settings),),
-        texts=(places.thumbprint(settings.name),),
-    )
-    return asked + files(settings, Survey(bare=True)).request()
+def asks(settings: Settings) -> Request:
+    """Return what its plan has to know of a host beyond its files."""
+    return Request(paths=(issued_path(settings),), texts=(places.thumbprint(settings.name),))

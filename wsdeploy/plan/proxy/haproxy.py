@@ -17,6 +17,7 @@ from wsdeploy.settings import Settings
 from wsdeploy.settings.names import is_address
 from wsdeploy.topology import Upstream
 
+NAME = "haproxy"
 UNIT = "haproxy.service"
 # socat: talks to HAProxy's admin socket, for scripts and for people.
 PACKAGES: tuple[str, ...] = ("haproxy", "socat")
@@ -39,11 +40,6 @@ def back_after(settings: Settings) -> float:
     It is checked five times a second (downinter); the rest is for a host that is busy.
     """
     return 1
-
-
-def set_name(settings: Settings) -> str:
-    """Return the name of the set of files."""
-    return f"{settings.name}-haproxy"
 
 
 @dataclass(frozen=True)
@@ -183,7 +179,7 @@ def files(
     )
     short = shortfall(settings, survey)
     return FileSet(
-        name=set_name(settings),
+        name=f"{settings.name}-{NAME}",
         files=(
             File(CONFIGURATION, configuration),
             File(f"{FOLDER}/{certificates}", shown),
@@ -219,17 +215,18 @@ def started(settings: Settings, survey: Survey) -> File:
     return confinement.started(settings, UNIT, open_files=derive(settings, survey).open_files)
 
 
-def undone(settings: Settings, survey: Survey) -> list[str]:
+def drift(settings: Settings, survey: Survey) -> list[str]:
     """Return what keeps HAProxy from running, now and after a boot."""
     found = [] if survey.running(UNIT) else [f"{UNIT} is not running as configured"]
     key = f"{places.certificate(settings.name)}.key"
     return found if key in survey.paths else [*found, f"{key} is missing"]
 
 
-def request(settings: Settings, proxy: str) -> Request:
-    """Return what to ask a host about, to plan this part."""
-    return files(settings, Survey(bare=True), proxy).request() + Request(
-        packages=PACKAGES,
-        units=(UNIT,),
-        paths=(f"{places.certificate(settings.name)}.key", places.started(settings.name, UNIT)),
+def asks(settings: Settings) -> Request:
+    """Return what its plan has to know of a host beyond its files."""
+    return Request(
+        paths=(
+            f"{places.certificate(settings.name)}.key",
+            places.started(settings.name, UNIT),
+        )
     )

@@ -18,6 +18,8 @@ from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import identity, proxies, tls
 from wsdeploy.settings import Nginx, Settings
 
+NAME = "internal"
+
 # Seconds that it waits longer than the proxies for a connection on which nothing happens, so that
 # it is them who end it, and log it.
 OUTLASTS = 30
@@ -66,11 +68,6 @@ def wanted(settings: Settings, host: str) -> bool:
 def unit(settings: Settings) -> str:
     """Return its systemd unit."""
     return f"{settings.name}-internal.service"
-
-
-def set_name(settings: Settings) -> str:
-    """Return the name of the set of files."""
-    return f"{settings.name}-internal"
 
 
 def folder(settings: Settings) -> str:
@@ -163,7 +160,7 @@ def files(
             f"holds {size.connections:,} clients, not the {size.wanted:,} of all proxies",
         )
     return FileSet(
-        name=set_name(settings),
+        name=f"{settings.name}-{NAME}",
         files=(
             File(
                 configuration(settings),
@@ -206,7 +203,7 @@ def unused(chosen: Program) -> Command:
     return ("sh", "-c", text, "disable-unused", chosen.debians_unit)
 
 
-def undone(settings: Settings, survey: Survey, host: str) -> list[str]:
+def drift(settings: Settings, survey: Survey, host: str) -> list[str]:
     """Return what keeps it from running, now and after a boot."""
     found = [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
     debians = survey.units.get(program(settings).debians_unit, {})
@@ -229,15 +226,6 @@ def new_identity(settings: Settings, survey: Survey, host: str) -> tuple[Command
     )
 
 
-def request(settings: Settings, host: str) -> Request:
-    """Return what to ask a host about, to plan this part."""
-    marker = FileSet(set_name(settings), ()).marker.path
-    asked = Request(paths=(marker,), units=(unit(settings),))
-    if not wanted(settings, host):
-        return asked
-    asked += files(settings, Survey(bare=True), host).request()
-    return asked + Request(
-        packages=program(settings).packages,
-        units=(program(settings).debians_unit,),
-        texts=(trust(settings),),
-    )
+def asks(settings: Settings) -> Request:
+    """Return what its plan has to know of a host beyond its files."""
+    return Request(units=(program(settings).debians_unit,), texts=(trust(settings),))

@@ -14,6 +14,7 @@ from wsdeploy.plan.proxy import acme, edge, identity, tls
 from wsdeploy.settings import Settings
 from wsdeploy.topology import Upstream
 
+NAME = "nginx"
 UNIT = "nginx.service"
 # logrotate: Debian's nginx brings rules for it, but does not require it.
 PACKAGES: tuple[str, ...] = ("nginx", "logrotate")
@@ -44,11 +45,6 @@ def back_after(settings: Settings) -> float:
     nginx counts no failures (max_fails=0), so it asks it with the next handshake.
     """
     return 0
-
-
-def set_name(settings: Settings) -> str:
-    """Return the name of the set of files."""
-    return f"{settings.name}-nginx"
 
 
 def servers(settings: Settings, survey: Survey, proxy: str) -> list[str]:
@@ -95,7 +91,7 @@ def files(
         internal=internal,
     )
     return FileSet(
-        name=set_name(settings),
+        name=f"{settings.name}-{NAME}",
         files=(
             File(places.NGINX_CONF, configuration),
             File(places.drop_in(settings.name, UNIT), render("nginx/unit.conf")),
@@ -124,13 +120,11 @@ def started(settings: Settings, survey: Survey) -> File:
     return confinement.started(settings, UNIT, open_files=derive(settings, survey).open_files)
 
 
-def undone(settings: Settings, survey: Survey) -> list[str]:
+def drift(settings: Settings, survey: Survey) -> list[str]:
     """Return what keeps nginx from running, now and after a boot."""
     return [] if survey.running(UNIT) else [f"{UNIT} is not running as configured"]
 
 
-def request(settings: Settings, proxy: str) -> Request:
-    """Return what to ask a host about, to plan this part."""
-    return files(settings, Survey(bare=True), proxy).request() + Request(
-        packages=PACKAGES, units=(UNIT,), paths=(places.started(settings.name, UNIT),)
-    )
+def asks(settings: Settings) -> Request:
+    """Return what its plan has to know of a host beyond its files."""
+    return Request(paths=(places.started(settings.name, UNIT),))

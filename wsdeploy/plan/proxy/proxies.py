@@ -15,15 +15,14 @@ from wsdeploy.settings import Nginx, Settings
 class Proxy(Protocol):
     """What a module that plans a proxy offers."""
 
+    NAME: str
+    """What its set of files is called, after the service's name."""
     UNIT: str
     """Its systemd unit."""
     PACKAGES: tuple[str, ...]
     """The Debian packages it needs."""
     NEW_CERTIFICATE: tuple[Command, ...]
     """Commands that let it use a new certificate, if it runs (see new_certificate)."""
-
-    def set_name(self, settings: Settings) -> str:
-        """Return the name of its set of files."""
 
     def back_after(self, settings: Settings) -> float:
         """Return the seconds after which a server that was down, and is back, gets clients."""
@@ -36,11 +35,11 @@ class Proxy(Protocol):
     def started(self, settings: Settings, survey: Survey) -> File:
         """Return the note that the unit leaves when it starts with its present sandbox."""
 
-    def undone(self, settings: Settings, survey: Survey) -> list[str]:
+    def drift(self, settings: Settings, survey: Survey) -> list[str]:
         """Return what keeps it from running."""
 
-    def request(self, settings: Settings, proxy: str) -> Request:
-        """Return what to ask a host about."""
+    def asks(self, settings: Settings) -> Request:
+        """Return what its plan has to know of a host beyond its files."""
 
 
 def chosen(settings: Settings) -> Proxy:
@@ -59,7 +58,7 @@ def new_certificate(settings: Settings) -> tuple[Command, ...]:
     place = places.certificate(settings.name)
     path = "certificates/verify_served.py"
     served = remote.script(path, "served", settings.domain, place, proxy.UNIT)
-    marker = FileSet(proxy.set_name(settings), ()).marker.path
+    marker = FileSet(f"{settings.name}-{proxy.NAME}", ()).marker.path
     return tuple(_once_there(marker, each) for each in (*proxy.NEW_CERTIFICATE, served))
 
 
@@ -83,11 +82,11 @@ def renewal(settings: Settings, survey: Survey) -> FileSet:
     return acme.files(settings, survey, new_certificate(settings))
 
 
-def request(settings: Settings, proxy: str) -> Request:
-    """Return what to ask a host about, to plan this part."""
-    rest = Request(paths=(FileSet(other(settings).set_name(settings), ()).marker.path,))
+def asks(settings: Settings) -> Request:
+    """Return what the plan of either proxy has to know of a host."""
+    found = processes.request(settings)
     if settings.internal_tls:
         # Also from before the proxy was changed.
         folders = (haproxy.FOLDER, places.NGINX_CONF.rpartition("/")[0])
-        rest += Request(texts=tuple(identity.app_hosts(settings, folder) for folder in folders))
-    return chosen(settings).request(settings, proxy) + processes.request(settings) + rest
+        found += Request(texts=tuple(identity.app_hosts(settings, folder) for folder in folders))
+    return found

@@ -8,9 +8,10 @@ from wsdeploy.plan import upstreams
 from wsdeploy.plan.host import host_programs, places
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Nginx, Settings
 
+NAME = "reach"
 PACKAGES = ("nftables",)
 
 
@@ -20,8 +21,8 @@ def unit(settings: Settings) -> str:
 
 
 def set_name(settings: Settings) -> str:
-    """Return the name of the set of files."""
-    return f"{settings.name}-reach"
+    """Return the name of its set of files, and of its table in the packet filter."""
+    return f"{settings.name}-{NAME}"
 
 
 def wanted(settings: Settings) -> bool:
@@ -78,14 +79,6 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
     )  # fmt: skip
 
 
-def undone(settings: Settings, survey: Survey) -> list[str]:
+def drift(settings: Settings, survey: Survey) -> list[str]:
     """Return what keeps it from watching, now and after a boot."""
     return [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
-
-
-def request(settings: Settings, proxy: str) -> Request:
-    """Return what to ask a host about, to plan this part."""
-    asked = Request(paths=(FileSet(set_name(settings), ()).marker.path,), units=(unit(settings),))
-    if not wanted(settings):
-        return asked
-    return asked + files(settings, Survey(bare=True), proxy).request()

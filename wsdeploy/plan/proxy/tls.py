@@ -14,6 +14,9 @@ from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.settings import Acme, CertFiles, SelfSigned, Settings
 from wsdeploy.settings.names import is_address
 
+NAME = "tls"
+"""What the set with certificate and key from this machine is called."""
+
 # Mozilla's Server Side TLS guideline 6.0 (2026-04-06). Ciphers are those of TLS 1.2; those of 1.3
 # are OpenSSL's own three.
 CIPHERS = (
@@ -100,11 +103,6 @@ def _canonical(name: str) -> str:
     return ":".join(f"{int(group, 16):X}" for group in groups)
 
 
-def pushed_name(settings: Settings) -> str:
-    """Return the name of the set with certificate and key from this machine."""
-    return f"{settings.name}-tls"
-
-
 def pushed(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()) -> FileSet:
     """Return certificate and key from this machine's files as a set.
 
@@ -113,7 +111,7 @@ def pushed(settings: Settings, survey: Survey, activate: tuple[Command, ...] = (
     assert isinstance(settings.tls, CertFiles)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
     return FileSet(
-        name=pushed_name(settings),
+        name=f"{settings.name}-{NAME}",
         files=(
             File(certificate, Path(settings.tls.certificate).read_text()),
             File(key, Path(settings.tls.key).read_text(), mode=0o600, secret=True),
@@ -125,8 +123,4 @@ def pushed(settings: Settings, survey: Survey, activate: tuple[Command, ...] = (
 def request(settings: Settings) -> Request:
     """Return what to ask a host about, to plan this part."""
     certificate, key = places.certificate(settings.name), places.key(settings.name)
-    asked = Request(packages=("openssl",), paths=(certificate, key), certificates=(certificate,))
-    if isinstance(settings.tls, CertFiles):
-        # Its files are not read for that: who rolls back need not have them.
-        asked += FileSet(pushed_name(settings), ()).request()
-    return asked
+    return Request(packages=("openssl",), paths=(certificate, key), certificates=(certificate,))

@@ -1,0 +1,176 @@
+"""The one list of what hosts are made of. Whoever adds a part of a host adds it here.
+
+What a host is asked (facts), which packages it gets, what its roles set up and what a removal takes
+away follow from it.
+"""
+
+from __future__ import annotations
+
+from wsdeploy.plan import app, watchdog
+from wsdeploy.plan.component import Component
+from wsdeploy.plan.host import firewall, neighbours, system, upgrades
+from wsdeploy.plan.host.survey import Request
+from wsdeploy.plan.proxy import acme, haproxy, identity, internal, nginx, proxies, reach, tls
+from wsdeploy.plan.target import Target
+from wsdeploy.settings import CertFiles, Settings
+
+EVERYWHERE = ("app", "proxy")
+
+UPGRADES = Component(
+    "upgrades",
+    "Package upgrades",
+    EVERYWHERE,
+    files=lambda it: upgrades.files(it.settings, it.survey),
+    packages=upgrades.packages,
+)
+UPGRADES_POLICY = Component(
+    "policy",
+    "Package upgrades restart nothing",
+    EVERYWHERE,
+    files=lambda it: upgrades.policy(it.settings, it.survey),
+)
+SYSTEM = Component(
+    system.NAME,
+    "User, folders, kernel settings",
+    EVERYWHERE,
+    files=lambda it: system.files(it.settings, it.survey),
+    drift=lambda it: system.drift(it.settings, it.survey),
+    packages=lambda _: ("python3",),
+    asks=lambda it: system.asks(it.settings),
+)
+FIREWALL = Component(
+    firewall.NAME,
+    "Firewall",
+    EVERYWHERE,
+    wanted=lambda it: firewall.wanted(it.settings),
+    files=lambda it: firewall.files(it.settings, it.survey, it.host),
+    drift=lambda it: firewall.drift(it.settings, it.survey),
+    unit=firewall.unit,
+    packages=lambda _: firewall.PACKAGES,
+    asks=lambda it: Request(firewalls=(firewall.rules(it.settings),)),
+)
+SUPERVISOR = Component(
+    "supervisor",
+    "Supervisor",
+    ("app",),
+    files=lambda it: app.supervisor_files(it.settings, it.survey),
+    drift=lambda it: app.supervisor_drift(it.settings, it.survey),
+    packages=lambda _: ("supervisor",),
+    asks=lambda it: app.asks(it.settings),
+)
+WATCHDOG = Component(
+    watchdog.NAME,
+    "Watchdog",
+    ("app",),
+    wanted=lambda it: watchdog.wanted(it.settings),
+    files=lambda it: watchdog.files(it.settings, it.survey),
+    drift=lambda it: watchdog.drift(it.settings, it.survey),
+    unit=watchdog.unit,
+)
+INTERNAL_TLS = Component(
+    internal.NAME,
+    "TLS from the proxies",
+    ("app",),
+    wanted=lambda it: internal.wanted(it.settings, it.host),
+    files=lambda it: internal.files(it.settings, it.survey, it.host, it.identities),
+    drift=lambda it: internal.drift(it.settings, it.survey, it.host),
+    unit=internal.unit,
+    packages=lambda it: internal.program(it).packages,
+    asks=lambda it: internal.asks(it.settings),
+    knows_others=True,
+)
+PUSHED_CERTIFICATE = Component(
+    tls.NAME,
+    "Certificate",
+    ("proxy",),
+    wanted=lambda it: isinstance(it.settings.tls, CertFiles),
+    files=lambda it: proxies.pushed_certificate(it.settings, it.survey),
+)
+REACH = Component(
+    reach.NAME,
+    "App hosts that do not answer",
+    ("proxy",),
+    wanted=lambda it: reach.wanted(it.settings),
+    files=lambda it: reach.files(it.settings, it.survey, it.host),
+    drift=lambda it: reach.drift(it.settings, it.survey),
+    unit=reach.unit,
+    packages=lambda _: reach.PACKAGES,
+    knows_others=True,
+)
+
+
+def _proxy(proxy: proxies.Proxy) -> Component:
+    return Component(
+        proxy.NAME,
+        proxy.UNIT,
+        ("proxy",),
+        wanted=lambda it: proxies.chosen(it.settings) is proxy,
+        files=lambda it: proxy.files(it.settings, it.survey, it.host, it.identities),
+        drift=lambda it: proxy.drift(it.settings, it.survey),
+        unit=lambda _: proxy.UNIT,
+        packages=lambda _: ("openssl", *proxy.PACKAGES),
+        asks=lambda it: proxy.asks(it.settings) + proxies.asks(it.settings),
+        knows_others=True,
+    )
+
+
+NGINX, HAPROXY = _proxy(nginx), _proxy(haproxy)
+RENEWAL = Component(
+    acme.NAME,
+    "Renewal",
+    ("proxy",),
+    wanted=lambda it: acme.wanted(it.settings),
+    files=lambda it: proxies.renewal(it.settings, it.survey),
+    drift=lambda it: acme.drift(it.settings, it.survey),
+    unit=acme.timer,
+    packages=lambda _: acme.PACKAGES,
+    asks=lambda it: acme.asks(it.settings),
+    leaves=lambda it: (acme.issued_path(it),),
+)
+
+COMPONENTS = (
+    UPGRADES,
+    UPGRADES_POLICY,
+    SYSTEM,
+    FIREWALL,
+    SUPERVISOR,
+    WATCHDOG,
+    INTERNAL_TLS,
+    PUSHED_CERTIFICATE,
+    REACH,
+    NGINX,
+    HAPROXY,
+    RENEWAL,
+)
+
+
+def proxy(settings: Settings) -> tuple[Component, Component]:
+    """Return the proxy that the settings choose, and the one that they don't."""
+    chosen = proxies.chosen(settings) is nginx
+    return (NGINX, HAPROXY) if chosen else (HAPROXY, NGINX)
+
+
+def packages(settings: Settings, host: str) -> tuple[str, ...]:
+    """Return the Debian packages that a host needs, besides what they need themselves."""
+    target = Target.unknown(settings, host)
+    found = [
+        package
+        for each in COMPONENTS
+        if each.on(target) and each.wanted(target)
+        for package in each.packages(settings)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def request(settings: Settings, host: str) -> Request:
+    """Return what to ask a host about; `host` is its name in the inventory."""
+    target = Target.unknown(settings, host)
+    found = Request(locks=(settings.name,)) + neighbours.request(settings, host)
+    for each in COMPONENTS:
+        if each.on(target):
+            found += each.request(target)
+    if target.is_proxy:
+        found += tls.request(settings)
+    if settings.internal_tls:
+        found += identity.request(settings)
+    return found
