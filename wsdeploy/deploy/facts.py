@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import FactBase
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
-from wsdeploy.deploy import lock, programs
+from wsdeploy.deploy import lock, programs, run
 from wsdeploy.plan import components, processes
 from wsdeploy.plan.history import History
 from wsdeploy.plan.host import limits, remote
@@ -42,38 +41,27 @@ class HostSurvey(FactBase[Survey]):
             raise FactProcessError(f"not a survey: {error}") from error
 
 
-# pyinfra asks again for every operation; a host only changes when we change it, or between the
-# planning of a run and its execution.
-_known: WeakKeyDictionary[Host, tuple[bool, Survey]] = WeakKeyDictionary()
-# While a run is planned, a host is surveyed for others too; they wait for each other.
-_being_asked: WeakKeyDictionary[Host, threading.Lock] = WeakKeyDictionary()
-# How many processes each host has, or would have, that was surveyed in this run.
-_processes: dict[str, int] = {}
-
-
 def survey(settings: Settings) -> Survey:
-    """Return the survey of the current host, asking only if what is known may have changed."""
+    """Return the survey of the current host, asking only if what is known may have changed.
+
+    pyinfra asks again for every operation; a host only changes when this run changes it, or between
+    the planning of the run and its execution.
+    """
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    with _being_asked.setdefault(host, threading.Lock()):
-        found = _survey(host, settings)
-        _processes[host.name] = limits.processes(settings, found)
-        return found
-
-
-def _survey(host: Host, settings: Settings) -> Survey:
-    executing = state.is_executing
-    asked_while, found = _known.get(host, (None, Survey()))
-    if asked_while is not executing:
-        while True:
+    current = run.current()
+    with current.asking.setdefault(host.name, threading.Lock()):
+        known = current.phase.surveys
+        if host.name not in known:
             locked = lock.held()
             found = _ask(host, settings)
-            if executing:
-                lock.look(settings, found.locks.get(settings.name))
-            # What was seen before the lock was taken may have been another run's work in progress.
-            if locked or not lock.held():
-                break
-        _known[host] = (executing, found)
-    return found
+            if lock.held() and not locked:
+                # It may have been another run's work in progress that was seen.
+                found = _ask(host, settings)
+            if state.is_executing:
+                lock.note(found.locks.get(settings.name))
+            known[host.name] = found
+        current.processes[host.name] = limits.processes(settings, known[host.name])
+        return known[host.name]
 
 
 def _ask(host: Host, settings: Settings) -> Survey:
@@ -102,28 +90,27 @@ class HostHistory(FactBase[History]):
             raise FactProcessError(f"not a history: {error}") from error
 
 
-_histories: dict[bool, dict[str, History]] = {}
-_one_at_a_time = threading.Lock()
-
-
 def histories(settings: Settings) -> dict[str, History]:
     """Return what has served on each app host of this run; each is asked once.
 
     What one host goes back to depends on what the others serve.
     """
-    with _one_at_a_time:
-        if state.is_executing not in _histories:
+    current = run.current()
+    with current.one_at_a_time:
+        known = current.phase.histories
+        if known is None:
             connected = {each.name: each for each in state.activated_hosts}
             hosts = [connected[name] for name in settings.topology.app if name in connected]
-            found = {}
-            for each in hosts:
-                with ctx_host.use(each):
-                    request: requests.History = {"name": settings.name}
-                    asked = programs.payload("rollout.history", request, host=each)
-                    answer = each.get_fact(HostHistory, _stdin=asked)
-                found[each.name] = answer or History(None, None, ())
-            _histories[state.is_executing] = found
-        return _histories[state.is_executing]
+            known = {each.name: _history(settings, each) for each in hosts}
+            current.phase.histories = known
+        return known
+
+
+def _history(settings: Settings, host: Host) -> History:
+    request: requests.History = {"name": settings.name}
+    with ctx_host.use(host):
+        asked = programs.payload("rollout.history", request, host=host)
+        return host.get_fact(HostHistory, _stdin=asked) or History(None, None, ())
 
 
 class UnknownError(Exception):
@@ -144,7 +131,7 @@ def app_processes(settings: Settings, proxy: Survey) -> dict[str, int]:
         for each in [each for each in state.activated_hosts if each.name in apps]:
             with ctx_host.use(each):
                 survey(settings)
-    known = {**processes.noted(settings, proxy), **_processes}
+    known = {**processes.noted(settings, proxy), **run.current().processes}
     for host in apps:
         if host not in known:
             raise UnknownError(
@@ -153,17 +140,13 @@ def app_processes(settings: Settings, proxy: Survey) -> dict[str, int]:
     return {host: known[host] for host in apps}
 
 
-# What operations on one host have to know of the others.
-_identities: dict[bool, dict[str, tuple[str, ...]]] = {True: {}, False: {}}
-
-
 def identities(settings: Settings) -> identity.Identities:
     """Return the certificates of the hosts of this run, for TLS between the tiers.
 
     While a run is executed they are those that were noted (note_identity), because a survey of a
     host that is being changed would soon be wrong.
     """
-    known = _identities[state.is_executing]
+    known = run.current().phase.identities
     if not state.is_executing:
         for each in state.activated_hosts:
             with ctx_host.use(each):
@@ -174,12 +157,13 @@ def identities(settings: Settings) -> identity.Identities:
 def note_identity(settings: Settings) -> None:
     """Note the certificates of the current host, which don't change any more in this run."""
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    _identities[state.is_executing][host.name] = identity.own(settings, survey(settings))
+    run.current().phase.identities[host.name] = identity.own(settings, survey(settings))
 
 
 def forget() -> None:
     """Ask the current host again next time, because it is about to change."""
-    _known.pop(ctx_host.get(), None)  # type: ignore[no-untyped-call]
+    host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
+    run.current().phase.surveys.pop(host.name, None)
 
 
 def target(settings: Settings, knows_others: bool = False) -> Target:

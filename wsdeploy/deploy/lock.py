@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 
 import gevent  # type: ignore[import-untyped]
 from pyinfra import logger
@@ -19,7 +18,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
 from pyinfra.context import ctx_host, state
 
-from wsdeploy.deploy import programs, run
+from wsdeploy.deploy import owner, programs, run
 from wsdeploy.plan import lock as plan
 from wsdeploy.plan.host import remote
 from wsdeploy.settings import Settings
@@ -30,16 +29,6 @@ class RefusedError(Exception):
     """Another run has the lock; the message says whose it is and what to do."""
 
 
-# One process of pyinfra is one run. Its hosts' operations run in greenlets.
-_mutex = threading.Lock()
-_held: dict[str, str] = {}
-"""Hosts that this run has the lock of, and the service's name."""
-_seen: dict[str, LockState | None] = {}
-"""What the lock of a host was like when it was surveyed."""
-_refusals: list[str] = []
-"""Why this run can't have the lock, and the same again for each host that was told of it."""
-
-
 class _Release(BaseStateCallback):
     @staticmethod
     def host_disconnect(state: State, host: Host) -> None:
@@ -48,22 +37,28 @@ class _Release(BaseStateCallback):
 
 def held() -> bool:
     """Tell whether this run has the lock of the current host."""
-    return _current().name in _held
+    return _current().name in run.current().lock.held
 
 
-def look(settings: Settings, found: LockState | None) -> None:
-    """Note the lock of the current host as a survey has found it.
+def note(found: LockState | None) -> None:
+    """Note the lock of the current host as a survey has found it."""
+    if not held():
+        run.current().lock.seen[_current().name] = found
 
-    If it was left by a run of this machine that is gone, this takes it over at once: what that run
-    has left at work may change the host until it ends, and there is nothing to decide before.
+
+def take_over(settings: Settings) -> bool:
+    """Take over the lock of the current host if a run of this machine has left it that is gone.
+
+    What that run has left at work may change the host until it ends, which is waited for.
+    Returns whether anything may have changed meanwhile. Whoever then wants to change something will
+    be told if the lock is refused.
     """
-    if held():
-        return
-    _seen[_current().name] = found
-    if plan.abandoned(found, run.is_gone):
-        # Whoever then wants to change something will be told if that is refused.
-        with contextlib.suppress(RefusedError):
-            take(settings, telling=False)
+    seen = run.current().lock.seen.get(_current().name)
+    if held() or not plan.abandoned(seen, owner.is_gone):
+        return False
+    with contextlib.suppress(RefusedError):
+        take(settings, telling=False)
+    return True
 
 
 def take(settings: Settings, telling: bool = True) -> None:
@@ -72,19 +67,20 @@ def take(settings: Settings, telling: bool = True) -> None:
     A host that has no Python yet can't be locked. Raises RefusedError if another run has the lock;
     then this one has none either.
     """
-    with _mutex:
-        if not _refusals:
+    lock = run.current().lock
+    with lock.mutex:
+        if not lock.refusals:
             _take_all(settings)
-        if _refusals:
-            *told, reason = _refusals
+        if lock.refusals:
+            *told, reason = lock.refusals
             if telling:
-                _refusals.append(reason)
+                lock.refusals.append(reason)
             # Once is enough.
             raise RefusedError(f"{_current().name} was left as it is" if told else reason)
 
 
 def _take_all(settings: Settings) -> None:
-    missing = [each for each in _hosts(settings) if each.name not in _held]
+    missing = [each for each in _hosts(settings) if each.name not in run.current().lock.held]
     if not missing:
         return
     if not any(isinstance(handler, _Release) for handler in state.callback_handlers):
@@ -99,7 +95,7 @@ def _take_all(settings: Settings) -> None:
             if problem:
                 raise problem
     except RefusedError as refused:
-        _refusals.append(str(refused))
+        run.current().lock.refusals.append(str(refused))
         for each in _hosts(settings):
             release(each)
 
@@ -117,14 +113,15 @@ def _take(settings: Settings, target: Host, step: str, over: LockState | None = 
     request: TakeLock = {
         "action": "take",
         "name": settings.name,
-        "run": {"id": run.identity(), "owner": run.owner(), "process": run.process()},
+        "run": {"id": run.current().id, "owner": owner.name(), "process": owner.process()},
         "step": step,
         "over": None,
     }
-    if target.name in _seen:
-        seen = _seen[target.name]
+    lock = run.current().lock
+    if target.name in lock.seen:
+        seen = lock.seen[target.name]
         request["seen"] = seen
-        if plan.abandoned(seen, run.is_gone):
+        if plan.abandoned(seen, owner.is_gone):
             over = seen
     if over is not None:
         note = (
@@ -139,10 +136,10 @@ def _take(settings: Settings, target: Host, step: str, over: LockState | None = 
     if answer.get("bare"):
         return
     if answer["taken"]:
-        _held[target.name] = settings.name
+        lock.held[target.name] = settings.name
         return
     before = answer["before"]
-    if over is None and target.name not in _seen and plan.abandoned(before, run.is_gone):
+    if over is None and target.name not in lock.seen and plan.abandoned(before, owner.is_gone):
         _take(settings, target, step, over=before)
         return
     raise RefusedError(plan.refusal(before, target.name))
@@ -150,10 +147,10 @@ def _take(settings: Settings, target: Host, step: str, over: LockState | None = 
 
 def release(target: Host) -> None:
     """Give the lock of a host back, if this run has it."""
-    name = _held.pop(target.name, None)
+    name = run.current().lock.held.pop(target.name, None)
     if name is None:
         return
-    answer = ask(target, {"action": "release", "name": name, "id": run.identity()})
+    answer = ask(target, {"action": "release", "name": name, "id": run.current().id})
     if answer is None or "problem" in answer or answer.get("busy"):
         why = "is still at work" if answer and answer.get("busy") else "did not answer"
         note = f"the host {why}, so its lock stays; the next run on this machine takes it over"
@@ -181,7 +178,7 @@ def claim(settings: Settings) -> Claim | None:
     """Return what a program is told of this run, to go on only while it has the lock."""
     if not held():
         return None
-    return {"name": settings.name, "id": run.identity(), "step": _step()}
+    return {"name": settings.name, "id": run.current().id, "step": _step()}
 
 
 def _hosts(settings: Settings) -> list[Host]:

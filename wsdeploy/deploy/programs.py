@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from weakref import WeakSet
 
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
+from wsdeploy.deploy import run
 from wsdeploy.plan.host import remote
 from wshost.requests import Claim
-
-_there: WeakSet[Host] = WeakSet()
 
 
 def forget(host: Host) -> None:
     """Note that a host has lost them."""
-    _there.discard(host)
+    run.current().with_programs.discard(host.name)
 
 
 def note(host: Host) -> None:
     """Note that a host has answered by a program, so that it has them."""
-    _there.add(host)
+    run.current().with_programs.add(host.name)
 
 
 def payload(
     program: str,
     request: Mapping[str, object],
     attachment: bytes | None = None,
-    run: Claim | None = None,
+    claim: Claim | None = None,
     *,
     host: Host | None = None,
     again: bool = False,
@@ -38,7 +36,7 @@ def payload(
     host: the current one unless told. The rest is as in remote.payload.
     """
     target: Host = host or ctx_host.get()  # type: ignore[no-untyped-call]
-    known = target in _there
+    known = target.name in run.current().with_programs
     return remote.payload(
-        program, request, attachment, run, bundle=not known, again=again and known
+        program, request, attachment, claim, bundle=not known, again=again and known
     )

@@ -1,63 +1,78 @@
-"""What a run of pyinfra is known by, and whether another one on this machine is still alive."""
+"""All that one run of pyinfra knows, and forgets at its end."""
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
+import threading
 import uuid
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
-from wshost.requests import Process
+from pyinfra.api.state import State
+from pyinfra.context import ctx_state
 
-PROC = Path("/proc")
-
-
-@cache
-def identity() -> str:
-    """Return an ID that no other run has."""
-    return uuid.uuid4().hex
+from wsdeploy.plan.history import History
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.measured import Measured
+from wshost.requests import LockState
 
 
-@cache
-def owner() -> str:
-    """Return who started this run, as user@machine."""
-    try:
-        user = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+@dataclass
+class Phase:
+    """What is known of hosts, by their names in the inventory.
 
-
-def process() -> Process:
-    """Return what this process can be found by: its ID, when it started, and where that counts.
-
-    Process IDs are those of one machine since its boot, and there of one container.
+    A run is planned first, and executed then; what was seen in the first may have changed by the
+    second.
     """
-    return {"pid": os.getpid(), "start": _start(os.getpid()), "where": _where()}
+
+    surveys: dict[str, Survey] = field(default_factory=dict)
+    identities: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Their certificates, for TLS between the tiers."""
+    histories: dict[str, History] | None = None
+    """Of all app hosts, once they were asked."""
 
 
-def is_gone(process: Process) -> bool:
-    """Tell whether a process, as `process` described it, is known not to exist any more."""
-    if process["where"] is None or process["where"] != _where():
-        return False
-    return _start(process["pid"]) != process["start"]
+@dataclass
+class Lock:
+    """The lock of the fleet, as far as this run has to do with it."""
+
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+    held: dict[str, str] = field(default_factory=dict)
+    """Hosts that this run has the lock of, and the service's name."""
+    seen: dict[str, LockState | None] = field(default_factory=dict)
+    """What the lock of a host was like when it was surveyed."""
+    refusals: list[str] = field(default_factory=list)
+    """Why this run can't have the lock, and the same again for each host that was told of it."""
 
 
-def _start(pid: int) -> str | None:
-    """Return when a process started, in the kernel's own ticks, or None if there is no such one."""
-    try:
-        # The name, in parentheses, may have spaces in it.
-        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None
+@dataclass
+class Run:
+    """One run."""
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """That no other run has."""
+    planned: Phase = field(default_factory=Phase)
+    executed: Phase = field(default_factory=Phase)
+    lock: Lock = field(default_factory=Lock)
+    with_programs: set[str] = field(default_factory=set)
+    """Hosts that have the host programs, so that they need not be sent again."""
+    processes: dict[str, int] = field(default_factory=dict)
+    """How many processes of the app hosts have, or would have."""
+    measured: dict[str, Measured] = field(default_factory=dict)
+    """What hosts have said of their capacity."""
+    asking: dict[str, threading.Lock] = field(default_factory=dict)
+    """For each host, who surveys it: while a run is planned, several may want to at once."""
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def phase(self) -> Phase:
+        """What is known in the present phase."""
+        return self.executed if ctx_state.get().is_executing else self.planned  # type: ignore[no-untyped-call]
 
 
-def _where() -> str | None:
-    """Return what tells machines, their boots and containers apart, or None where it is unknown."""
-    try:
-        boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink(PROC / 'self/ns/pid')}"
-    except OSError:
-        return None
+_runs: WeakKeyDictionary[State, Run] = WeakKeyDictionary()
+
+
+def current() -> Run:
+    """Return the present run: pyinfra has one state for each."""
+    state: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    return _runs.setdefault(state, Run())

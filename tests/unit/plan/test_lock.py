@@ -1,6 +1,6 @@
 """What a run is told of another's lock."""
 
-from wsdeploy.deploy import run
+from wsdeploy.deploy import owner
 from wsdeploy.plan import lock as plan
 from wsdeploy.topology import Topology
 
@@ -43,19 +43,19 @@ def test_what_is_abandoned():
 
 
 def test_only_a_process_of_this_machine_is_known_to_be_gone():
-    own = run.process()
+    own = owner.process()
     assert own["where"]
-    assert not run.is_gone(own)
+    assert not owner.is_gone(own)
     # Its number was given to another one since.
-    assert run.is_gone(own | {"start": "1"})
-    assert run.is_gone(own | {"pid": 2**22 + 1})
-    assert not run.is_gone(own | {"pid": 2**22 + 1, "where": "another machine"})
-    assert not run.is_gone(own | {"pid": 2**22 + 1, "where": None})
+    assert owner.is_gone(own | {"start": "1"})
+    assert owner.is_gone(own | {"pid": 2**22 + 1})
+    assert not owner.is_gone(own | {"pid": 2**22 + 1, "where": "another machine"})
+    assert not owner.is_gone(own | {"pid": 2**22 + 1, "where": None})
 
 
 def test_who(monkeypatch):
-    run.owner.cache_clear()
+    owner.name.cache_clear()
     monkeypatch.setenv("SUDO_USER", "anna")
-    monkeypatch.setattr(run.socket, "gethostname", lambda: "laptop")
-    assert run.owner() == "anna@laptop"
-    run.owner.cache_clear()
+    monkeypatch.setattr(owner.socket, "gethostname", lambda: "laptop")
+    assert owner.name() == "anna@laptop"
+    owner.name.cache_clear()

@@ -14,7 +14,7 @@ from wsdeploy.deploy.operations.firewall import firewall
 from wsdeploy.deploy.operations.flow import barrier, turn
 from wsdeploy.deploy.operations.handshake import handshake
 from wsdeploy.deploy.operations.history import releases, restore
-from wsdeploy.deploy.operations.lock import locked, unlock
+from wsdeploy.deploy.operations.lock import locked, taken_over, unlock
 from wsdeploy.deploy.operations.neighbours import neighbours
 from wsdeploy.deploy.operations.packages import packages
 from wsdeploy.deploy.operations.remove import removed
@@ -42,6 +42,7 @@ __all__ = [
     "self_signed",
     "shared_account_key",
     "summed_up",
+    "taken_over",
     "told",
     "turn",
     "unlock",

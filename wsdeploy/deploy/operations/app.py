@@ -9,7 +9,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy.deploy import facts, run
+from wsdeploy.deploy import facts, owner
 from wsdeploy.deploy.operations.flow import failed_elsewhere, later
 from wsdeploy.deploy.operations.send import change, explain, failure
 from wsdeploy.plan import app, processes
@@ -72,7 +72,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         survey,
         wanted,
         version=everywhere.identity,
-        by=run.owner(),
+        by=owner.name(),
         later=later(settings),
     )
     yield change("rollout.rollout", request)
@@ -96,7 +96,7 @@ def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand
     request: Retire = {
         "name": settings.name,
         "generation": live,
-        "by": run.owner(),
+        "by": owner.name(),
         "stop_wait": derive(settings, survey).stop_wait,
     }
     yield change("rollout.retire", request)

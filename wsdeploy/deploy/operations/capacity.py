@@ -12,7 +12,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy.deploy import programs
+from wsdeploy.deploy import programs, run
 from wsdeploy.plan import capacity_report as report
 from wsdeploy.plan.host import limits, remote
 from wsdeploy.plan.measured import Measured
@@ -22,8 +22,6 @@ from wshost import requests
 
 SECONDS = 5
 """For how long processor time is watched. The kernel counts it in hundredths of a second."""
-
-_measured: dict[str, Measured] = {}
 
 
 class Capacity(FactBase[Measured]):
@@ -57,14 +55,14 @@ def measured(settings: Settings) -> Generator[StringCommand, None, None]:
         }
         answer = host.get_fact(Capacity, _stdin=programs.payload("survey.capacity", request))
         if answer:
-            _measured[host.name] = answer
+            run.current().measured[host.name] = answer
     yield from ()
 
 
 @operation()
 def told(settings: Settings) -> Generator[StringCommand, None, None]:
     """Say what the host holds. Changes nothing."""
-    if state.is_executing and host.name in _measured:
+    if state.is_executing and host.name in run.current().measured:
         for line in report.lines(settings, host.name, _complete(settings)[host.name]):
             host.log(line)
     yield from ()
@@ -73,7 +71,7 @@ def told(settings: Settings) -> Generator[StringCommand, None, None]:
 @operation()
 def summed_up(settings: Settings) -> Generator[StringCommand, None, None]:
     """Say what the hosts hold together, once. Changes nothing."""
-    if state.is_executing and host.name == next(iter(_measured), None):
+    if state.is_executing and host.name == next(iter(run.current().measured), None):
         for line in report.fleet(settings, _complete(settings)):
             host.log(line)
     yield from ()
@@ -81,6 +79,7 @@ def summed_up(settings: Settings) -> Generator[StringCommand, None, None]:
 
 def _complete(settings: Settings) -> dict[str, Measured]:
     """Return what was measured, with what proxies have to know of the app hosts."""
-    apps = [name for name in settings.topology.app if name in _measured]
-    counts = {name: limits.processes(settings, _measured[name].survey) for name in apps}
-    return {name: replace(it, app_processes=counts) for name, it in _measured.items()}
+    found = run.current().measured
+    apps = [name for name in settings.topology.app if name in found]
+    counts = {name: limits.processes(settings, found[name].survey) for name in apps}
+    return {name: replace(it, app_processes=counts) for name, it in found.items()}

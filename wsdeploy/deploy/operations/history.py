@@ -8,7 +8,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy.deploy import facts, run
+from wsdeploy.deploy import facts, owner
 from wsdeploy.deploy.operations.flow import failed_elsewhere, later
 from wsdeploy.deploy.operations.send import change, failure
 from wsdeploy.plan import history as plan
@@ -47,7 +47,7 @@ def restore(
     request: Restore = {
         "name": settings.name,
         "restore": target.generation if target else None,
-        "by": run.owner(),
+        "by": owner.name(),
         "later": [*later(settings)],
     }
     yield change("rollout.restore", request)

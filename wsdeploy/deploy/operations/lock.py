@@ -8,7 +8,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import ctx_host, host, state
 
-from wsdeploy.deploy import lock, run
+from wsdeploy.deploy import facts, lock, owner
 from wsdeploy.deploy.operations.send import failure
 from wsdeploy.plan import lock as plan
 from wsdeploy.settings import Settings
@@ -26,6 +26,16 @@ def locked(settings: Settings) -> Generator[StringCommand, None, None]:
 
 
 @operation()
+def taken_over(settings: Settings) -> Generator[StringCommand, None, None]:
+    """Take over the lock of a run of this machine that is gone, before anything is decided."""
+    if state.is_executing:
+        facts.survey(settings)
+        if lock.take_over(settings):
+            facts.forget()
+    yield from ()
+
+
+@operation()
 def unlock() -> Generator[StringCommand, None, None]:
     """Take the lock away from whoever has it.
 
@@ -35,7 +45,11 @@ def unlock() -> Generator[StringCommand, None, None]:
     is still at work ends at its next change.
     """
     if state.is_executing:
-        request: BreakLock = {"action": "break", "name": host.data.settings.name, "by": run.owner()}
+        request: BreakLock = {
+            "action": "break",
+            "name": host.data.settings.name,
+            "by": owner.name(),
+        }
         answer = lock.ask(ctx_host.get(), request)  # type: ignore[no-untyped-call]
         if answer is None:
             yield failure("the host did not answer")
