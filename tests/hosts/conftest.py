@@ -10,7 +10,7 @@ import pytest
 import testinfra
 
 from wsdeploy.inventory import Fleet, Host, load
-from wsdeploy.plan import processes
+from wsdeploy.plan import process_counts
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import SelfSigned, SettingsError
@@ -105,7 +105,7 @@ def survey(fleet, connect):
 @pytest.fixture
 def count(app_host, settings, survey) -> int:
     """Return how many processes this app host has."""
-    return processes.of(settings, survey, app_host.inventory.name)
+    return process_counts.of(settings, survey, app_host.inventory.name)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.hosts import programs
-from wsdeploy.plan import app, components, processes, upstreams, watchdog
+from wsdeploy.plan import app, components, process_counts, upstreams, watchdog
 from wsdeploy.plan.host import firewall, places, system, upgrades
 from wsdeploy.plan.host.survey import Survey
 
@@ -96,7 +96,7 @@ def test_nothing_else_is_public(any_host, settings, survey):
     if firewall.wanted(settings) or (
         "app" in any_host.inventory.roles and not settings.topology.alone
     ):
-        counts = [processes.of(settings, survey, host) for host in settings.topology.app]
+        counts = [process_counts.of(settings, survey, host) for host in settings.topology.app]
         allowed |= set(upstreams.reached(settings, max(counts)))
     listening = any_host.check_output("ss --no-header --listening --numeric --tcp --udp")
     public = set()

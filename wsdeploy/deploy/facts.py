@@ -12,7 +12,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
 from wsdeploy.deploy import lock, programs, run
-from wsdeploy.plan import components, processes
+from wsdeploy.plan import components, process_counts
 from wsdeploy.plan.history import History
 from wsdeploy.plan.host import limits, remote
 from wsdeploy.plan.host.survey import Survey
@@ -124,14 +124,14 @@ def app_processes(settings: Settings, proxy: Survey) -> dict[str, int]:
     other host is asked, as with certificates; proxies come when all app hosts are done.
     Raises UnknownError.
     """
-    if not processes.learnt(settings):
+    if not process_counts.are_learnt(settings):
         return {}
     apps = settings.topology.app
     if not state.is_executing:
         for each in [each for each in state.activated_hosts if each.name in apps]:
             with ctx_host.use(each):
                 survey(settings)
-    known = {**processes.noted(settings, proxy), **run.current().processes}
+    known = {**process_counts.cached(settings, proxy), **run.current().processes}
     for host in apps:
         if host not in known:
             raise UnknownError(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wsdeploy.plan import confinement, upstreams, watchdog
+from wsdeploy.plan import hardening, upstreams, watchdog
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File, FileSet, enabled
 from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive, processes
@@ -40,7 +40,7 @@ def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
         name=f"{settings.name}-supervisor",
         files=(
             File(places.drop_in(settings.name, UNIT), unit),
-            confinement.file(settings, UNIT, **_confinement(settings)),
+            hardening.file(settings, UNIT, **_hardening(settings)),
         ),
         activate=(
             ("systemctl", "daemon-reload"),
@@ -51,7 +51,7 @@ def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
         verify=(("systemctl", "is-active", UNIT),),
         notes=(
             *((limits.app_shortfall,) if limits.app_shortfall else ()),
-            *confinement.note(settings, survey, UNIT, **_confinement(settings)),
+            *hardening.note(settings, survey, UNIT, **_hardening(settings)),
             *(
                 ("supervisor was upgraded and runs as it was before: docs/hosts.md",)
                 if survey.units.get(UNIT, {}).get("Upgraded")
@@ -61,7 +61,7 @@ def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
     )
 
 
-def _confinement(settings: Settings) -> dict[str, Any]:
+def _hardening(settings: Settings) -> dict[str, Any]:
     name = settings.name
     return {
         "data": places.data(name),
@@ -72,7 +72,7 @@ def _confinement(settings: Settings) -> dict[str, Any]:
 
 def started(settings: Settings) -> File:
     """Return the note that Supervisor leaves when it starts with its present sandbox."""
-    return confinement.started(settings, UNIT, **_confinement(settings))
+    return hardening.started(settings, UNIT, **_hardening(settings))
 
 
 def supervisor_drift(settings: Settings, survey: Survey) -> list[str]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wsdeploy.plan import processes, upstreams
+from wsdeploy.plan import process_counts, upstreams
 from wsdeploy.plan.host import firewall, limits
 from wsdeploy.plan.host.limits import SPARE_FILES
 from wsdeploy.plan.measured import Measured, Use
@@ -157,7 +157,10 @@ def _proxy_files(settings: Settings, measured: Measured) -> Limit:
 
 def _ports(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
     """Yield what source ports allow: each connection to one listener needs its own."""
-    if processes.learnt(settings) and set(settings.topology.app) - measured.app_processes.keys():
+    if (
+        process_counts.are_learnt(settings)
+        and set(settings.topology.app) - measured.app_processes.keys()
+    ):
         # Not all app hosts have been asked.
         return
     listeners = [it for it in upstreams.upstreams(settings, measured.survey, host) if not it.unix]

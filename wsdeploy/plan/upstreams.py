@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wsdeploy.plan import processes
+from wsdeploy.plan import process_counts
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
-from wsdeploy.settings.fleet import TLS_PORTS_AFTER
+from wsdeploy.settings.service import TLS_PORTS_AFTER
 from wsdeploy.topology import Upstream
 
 
@@ -48,7 +48,7 @@ def upstreams(settings: Settings, survey: Survey, proxy: str) -> list[Upstream]:
     """Return all listeners that a proxy host balances over, in a fixed order."""
     topology, found = settings.topology, []
     for host in topology.app_hosts_of(proxy):
-        count = processes.of(settings, survey, host)
+        count = process_counts.of(settings, survey, host)
         if not reached(settings, count):
             folder = places.sockets(settings.name, "current")
             found += [

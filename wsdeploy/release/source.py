@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsdeploy.release import folder, lock, project
+from wsdeploy.release import folder, project, requirements
 from wsdeploy.settings.section import Problem, refused
 
 if TYPE_CHECKING:
@@ -77,18 +77,22 @@ def read(app: App) -> Source:
         raise SourceError([refused("app.path", app.path, wanted)]) from None
     except (folder.FolderError, project.ProjectError) as error:
         raise SourceError([refused("app.path", app.path, str(error))]) from None
-    locked = Path(app.requirements) if app.requirements is not None else lock.find(home, described)
-    requirements = None
+    locked = (
+        Path(app.requirements)
+        if app.requirements is not None
+        else requirements.find(home, described)
+    )
+    needed = None
     try:
-        requirements = lock.read(locked, home) if locked else None
-    except lock.LockError as error:
+        needed = requirements.read(locked, home) if locked else None
+    except requirements.LockError as error:
         found.append(refused("app.requirements", str(locked), str(error)))
-    if locked is None and (name := lock.unread(home)):
+    if locked is None and (name := requirements.unread(home)):
         found.append(
             Problem(
                 "app.requirements",
                 f"{home / name} is a lock that is not read here; write it as a requirements.txt "
-                f"with hashes, for example with {lock.COMPILE}",
+                f"with hashes, for example with {requirements.COMPILE}",
             )
         )
     if path.is_dir():
@@ -104,7 +108,7 @@ def read(app: App) -> Source:
     return Source(
         tree=tree,
         main=APP if path.is_dir() else f"{APP}/{path.name}",
-        requirements=requirements,
+        requirements=needed,
         package=described.name if path.is_dir() and described and described.built else None,
         # Of a package that is built, its installation decides.
         python=described.python if path.is_dir() and described and not described.built else "",

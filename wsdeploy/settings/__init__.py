@@ -3,10 +3,10 @@
 from wsdeploy.settings.app import App, Probe
 from wsdeploy.settings.edge import Behind, Edge
 from wsdeploy.settings.firewall import Firewall
-from wsdeploy.settings.fleet import Settings, SettingsError
 from wsdeploy.settings.groups import hosts
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
+from wsdeploy.settings.service import Settings, SettingsError
 from wsdeploy.settings.tls import Acme, CertFiles, SelfSigned
 
 __all__ = [

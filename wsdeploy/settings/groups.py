@@ -9,15 +9,15 @@ from typing import Any
 
 from wsdeploy import command_line
 from wsdeploy.settings.app import App
-from wsdeploy.settings.fleet import (
+from wsdeploy.settings.names import is_address, is_host_name, is_placeholder, is_private_address
+from wsdeploy.settings.section import Problem, refused
+from wsdeploy.settings.service import (
     MOST_PORT_WITH_TLS,
     TLS_PORTS_AFTER,
     Settings,
     SettingsError,
     local_problems,
 )
-from wsdeploy.settings.names import is_address, is_host_name, is_placeholder, is_private_address
-from wsdeploy.settings.section import Problem, refused
 from wsdeploy.topology import Topology
 
 HostEntry = str | tuple[str, dict[str, Any]]

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from wsdeploy.settings.fleet import Settings
 from wsdeploy.settings.section import MISSING, Section, describe
+from wsdeploy.settings.service import Settings
 
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
 

@@ -93,12 +93,12 @@ class Rounds:
     def postpone(self, seconds: float) -> None:
         """Give open questions more time: for so long, nobody could have answered."""
         for process in self.watched.values():
-            process.pulse.postpone(seconds)
+            process.pulse.extend(seconds)
 
     def drop(self, process: Watched) -> None:
         """Give up all questions to a process, and draw no conclusions from them."""
         self._close_questions(process)
-        process.pulse.forgive()
+        process.pulse.reset()
 
     @staticmethod
     def _close_questions(process: Watched) -> None:
@@ -121,7 +121,7 @@ class Rounds:
             self._look(self._routes, now)
         condemned = []
         for process in due:
-            if reason := process.pulse.verdict(now):
+            if reason := process.pulse.decide(now):
                 condemned.append((process, reason))
             elif now >= process.pulse.due:
                 self._ask(process, now)
@@ -135,7 +135,7 @@ class Rounds:
         a host that is busy needs one to answer, and killing it would make that worse.
         """
         before, process.queued = process.queued, queued(process.pid)
-        process.pulse.postpone(max(0.0, process.queued - before))
+        process.pulse.extend(max(0.0, process.queued - before))
 
     def next(self, now: float) -> float:
         """Return when to go next."""
@@ -186,11 +186,11 @@ class Rounds:
         way = self._routes.way(process.pid, port, busy)
         if way == "absent":
             self._close_questions(process)
-            process.pulse.absent(now)
+            process.pulse.record_absent(now)
             # It may be about to listen.
             self._look_at = 0.0
         elif way == "hidden":
-            process.pulse.later(now)
+            process.pulse.defer(now)
             process.obstacle = f"who has port {port} can't be told"
         elif way == "unknown":
             self._scout(self._routes, process, port, now)
@@ -201,7 +201,7 @@ class Rounds:
     def _put(self, process: Watched, question: Question, now: float) -> None:
         process.questions.append(question)
         if question.reply is None:
-            process.pulse.asked(now)
+            process.pulse.record_sent(now)
         self._note(process, question, now)
 
     def _scout(self, routes: Routes, process: Watched, port: int, now: float) -> None:
@@ -209,23 +209,23 @@ class Rounds:
             self._scouts[scout] = now
         self._look_at = 0.0
         if routes.waiting(process.pid, port):
-            process.pulse.asked(now)
+            process.pulse.record_sent(now)
         else:
             # Soon: who is alive takes scouts at once, and who is not has them in its queue by then.
-            process.pulse.forgive()
-            process.pulse.later(now, LOOK)
+            process.pulse.reset()
+            process.pulse.defer(now, LOOK)
 
     def _note(self, process: Watched, question: Question, now: float) -> None:
         """Take note of what became of a question."""
         if question.reply == "answered":
-            process.pulse.answered()
+            process.pulse.record_reply()
             process.obstacle = ""
         elif question.reply == "absent":
             self._close_questions(process)
-            process.pulse.absent(now)
+            process.pulse.record_absent(now)
         elif question.reply == "impossible":
             self.drop(process)
-            process.pulse.later(now)
+            process.pulse.defer(now)
             if question.source is not None and self._routes is not None:
                 self._routes.forget(process.pid, self._port(process.name), question.source)
             else:

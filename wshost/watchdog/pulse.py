@@ -38,11 +38,11 @@ class Pulse:
         """Whether the process has ever answered."""
         return self._answered
 
-    def later(self, now: float, wait: float | None = None) -> None:
+    def defer(self, now: float, wait: float | None = None) -> None:
         """Ask only after a while, the usual interval, because it was not possible now."""
         self._next = now + (self._terms.interval if wait is None else wait)
 
-    def asked(self, now: float) -> None:
+    def record_sent(self, now: float) -> None:
         """Note a question."""
         self._unanswered = [*self._unanswered, now][-MISSES:]
         self._next = now + self._terms.interval
@@ -50,25 +50,25 @@ class Pulse:
         if self._silent_since is None:
             self._silent_since = now
 
-    def answered(self) -> None:
+    def record_reply(self) -> None:
         """Note an answer, to whichever question."""
         self._answered = True
-        self.forgive()
+        self.reset()
 
-    def absent(self, now: float) -> None:
+    def record_absent(self, now: float) -> None:
         """Note that the process runs but listens nowhere: it starts, or it drains."""
         since = self._absent_since
-        self.forgive()
+        self.reset()
         self._next = now + self._terms.interval
         self._absent_since = now if since is None else since
 
-    def forgive(self) -> None:
+    def reset(self) -> None:
         """Forget what is unanswered: nothing follows from it."""
         self._unanswered.clear()
         self._silent_since = None
         self._absent_since = None
 
-    def postpone(self, seconds: float) -> None:
+    def extend(self, seconds: float) -> None:
         """Give what it has not done yet so much more time: answers, its start, to listen again."""
         self._unanswered = [asked + seconds for asked in self._unanswered]
         if not self._answered:
@@ -76,7 +76,7 @@ class Pulse:
         if self._absent_since is not None:
             self._absent_since += seconds
 
-    def verdict(self, now: float) -> str | None:
+    def decide(self, now: float) -> str | None:
         """Return why the process has to be killed, in words, or None."""
         terms = self._terms
         if not self._answered and now < self._started + terms.start_timeout:

@@ -170,7 +170,7 @@ class Watchdog:
         if not current or self._live() != self._group:
             # Somebody stops it, something else serves by now, or nobody would start it again.
             rounds.drop(process)
-            process.pulse.later(now)
+            process.pulse.defer(now)
             self._refresh_at = now
             return
         with contextlib.suppress(ProcessLookupError):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from wsdeploy.plan.host.files import MARKERS, FileSet
-from wsdeploy.plan.host.survey import Path as Found
+from wsdeploy.plan.host.survey import PathState as Found
 from wsdeploy.plan.host.survey import Survey
 from wshost.common import atomic, commands, storage
 from wshost.config import apply_files

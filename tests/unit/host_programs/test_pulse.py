@@ -12,18 +12,18 @@ TERMS = Terms("unix:/run", "a", "/healthz", hang_timeout=3, start_timeout=30, st
 def pulse():
     """A process that has answered at 0 and was asked then for the last time."""
     made = Pulse(TERMS, started=-100)
-    made.asked(0)
-    made.answered()
+    made.record_sent(0)
+    made.record_reply()
     return made
 
 
 def verdict_at(pulse, now, until):
     """When a process that never answers is found guilty, asked whenever it is due."""
     while now < until:
-        if pulse.verdict(now):
+        if pulse.decide(now):
             return round(now, 3)
         if now >= pulse.due:
-            pulse.asked(now)
+            pulse.record_sent(now)
         now = round(now + 0.1, 3)
     return None
 
@@ -40,78 +40,78 @@ def test_two_questions_and_never_later_than_the_time_out(pulse):
 @pytest.mark.parametrize("timeout", [1, 3, 60])
 def test_the_bounds_for_every_time_out(timeout):
     pulse = Pulse(Terms("", "", "", timeout, 30, 48), started=-100)
-    pulse.asked(0)
-    pulse.answered()
+    pulse.record_sent(0)
+    pulse.record_reply()
     asked = pulse.due
-    pulse.asked(asked)
-    assert pulse.verdict(asked + timeout) is None, "one miss"
-    pulse.asked(pulse.due)
+    pulse.record_sent(asked)
+    assert pulse.decide(asked + timeout) is None, "one miss"
+    pulse.record_sent(pulse.due)
     assert pulse.due == pytest.approx(timeout)
-    assert pulse.verdict(pulse.due - 0.001) is None
-    assert pulse.verdict(pulse.due) is not None
+    assert pulse.decide(pulse.due - 0.001) is None
+    assert pulse.decide(pulse.due) is not None
     assert pulse.due - asked == pytest.approx(0.8 * timeout)
 
 
 def test_the_reason_says_how_long(pulse):
-    pulse.asked(0.6)
-    pulse.asked(1.8)
-    assert pulse.verdict(3.0) == "has not answered for 2.4 s"
+    pulse.record_sent(0.6)
+    pulse.record_sent(1.8)
+    assert pulse.decide(3.0) == "has not answered for 2.4 s"
 
 
 def test_a_late_answer_to_the_first_question_clears_both(pulse):
-    pulse.asked(0.6)
-    pulse.asked(1.8)
-    pulse.answered()
-    assert pulse.verdict(3.0) is None
+    pulse.record_sent(0.6)
+    pulse.record_sent(1.8)
+    pulse.record_reply()
+    assert pulse.decide(3.0) is None
     assert verdict_at(pulse, 3.0, 5.3) is None
 
 
 def test_what_is_forgiven_starts_anew(pulse):
-    pulse.asked(0.6)
-    pulse.asked(1.8)
-    pulse.forgive()
-    assert pulse.verdict(3.0) is None
+    pulse.record_sent(0.6)
+    pulse.record_sent(1.8)
+    pulse.reset()
+    assert pulse.decide(3.0) is None
     assert verdict_at(pulse, 3.0, 10) == pytest.approx(5.4)
 
 
 def test_what_is_postponed_has_so_much_more_time_and_no_more(pulse):
-    pulse.asked(0.6)
-    pulse.asked(1.8)
-    pulse.postpone(0.7)
-    assert pulse.verdict(3.6) is None
-    assert pulse.verdict(3.7) is not None
+    pulse.record_sent(0.6)
+    pulse.record_sent(1.8)
+    pulse.extend(0.7)
+    assert pulse.decide(3.6) is None
+    assert pulse.decide(3.7) is not None
 
 
 def test_a_start_and_a_drain_are_postponed_too():
     starting, draining = Pulse(TERMS, started=0), Pulse(TERMS, started=-100)
-    draining.asked(-1)
-    draining.answered()
+    draining.record_sent(-1)
+    draining.record_reply()
     for pulse, end in ((starting, 30), (draining, 48)):
-        pulse.absent(0)
-        pulse.postpone(5)
-        assert pulse.verdict(end + 4.9) is None
-        assert pulse.verdict(end + 5) is not None
+        pulse.record_absent(0)
+        pulse.extend(5)
+        assert pulse.decide(end + 4.9) is None
+        assert pulse.decide(end + 5) is not None
 
 
 def test_never_during_start():
     pulse = Pulse(TERMS, started=0)
     assert verdict_at(pulse, 0, 100) == 30.0
-    assert pulse.verdict(30) == "has not answered once in the 30.0 s since its start"
+    assert pulse.decide(30) == "has not answered once in the 30.0 s since its start"
 
 
 def test_a_process_that_listens_nowhere_may_start_and_may_drain():
     starting, draining = Pulse(TERMS, started=0), Pulse(TERMS, started=-100)
-    draining.asked(-1)
-    draining.answered()
+    draining.record_sent(-1)
+    draining.record_reply()
     for pulse, end in ((starting, 30), (draining, 48)):
         for now in range(end):
-            pulse.absent(now)
-            assert pulse.verdict(now) is None
-        assert pulse.verdict(end) == f"has not listened for {end:.1f} s"
+            pulse.record_absent(now)
+            assert pulse.decide(now) is None
+        assert pulse.decide(end) == f"has not listened for {end:.1f} s"
 
 
 def test_it_is_asked_again_at_the_usual_interval_when_it_listens_nowhere(pulse):
-    pulse.absent(7)
+    pulse.record_absent(7)
     assert pulse.due == pytest.approx(7.6)
-    pulse.asked(7.6)
+    pulse.record_sent(7.6)
     assert verdict_at(pulse, 7.7, 20) == pytest.approx(10.0), "it listens again, but says nothing"

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.plan.host import places
-from wsdeploy.plan.host.survey import Path as Found
+from wsdeploy.plan.host.survey import PathState as Found
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import tls
 from wshost.certificates import self_signed

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from wsdeploy.plan.host.survey import Path as Found
+from wsdeploy.plan.host.survey import PathState as Found
 from wsdeploy.plan.host.survey import Request, Survey
 from wshost.certificates import self_signed
 from wshost.common import supervisor

@@ -14,7 +14,7 @@ from wsdeploy.plan import app
 from wsdeploy.plan.components import SUPERVISOR
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.limits import derive
-from wsdeploy.plan.host.survey import Path, Process
+from wsdeploy.plan.host.survey import PathState, Process
 from wsdeploy.plan.target import Target
 from wsdeploy.release import contents
 
@@ -101,7 +101,7 @@ def test_what_processes_do_not_see_makes_none(make, debian, base):
 def test_what_else_is_on_the_host_makes_none(make, debian, base):
     more = {
         "users": ("ws",),
-        "paths": {"/srv/ws": Path("directory", 0o755, "root", "root")},
+        "paths": {"/srv/ws": PathState("directory", 0o755, "root", "root")},
         "packages": {"nginx": "1.26.3", "openssl": "3.5.0", "supervisor": "4.2.5"},
         "processes": (),
     }
@@ -278,7 +278,7 @@ def test_without_a_ping_timeout(make, debian):
 
 def on_host(file):
     digest = hashlib.sha256(file.content.encode()).hexdigest()
-    return Path("file", file.mode, file.owner, file.group, sha256=digest)
+    return PathState("file", file.mode, file.owner, file.group, sha256=digest)
 
 
 @pytest.fixture
@@ -288,13 +288,13 @@ def live(make, debian):
     wanted = planned(settings, survey)
     name = wanted.identity
     paths = {
-        places.sockets("ws", "current"): Path("link", 0o777, "root", "root", target=name),
-        places.sockets("ws", name): Path("directory", 0o2750, "ws", "ws-proxy"),
+        places.sockets("ws", "current"): PathState("link", 0o777, "root", "root", target=name),
+        places.sockets("ws", name): PathState("directory", 0o2750, "ws", "ws-proxy"),
         **{file.path: on_host(file) for file in wanted.files},
-        "/srv/ws/current": Path("link", 0o777, "root", "root", target=f"releases/{RELEASE}"),
-        f"/srv/ws/releases/{RELEASE}": Path("directory", 0o755, "root", "root"),
-        places.record("ws", name): Path("file", 0o600, "root", "root", sha256="0"),
-        "/etc/ws/tls": Path("directory", 0o700, "root", "root"),
+        "/srv/ws/current": PathState("link", 0o777, "root", "root", target=f"releases/{RELEASE}"),
+        f"/srv/ws/releases/{RELEASE}": PathState("directory", 0o755, "root", "root"),
+        places.record("ws", name): PathState("file", 0o600, "root", "root", sha256="0"),
+        "/etc/ws/tls": PathState("directory", 0o700, "root", "root"),
     }
     processes = tuple(
         Process(f"ws-{name}", f"ws_{number:02d}", "RUNNING", 100 + number, 1) for number in range(3)
@@ -364,7 +364,7 @@ def test_what_a_restart_needs(live):
 
 def leftovers(live, *paths, group=None):
     settings, survey, wanted = live
-    more = {path: Path("other", 0, "root", "root") for path in paths}
+    more = {path: PathState("other", 0, "root", "root") for path in paths}
     processes = survey.processes
     if group:
         processes += (Process(group, "worker", "RUNNING", 9, 1),)

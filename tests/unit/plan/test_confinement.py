@@ -6,7 +6,7 @@ import pytest
 
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan import app
-from wsdeploy.plan.host.survey import Path, Survey
+from wsdeploy.plan.host.survey import PathState, Survey
 from wsdeploy.plan.proxy import proxies
 
 RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
@@ -17,7 +17,7 @@ def noted(settings, survey):
 
 
 def has(file):
-    return {file.path: Path("file", file.mode, file.owner, file.group, _digest(file))}
+    return {file.path: PathState("file", file.mode, file.owner, file.group, _digest(file))}
 
 
 def _digest(file):

@@ -4,14 +4,14 @@ import dataclasses
 import hashlib
 
 from wsdeploy.plan.host.files import File, FileSet
-from wsdeploy.plan.host.survey import Path, Survey
+from wsdeploy.plan.host.survey import PathState, Survey
 
 ONE, TWO = File("/etc/one", "1\n"), File("/etc/two", "2\n", 0o640, "root", "ws", secret=True)
 SET = FileSet("demo", (ONE, TWO), activate=(("reload",),), absent=("/etc/gone",))
 
 
 def on_host(file, **changes):
-    entry = Path(
+    entry = PathState(
         "file",
         file.mode,
         file.owner,

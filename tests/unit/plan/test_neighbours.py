@@ -7,7 +7,7 @@ import pytest
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan.host import neighbours
 from wsdeploy.plan.host.files import FileSet
-from wsdeploy.plan.host.survey import Path, Process
+from wsdeploy.plan.host.survey import PathState, Process
 
 NOTHING = {
     "services": [],
@@ -67,7 +67,7 @@ def test_what_is_no_obstacle(findings):
 def test_the_other_proxy_of_a_deployment_before(findings, debian, make):
     survey = debian()
     marker = FileSet("ws-nginx", ()).marker.path
-    there = Path("file", 0o644, "root", "root")
+    there = PathState("file", 0o644, "root", "root")
     survey = dataclasses.replace(survey, paths={**survey.paths, marker: there})
     assert findings({"ports": {"443": "nginx.service"}}, survey=survey, proxy=HAProxy()) == []
 
@@ -86,7 +86,7 @@ def test_users_and_groups_of_somebody(findings, debian):
     (found,) = findings({"folders": ["/etc/ws"]}, survey=survey)
     assert found.startswith("user ws, group ws, /etc/ws: there already")
     marker = FileSet("ws-system", ()).marker.path
-    there = Path("file", 0o644, "root", "root")
+    there = PathState("file", 0o644, "root", "root")
     again = dataclasses.replace(survey, paths={**survey.paths, marker: there})
     assert findings({"folders": ["/etc/ws"]}, survey=again) == [], "those are ours"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsdeploy.plan.host.survey import Path, Process, Request, Survey
+from wsdeploy.plan.host.survey import PathState, Process, Request, Survey
 
 ANSWER = {
     "system": {"id": "debian", "version": "12", "python": "3.11"},
@@ -21,7 +21,7 @@ ANSWER = {
 def test_an_answer():
     survey = Survey.from_json(ANSWER)
     assert survey.users == ("ws",)
-    assert survey.paths == {"/run/ws": Path("directory", 0o755, "root", "root")}
+    assert survey.paths == {"/run/ws": PathState("directory", 0o755, "root", "root")}
     assert survey.processes == (Process("g", "n", "RUNNING", 1, 2),)
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from wsdeploy import Acme, CertFiles, SelfSigned
 from wsdeploy.plan.host import places
-from wsdeploy.plan.host.survey import Path, Survey
+from wsdeploy.plan.host.survey import PathState, Survey
 from wsdeploy.plan.proxy import tls
 
 NOW = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
 DOMAIN = "ws.a-company.com"
-KEY = Path("file", 0o600, "root", "root")
+KEY = PathState("file", 0o600, "root", "root")
 
 
 def host(names, ends="2027-05-01 00:00:00Z", key=True, issuer="itself"):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from wsdeploy import hosts
-from wsdeploy.plan import processes, upstreams
+from wsdeploy.plan import process_counts, upstreams
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, nginx
 from wsdeploy.topology import Topology, Upstream
@@ -102,14 +102,12 @@ def test_upstreams_of_hosts_with_processes_of_their_own_number(tiers, make, debi
         files = {file.path: file.content for file in module.files(settings, survey, "lb1").files}
         (note,) = [text for path, text in files.items() if path.endswith("/ws.processes")]
         assert note == "app1 2\napp2 3\n"
-    assert processes.noted(settings, Survey(texts={"/etc/haproxy/ws.processes": note.strip()})) == {
-        "app1": 2,
-        "app2": 3,
-    }
+    survey = Survey(texts={"/etc/haproxy/ws.processes": note.strip()})
+    assert process_counts.cached(settings, survey) == {"app1": 2, "app2": 3}
     # Who is alone knows it, and a shared port is one whatever the number.
     for other in (make({"processes": "auto"}), tiers({"processes": "auto", "listen": "shared"})):
-        assert not processes.learnt(other)
-        assert not processes.note(other, survey, "/etc/nginx")
+        assert not process_counts.are_learnt(other)
+        assert not process_counts.cache_file(other, survey, "/etc/nginx")
     assert len(upstreams.upstreams(make({"processes": "auto"}), debian(processors=6), "one")) == 6
 
 

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from wsdeploy.plan.host import upgrades
-from wsdeploy.plan.host.survey import Path, Survey
+from wsdeploy.plan.host.survey import PathState, Survey
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def test_somebody_elses_policy_stays(make):
     ours = upgrades.policy(settings, Survey())
 
     def there(sha, marker=None):
-        paths = {upgrades.POLICY: Path("file", 0o755, "root", "root", sha)}
+        paths = {upgrades.POLICY: PathState("file", 0o755, "root", "root", sha)}
         if marker:
-            paths[ours.marker.path] = Path("file", 0o644, "root", "root", marker)
+            paths[ours.marker.path] = PathState("file", 0o644, "root", "root", marker)
         return upgrades.policy(settings, Survey(paths=paths))
 
     assert there("0" * 64).files == ()

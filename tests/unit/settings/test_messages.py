@@ -15,7 +15,7 @@ from wsdeploy import (
     Settings,
     SettingsError,
 )
-from wsdeploy.settings.fleet import TAKEN_NAMES
+from wsdeploy.settings.service import TAKEN_NAMES
 
 FULL_NAME = "give a full host name, such as ws.your-name.com"
 PLACEHOLDER = "that is a placeholder; give your service's name"

@@ -4,9 +4,9 @@ Each costs nothing over SSH on a host that is as planned, beyond the one survey 
 share, and one exchange on a host that is not.
 """
 
-from wsdeploy.deploy.operations.acme import account_key, issued, shared_account_key
+from wsdeploy.deploy.operations.acme import account_key, order_certificate, shared_account_key
 from wsdeploy.deploy.operations.app import generation, release, retire
-from wsdeploy.deploy.operations.capacity import measured, summed_up, told
+from wsdeploy.deploy.operations.capacity import measure, report_fleet, report_host
 from wsdeploy.deploy.operations.certificate import identity, self_signed
 from wsdeploy.deploy.operations.certificates import certificates
 from wsdeploy.deploy.operations.configuration import configuration, removal
@@ -14,7 +14,7 @@ from wsdeploy.deploy.operations.firewall import firewall
 from wsdeploy.deploy.operations.flow import barrier, turn
 from wsdeploy.deploy.operations.handshake import handshake
 from wsdeploy.deploy.operations.history import releases, restore
-from wsdeploy.deploy.operations.lock import locked, taken_over, unlock
+from wsdeploy.deploy.operations.lock import take_lock, take_over_lock, unlock
 from wsdeploy.deploy.operations.neighbours import neighbours
 from wsdeploy.deploy.operations.packages import packages
 from wsdeploy.deploy.operations.remove import removed
@@ -28,22 +28,22 @@ __all__ = [
     "generation",
     "handshake",
     "identity",
-    "issued",
-    "locked",
-    "measured",
+    "measure",
     "neighbours",
+    "order_certificate",
     "packages",
     "release",
     "releases",
     "removal",
     "removed",
+    "report_fleet",
+    "report_host",
     "restore",
     "retire",
     "self_signed",
     "shared_account_key",
-    "summed_up",
-    "taken_over",
-    "told",
+    "take_lock",
+    "take_over_lock",
     "turn",
     "unlock",
 ]

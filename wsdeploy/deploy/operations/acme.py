@@ -11,7 +11,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import ctx_host, host, state
 
 from wsdeploy.deploy import facts, programs
-from wsdeploy.deploy.operations.send import change, explain, failure
+from wsdeploy.deploy.operations.send import change, failure, log_reasons
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.proxy import acme
 from wsdeploy.settings import Settings
@@ -69,7 +69,7 @@ def shared_account_key(settings: Settings) -> Generator[StringCommand, None, Non
     if not sealed:
         yield failure(f"{first.name} has no account key")
         return
-    explain([f"the key is not that of {first.name}"])
+    log_reasons([f"the key is not that of {first.name}"])
     taken: Account = {
         **request,
         "sealed": sealed,
@@ -80,7 +80,7 @@ def shared_account_key(settings: Settings) -> Generator[StringCommand, None, Non
 
 
 @operation()
-def issued(settings: Settings) -> Generator[StringCommand, None, None]:
+def order_certificate(settings: Settings) -> Generator[StringCommand, None, None]:
     """Order a certificate, if there is none for these settings yet, and let the proxy use it.
 
     If the authority gives none, the run fails with what it answered. The service goes on with the
@@ -90,7 +90,7 @@ def issued(settings: Settings) -> Generator[StringCommand, None, None]:
     if reason is None:
         host.noop("the certificate is from the authority")
         return
-    explain([reason])
+    log_reasons([reason])
     request: OrderNow = {"unit": acme.service(settings)}
     yield change("certificates.order_now", request)
 

@@ -11,8 +11,8 @@ from pyinfra.context import host, state
 
 from wsdeploy.deploy import facts, owner
 from wsdeploy.deploy.operations.flow import failed_elsewhere, later
-from wsdeploy.deploy.operations.send import change, explain, failure
-from wsdeploy.plan import app, processes
+from wsdeploy.deploy.operations.send import change, failure, log_reasons
+from wsdeploy.plan import app, process_counts
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.limits import derive
 from wsdeploy.plan.host.survey import Survey
@@ -58,14 +58,14 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         return
     present = {each.name for each in state.activated_hosts}
     live = app.live_generation(settings, survey)
-    if unlearnt := processes.unlearnt(settings, survey, live, present):
+    if unlearnt := process_counts.must_stay(settings, survey, live, present):
         yield failure(unlearnt)
         return
     failed = failed_elsewhere(settings)
     if failed:
         yield failure(f"{failed} is unhealthy; {host.name} was left as it is")
         return
-    explain(drift)
+    log_reasons(drift)
     everywhere = _generation(settings, Survey(bare=True), settings.topology.app[0])
     request = app.rollout(
         settings,
@@ -91,7 +91,7 @@ def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand
     if not leftovers:
         host.noop("no other generation is left")
         return
-    explain(leftovers)
+    log_reasons(leftovers)
     assert live is not None
     request: Retire = {
         "name": settings.name,

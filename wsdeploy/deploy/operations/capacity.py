@@ -40,7 +40,7 @@ class Capacity(FactBase[Measured]):
 
 
 @operation()
-def measured(settings: Settings) -> Generator[StringCommand, None, None]:
+def measure(settings: Settings) -> Generator[StringCommand, None, None]:
     """Ask the host what it has and what its service takes of it now. Changes nothing."""
     if state.is_executing:
         units = {}
@@ -60,7 +60,7 @@ def measured(settings: Settings) -> Generator[StringCommand, None, None]:
 
 
 @operation()
-def told(settings: Settings) -> Generator[StringCommand, None, None]:
+def report_host(settings: Settings) -> Generator[StringCommand, None, None]:
     """Say what the host holds. Changes nothing."""
     if state.is_executing and host.name in run.current().measured:
         for line in report.lines(settings, host.name, _complete(settings)[host.name]):
@@ -69,7 +69,7 @@ def told(settings: Settings) -> Generator[StringCommand, None, None]:
 
 
 @operation()
-def summed_up(settings: Settings) -> Generator[StringCommand, None, None]:
+def report_fleet(settings: Settings) -> Generator[StringCommand, None, None]:
     """Say what the hosts hold together, once. Changes nothing."""
     if state.is_executing and host.name == next(iter(run.current().measured), None):
         for line in report.fleet(settings, _complete(settings)):

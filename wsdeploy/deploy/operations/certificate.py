@@ -10,7 +10,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from wsdeploy.deploy import facts
-from wsdeploy.deploy.operations.send import change, explain
+from wsdeploy.deploy.operations.send import change, log_reasons
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import Command
 from wsdeploy.plan.proxy import identity as pairs
@@ -31,7 +31,7 @@ def self_signed(
     if reason is None:
         host.noop("the certificate is good")
         return
-    explain([reason])
+    log_reasons([reason])
     request: SelfSigned = {
         "name": settings.domain,
         "alternative_names": tls.alternative_names(settings),
@@ -52,7 +52,7 @@ def identity(settings: Settings) -> Generator[StringCommand, None, None]:
     survey = facts.survey(settings)
     todo = pairs.work(settings, survey, datetime.datetime.now(datetime.UTC))
     if todo:
-        explain([f"identity: {', '.join(todo)}"])
+        log_reasons([f"identity: {', '.join(todo)}"])
         activate = internal.new_identity(settings, survey, host.name)
         yield change("certificates.host_keypairs", pairs.request_for_work(settings, todo, activate))
     else:

@@ -12,7 +12,7 @@ from pyinfra.facts.files import FileContents
 from pyinfra.operations.util.files import generate_color_diff
 
 from wsdeploy.deploy import facts
-from wsdeploy.deploy.operations.send import change, explain, failure
+from wsdeploy.deploy.operations.send import change, failure, log_reasons
 from wsdeploy.plan.component import Component
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import Survey
@@ -41,7 +41,7 @@ def configuration(settings: Settings, component: Component) -> Generator[StringC
     if not differences:
         host.noop(f"{files.name} is as planned")
         return
-    explain(differences)
+    log_reasons(differences)
     if state.config.DIFF:
         show(files, survey)
     yield change("config.apply_files", files.to_json())
@@ -57,7 +57,7 @@ def removal(settings: Settings, component: Component) -> Generator[StringCommand
     if files.marker.path not in facts.survey(settings).paths:
         host.noop(f"{files.name} is not there")
         return
-    explain([f"{files.name} is left over"])
+    log_reasons([f"{files.name} is left over"])
     yield change("config.apply_files", files.to_json())
 
 

@@ -14,7 +14,7 @@ from pyinfra.context import ctx_host, host, state
 
 from wsdeploy.deploy import facts
 from wsdeploy.deploy.operations.configuration import show
-from wsdeploy.deploy.operations.send import change, explain, failure
+from wsdeploy.deploy.operations.send import change, failure, log_reasons
 from wsdeploy.plan.host import firewall as plan
 from wsdeploy.settings import Settings
 
@@ -39,7 +39,7 @@ def firewall(settings: Settings, final: bool) -> Generator[StringCommand, None, 
     if not differences:
         host.noop(f"{files.name} is as planned")
         return
-    explain(differences)
+    log_reasons(differences)
     if state.config.DIFF:
         show(files, survey)
     trial = plan.trial(settings, files)

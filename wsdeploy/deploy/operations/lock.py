@@ -16,7 +16,7 @@ from wshost.requests import BreakLock
 
 
 @operation()
-def locked(settings: Settings) -> Generator[StringCommand, None, None]:
+def take_lock(settings: Settings) -> Generator[StringCommand, None, None]:
     """Take the lock now, because what comes next depends on what is on all hosts."""
     if state.is_executing:
         try:
@@ -26,7 +26,7 @@ def locked(settings: Settings) -> Generator[StringCommand, None, None]:
 
 
 @operation()
-def taken_over(settings: Settings) -> Generator[StringCommand, None, None]:
+def take_over_lock(settings: Settings) -> Generator[StringCommand, None, None]:
     """Take over the lock of a run of this machine that is gone, before anything is decided."""
     if state.is_executing:
         facts.survey(settings)

@@ -56,7 +56,7 @@ def failure(message: str) -> StringCommand:
     return StringCommand("cat >&2; exit 1", _stdin=[message])
 
 
-def explain(differences: list[str], most: int = 5) -> None:
+def log_reasons(differences: list[str], most: int = 5) -> None:
     """Say what is not as planned, with `-v`: why an operation is about to change something."""
     if state.print_noop_info:
         more = len(differences) - most

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import firewall, identity, neighbours, packages, taken_over
+from wsdeploy.deploy.operations import firewall, identity, neighbours, packages, take_over_lock
 from wsdeploy.deploy.roles.component import set_up, take_away, wanted
 from wsdeploy.plan.components import FIREWALL, SYSTEM, UPGRADES, UPGRADES_POLICY
 
@@ -14,7 +14,7 @@ from wsdeploy.plan.components import FIREWALL, SYSTEM, UPGRADES, UPGRADES_POLICY
 def base() -> None:
     """Prepare a host for its roles."""
     settings = host.data.settings
-    taken_over(name="Lock", settings=settings)
+    take_over_lock(name="Lock", settings=settings)
     neighbours(name="Neighbours", settings=settings)
     packages(name="Packages", settings=settings)
     set_up(UPGRADES)

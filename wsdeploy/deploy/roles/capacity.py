@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import measured, summed_up, told
+from wsdeploy.deploy.operations import measure, report_fleet, report_host
 
 
 @deploy("Capacity")
@@ -17,6 +17,6 @@ def capacity() -> None:
     Changes nothing. What is measured is the present use: ask while the service is busy.
     """
     settings = host.data.settings
-    measured(name="Measure", settings=settings)
-    told(name="Hosts", settings=settings)
-    summed_up(name="Fleet", settings=settings)
+    measure(name="Measure", settings=settings)
+    report_host(name="Hosts", settings=settings)
+    report_fleet(name="Fleet", settings=settings)

@@ -7,7 +7,7 @@ import sys
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import barrier, locked, restore, retire, turn
+from wsdeploy.deploy.operations import barrier, restore, retire, take_lock, turn
 
 
 @deploy("Rollback")
@@ -45,7 +45,7 @@ def _as_typed(name: str, value: object) -> str:
 
 def _again(action: str, to: str | None = None) -> None:
     settings = host.data.settings
-    locked(name="Lock", settings=settings)
+    take_lock(name="Lock", settings=settings)
     for _ in turn(settings):
         restore(name="Processes", settings=settings, action=action, to=to)
     barrier(name="Every host serves it")

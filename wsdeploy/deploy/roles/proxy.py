@@ -5,7 +5,12 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import account_key, issued, self_signed, shared_account_key
+from wsdeploy.deploy.operations import (
+    account_key,
+    order_certificate,
+    self_signed,
+    shared_account_key,
+)
 from wsdeploy.deploy.roles.component import set_up, take_away, wanted
 from wsdeploy.plan import components
 from wsdeploy.plan.components import PUSHED_CERTIFICATE, REACH, RENEWAL
@@ -41,4 +46,4 @@ def certificate() -> None:
     """Let a proxy get its certificate from an authority, and renew it by itself."""
     set_up(RENEWAL)
     if wanted(RENEWAL):
-        issued(name="Certificate of the authority", settings=host.data.settings)
+        order_certificate(name="Certificate of the authority", settings=host.data.settings)

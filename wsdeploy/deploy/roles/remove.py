@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import barrier, removed, taken_over
+from wsdeploy.deploy.operations import barrier, removed, take_over_lock
 
 
 @deploy("Remove")
@@ -20,7 +20,7 @@ def remove(data: object = None) -> None:
     what ran then runs again. Packages stay.
     """
     settings = host.data.settings
-    taken_over(name="Lock", settings=settings)
+    take_over_lock(name="Lock", settings=settings)
     for role in ("app", "proxy"):
         # Close frames go through the proxies.
         if host.name in getattr(settings.topology, role):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wsdeploy.plan.host.survey import Path, Request, Survey
+from wsdeploy.plan.host.survey import PathState, Request, Survey
 from wshost import requests
 
 # Where wshost.config.apply_files keeps what it applied last.
@@ -50,9 +50,9 @@ class File:
             "content": base64.b64encode(self.content.encode()).decode(),
         }
 
-    def same_as(self, path: Path | None) -> bool:
+    def same_as(self, path: PathState | None) -> bool:
         """Tell whether a path on a host is this file: content, mode and owners."""
-        return path == Path(
+        return path == PathState(
             kind="file",
             mode=self.mode,
             owner=self.owner,

@@ -59,7 +59,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Path:
+class PathState:
     """A path on a host."""
 
     kind: str
@@ -105,7 +105,7 @@ class Survey:
     groups: tuple[str, ...] = ()
     units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sysctl: Mapping[str, str | None] = field(default_factory=dict)
-    paths: Mapping[str, Path] = field(default_factory=dict)
+    paths: Mapping[str, PathState] = field(default_factory=dict)
     certificates: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
     processes: tuple[Process, ...] | None = None
     listeners: tuple[Listener, ...] = ()
@@ -131,12 +131,13 @@ class Survey:
     def from_json(cls, answer: Mapping[str, Any]) -> Survey:
         """Read a survey from the answer of the host's program."""
         processes = answer.get("processes")
+        paths = {path: PathState(**entry) for path, entry in answer.get("paths", {}).items()}
         return cls(
             **{
                 **answer,
                 "users": tuple(answer.get("users", ())),
                 "groups": tuple(answer.get("groups", ())),
-                "paths": {path: Path(**entry) for path, entry in answer.get("paths", {}).items()},
+                "paths": paths,
                 "listeners": tuple(Listener(**it) for it in answer.get("listeners", ())),
                 "ssh_ports": tuple(answer.get("ssh_ports", ())),
                 "firewall_ports": tuple(answer.get("firewall_ports", ())),

@@ -7,7 +7,7 @@ from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import PROCESSES_LEAST, derive, processes
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Path, Request, Survey
+from wsdeploy.plan.host.survey import PathState, Request, Survey
 from wsdeploy.plan.proxy import acme
 from wsdeploy.settings import Settings
 
@@ -122,12 +122,12 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     )
 
 
-def folders(settings: Settings) -> dict[str, Path]:
+def folders(settings: Settings) -> dict[str, PathState]:
     """Return the folders that the files of this set make, as they should be."""
     name = settings.name
 
-    def folder(mode: int, owner: str, group: str) -> Path:
-        return Path("directory", mode, owner, group)
+    def folder(mode: int, owner: str, group: str) -> PathState:
+        return PathState("directory", mode, owner, group)
 
     made = {places.acme(name): folder(0o700, "root", "root")} if acme.wanted(settings) else {}
     return made | {

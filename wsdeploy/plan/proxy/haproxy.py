@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from wsdeploy.plan import confinement, processes, upstreams
+from wsdeploy.plan import hardening, process_counts, upstreams
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import OPEN_TIMEOUT, SPARE_FILES, derive
@@ -99,7 +99,7 @@ def fits(settings: Settings, survey: Survey) -> int:
     topology = settings.topology
     # On a host that is alone, whatever its name is.
     hosts = topology.app[:1] if topology.alone else topology.app
-    servers = sum(processes.of(settings, survey, host) for host in hosts)
+    servers = sum(process_counts.of(settings, survey, host) for host in hosts)
     threads = survey.limits.get("processors", 1)
     ceiling = derive(settings, survey).open_files
     return (ceiling - SPARE_FILES - servers - THREAD_FILES * threads) // 2
@@ -184,9 +184,9 @@ def files(
             File(CONFIGURATION, configuration),
             File(f"{FOLDER}/{certificates}", shown),
             *((internal.file,) if internal else ()),
-            *processes.note(settings, survey, FOLDER),
+            *process_counts.cache_file(settings, survey, FOLDER),
             File(places.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
-            confinement.file(settings, UNIT, open_files=limits.open_files),
+            hardening.file(settings, UNIT, open_files=limits.open_files),
         ),
         validate=(
             # Without it, a new worker would fail when it has the ports already: HAProxy then stops.
@@ -204,7 +204,7 @@ def files(
         verify=(("systemctl", "is-active", UNIT),),
         notes=(
             *((short,) if short else ()),
-            *confinement.note(settings, survey, UNIT, open_files=limits.open_files),
+            *hardening.note(settings, survey, UNIT, open_files=limits.open_files),
             *(internal.notes if internal else ()),
         ),
     )  # fmt: skip
@@ -212,7 +212,7 @@ def files(
 
 def started(settings: Settings, survey: Survey) -> File:
     """Return the note that the unit leaves when it starts with its present sandbox."""
-    return confinement.started(settings, UNIT, open_files=derive(settings, survey).open_files)
+    return hardening.started(settings, UNIT, open_files=derive(settings, survey).open_files)
 
 
 def drift(settings: Settings, survey: Survey) -> list[str]:

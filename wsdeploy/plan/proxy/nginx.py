@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from wsdeploy.plan import confinement, processes, upstreams
+from wsdeploy.plan import hardening, process_counts, upstreams
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import derive
@@ -95,9 +95,9 @@ def files(
         files=(
             File(places.NGINX_CONF, configuration),
             File(places.drop_in(settings.name, UNIT), render("nginx/unit.conf")),
-            confinement.file(settings, UNIT, open_files=limits.open_files),
+            hardening.file(settings, UNIT, open_files=limits.open_files),
             *((internal.file,) if internal else ()),
-            *processes.note(settings, survey, folder),
+            *process_counts.cache_file(settings, survey, folder),
         ),
         validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{places.NGINX_CONF}"),),
         activate=(
@@ -109,7 +109,7 @@ def files(
         verify=(("systemctl", "is-active", UNIT),),
         notes=(
             *((limits.proxy_shortfall,) if limits.proxy_shortfall else ()),
-            *confinement.note(settings, survey, UNIT, open_files=limits.open_files),
+            *hardening.note(settings, survey, UNIT, open_files=limits.open_files),
             *(internal.notes if internal else ()),
         ),
     )
@@ -117,7 +117,7 @@ def files(
 
 def started(settings: Settings, survey: Survey) -> File:
     """Return the note that the unit leaves when it starts with its present sandbox."""
-    return confinement.started(settings, UNIT, open_files=derive(settings, survey).open_files)
+    return hardening.started(settings, UNIT, open_files=derive(settings, survey).open_files)
 
 
 def drift(settings: Settings, survey: Survey) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from wsdeploy.plan import processes
+from wsdeploy.plan import process_counts
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.survey import Request, Survey
@@ -84,7 +84,7 @@ def renewal(settings: Settings, survey: Survey) -> FileSet:
 
 def asks(settings: Settings) -> Request:
     """Return what the plan of either proxy has to know of a host."""
-    found = processes.request(settings)
+    found = process_counts.request(settings)
     if settings.internal_tls:
         # Also from before the proxy was changed.
         folders = (haproxy.FOLDER, places.NGINX_CONF.rpartition("/")[0])

@@ -22,13 +22,13 @@ def of(settings: Settings, survey: Survey, host: str) -> int:
     return survey.app_processes.get(host) or limits.processes(settings, survey)
 
 
-def learnt(settings: Settings) -> bool:
+def are_learnt(settings: Settings) -> bool:
     """Tell whether proxies have to learn the numbers from the app hosts."""
     auto, tiers = settings.app.processes == "auto", not settings.topology.alone
     return auto and tiers and settings.listen() != "shared"
 
 
-def unlearnt(
+def must_stay(
     settings: Settings, survey: Survey, live: str | None, present: Collection[str]
 ) -> str | None:
     """Return why an app host must keep its number of processes in this run, in words, or None.
@@ -40,7 +40,7 @@ def unlearnt(
     group = f"{settings.name}-{live}"
     now = sum(process.group == group for process in survey.processes or ())
     planned = limits.processes(settings, survey)
-    if not learnt(settings) or not absent or now in (0, planned):
+    if not are_learnt(settings) or not absent or now in (0, planned):
         return None
     return (
         f'processes="auto": it would have {planned} processes, not {now}, and {absent[0]} '
@@ -48,15 +48,15 @@ def unlearnt(
     )
 
 
-def note(settings: Settings, survey: Survey, folder: str) -> tuple[File, ...]:
+def cache_file(settings: Settings, survey: Survey, folder: str) -> tuple[File, ...]:
     """Return a proxy's note, for the folder of its configuration; none if it needs none."""
-    if not learnt(settings):
+    if not are_learnt(settings):
         return ()
     numbers = {host: of(settings, survey, host) for host in settings.topology.app}
     return (File(_path(settings, folder), "".join(f"{h} {n}\n" for h, n in numbers.items())),)
 
 
-def noted(settings: Settings, survey: Survey) -> Mapping[str, int]:
+def cached(settings: Settings, survey: Survey) -> Mapping[str, int]:
     """Return what the notes on a host say."""
     texts = [survey.texts.get(_path(settings, folder)) or "" for folder in FOLDERS]
     rows = [line.rpartition(" ") for text in texts for line in text.splitlines()]
@@ -66,7 +66,7 @@ def noted(settings: Settings, survey: Survey) -> Mapping[str, int]:
 def request(settings: Settings) -> Request:
     """Return what to ask a proxy about."""
     paths = tuple(_path(settings, folder) for folder in FOLDERS)
-    return Request(texts=paths) if learnt(settings) else Request()
+    return Request(texts=paths) if are_learnt(settings) else Request()
 
 
 def _path(settings: Settings, folder: str) -> str:
