@@ -61,6 +61,8 @@ class Remove(TypedDict):
     """config.remove: the service goes."""
 
     name: str
+    units: list[str]
+    """The systemd units of its own, in the order in which they stop."""
     stop_wait: float
     """Seconds for its processes to close their connections."""
     data: bool

@@ -4,6 +4,8 @@ The tests of this file are steps on one host, in the order they stand in.
 """
 
 import re
+import shutil
+import subprocess
 import threading
 from dataclasses import dataclass
 
@@ -36,6 +38,10 @@ class Proxy:
     unlogged: str
     """What is in the configuration if nothing is logged."""
     limit: str
+    block: str
+    """Where directives of one's own can be."""
+    own: str
+    """One that adds a header to answers."""
 
 
 PROXIES = {
@@ -48,6 +54,8 @@ PROXIES = {
         bind_more="listen 80; listen 8099;",
         unlogged="+     access_log off",
         limit="worker_connections",
+        block="server",
+        own="        add_header X-Own yes always;",
     ),
     "HAProxy": Proxy(
         "haproxy.service",
@@ -58,6 +66,8 @@ PROXIES = {
         bind_more="bind :80\n    bind :8099\n",
         unlogged="-     log global",
         limit="maxconn",
+        block="frontend",
+        own="    http-after-response set-header X-Own yes",
     ),
 }
 
@@ -220,6 +230,28 @@ def test_a_template_that_only_fails_when_it_is_activated(site, proxy, copy):
     assert "8099" in result.output
     assert site.ssh(f"sha256sum {proxy.file}") == before
     site.echoes()
+
+
+def test_a_template_of_ones_own(site, proxy):
+    """It adds what it says, it may not break anything, and it goes again."""
+    folder = site.folder / "templates"
+    template = folder / proxy.template
+    template.parent.mkdir(parents=True)
+    begin = f'{{% extends "wsdeploy/{proxy.template}" %}}\n'
+    for text, said in (("nonsense", "nonsense"), ("{{ nothing }}", "'nothing' is undefined")):
+        template.write_text(f"{begin}{{% block {proxy.block} %}}\n{text}\n{{% endblock %}}\n")
+        result = site.pyinfra()
+        assert result.code == 1
+        assert said in result.output
+        assert "Traceback" not in result.output
+    template.write_text(f"{begin}{{% block {proxy.block} %}}\n{proxy.own}\n{{% endblock %}}\n")
+    result = site.deploy()
+    assert result.changed == [f"Proxy | {proxy.unit}"]
+    asked = f"curl --silent --insecure --include https://{site.host.domain}/healthz"
+    done = subprocess.run(asked.split(), capture_output=True, text=True, check=True)
+    assert "x-own: yes" in done.stdout.lower()
+    shutil.rmtree(folder)
+    site.deploy()
 
 
 def test_still_converged(site):

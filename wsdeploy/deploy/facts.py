@@ -6,7 +6,7 @@ import json
 import threading
 from dataclasses import replace
 
-from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api.exceptions import FactProcessError, OperationError
 from pyinfra.api.facts import FactBase
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
@@ -15,6 +15,7 @@ from wsdeploy.deploy import lock, programs, run
 from wsdeploy.plan import components, process_counts
 from wsdeploy.plan.history import History
 from wsdeploy.plan.host import limits, remote
+from wsdeploy.plan.host.render import RenderError
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import identity
 from wsdeploy.plan.target import Target
@@ -65,7 +66,11 @@ def survey(settings: Settings) -> Survey:
 
 
 def _ask(host: Host, settings: Settings) -> Survey:
-    request = components.request(settings, host.name).to_json()
+    try:
+        request = components.request(settings, host.name).to_json()
+    except RenderError as error:
+        # A template of one's own.
+        raise OperationError(str(error)) from error
     asked = remote.payload("survey.survey", request, bundle=False, again=True)
     answer = host.get_fact(HostSurvey, _stdin=asked)
     if answer is LACKING:

@@ -150,6 +150,12 @@ def proxy(settings: Settings) -> tuple[Component, Component]:
     return (NGINX, HAPROXY) if chosen else (HAPROXY, NGINX)
 
 
+def units(settings: Settings) -> list[str]:
+    """Return the systemd units of the service's own, in the order in which they are stopped."""
+    found = [each.unit(settings) for each in reversed(COMPONENTS) if each.unit]
+    return [unit for unit in found if unit.startswith(f"{settings.name}-")]
+
+
 def packages(settings: Settings, host: str) -> tuple[str, ...]:
     """Return the Debian packages that a host needs, besides what they need themselves."""
     target = Target.unknown(settings, host)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wsdeploy import command_line
+from wsdeploy import command_line, templates
 from wsdeploy.settings.app import App
 from wsdeploy.settings.names import is_address, is_host_name, is_placeholder, is_private_address
 from wsdeploy.settings.section import Problem, refused
@@ -61,6 +61,7 @@ def hosts(
         *_host_problems(given),
         *_key_problems(given, data),
         *_tier_problems(placed),
+        *_template_problems(),
     ]
     if found:
         raise SettingsError(command_line.inventory(sys.argv[1:]) or "inventory", found)
@@ -115,6 +116,16 @@ def _key_problems(
     for key in dict.fromkeys(data.get("ssh_key") for data in (shared, *own)):
         if isinstance(key, str) and not Path(key).expanduser().is_file():
             yield refused("ssh_key", key, "give one that exists on this machine")
+
+
+def _template_problems() -> Iterator[Problem]:
+    folder = templates.own(command_line.inventory(sys.argv[1:]))
+    for name in templates.unknown(folder) if folder else ():
+        wanted = (
+            "takes the place of none of wsdeploy's; give it the name of one, or let it begin with "
+            f"{templates.PART} if others include it"
+        )
+        yield refused("templates", str(name), wanted)
 
 
 def _tier_problems(settings: Settings) -> Iterator[Problem]:

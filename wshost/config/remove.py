@@ -23,14 +23,6 @@ from wshost.rollout import description, generations
 if TYPE_CHECKING:
     from wshost.requests import Remove
 
-UNITS = (
-    "certificate.timer",
-    "watchdog.service",
-    "reach.service",
-    "internal.service",
-    "firewall.service",
-)
-"""Units of our own, by what comes after the service's name, in the order in which they stop."""
 PACKAGED = ("/etc/nginx/nginx.conf", "/etc/haproxy/haproxy.cfg")
 """Files that a package has lost if they are removed."""
 SHARED = {
@@ -55,14 +47,14 @@ def main(request: Remove) -> None:
     name = request["name"]
     try:
         with storage.exclusive(storage.STATE):
-            removed = remove(name, request["stop_wait"], bool(request["data"]))
+            removed = remove(name, request["units"], request["stop_wait"], request["data"])
     except (supervisor.SupervisorError, OSError) as error:
         sys.exit(f"{name}: {error}")
     clear_state(name)
     json.dump({"removed": removed}, sys.stdout)
 
 
-def remove(name: str, stop_wait: float, data: bool) -> list[str]:
+def remove(name: str, units: list[str], stop_wait: float, data: bool) -> list[str]:
     """Remove it, and return the files that it had."""
     # First the app: its close frames go through the proxy.
     if list(description.CONF.glob(f"{name}-*.conf")):
@@ -70,8 +62,8 @@ def remove(name: str, stop_wait: float, data: bool) -> list[str]:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda each: generations.remove(each, stop_wait), mine))
     # Before their files go, which say how they stop.
-    for unit in UNITS:
-        disable(f"{name}-{unit}")
+    for unit in units:
+        disable(unit)
     run("nft", "delete", "table", "inet", name)
     paths = sorted({path for marker in markers(name) for path in marked(marker)})
     for path in paths:

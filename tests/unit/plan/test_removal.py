@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.plan.test_rendering import PROXIES, SETTINGS, everything
+from wsdeploy.plan import components
 from wsdeploy.plan.components import COMPONENTS
 from wsdeploy.plan.target import Target
 
@@ -44,3 +45,13 @@ def test_every_file_is_removed(make, debian, tmp_path, monkeypatch, proxy, case)
         units |= {each.unit(settings).removesuffix(".service") for each in parts if each.unit}
     assert sorted(path for path in made - OF_PACKAGES if not removed(path)) == []
     assert units <= set(shlex.split(COMMANDS.replace(";", " "), comments=True))
+
+
+def test_units_stop_in_this_order(make):
+    assert components.units(make()) == [
+        "ws-certificate.timer",
+        "ws-reach.service",
+        "ws-internal.service",
+        "ws-watchdog.service",
+        "ws-firewall.service",
+    ]

@@ -3,19 +3,23 @@
 import dataclasses
 import json
 import re
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
-from jinja2 import StrictUndefined, UndefinedError
+from jinja2 import StrictUndefined
 
-from wsdeploy import Acme, CertFiles, Firewall, HAProxy, Nginx, SelfSigned
+from wsdeploy import Acme, CertFiles, Firewall, HAProxy, Nginx, SelfSigned, templates
 from wsdeploy.plan import app, components
 from wsdeploy.plan.components import COMPONENTS, PUSHED_CERTIFICATE
+from wsdeploy.plan.host import render as render_module
 from wsdeploy.plan.host import system
-from wsdeploy.plan.host.render import TEMPLATES, environment, render
+from wsdeploy.plan.host.render import RenderError, environment, render
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import nginx, proxies, reach
 from wsdeploy.plan.target import Target
+from wsdeploy.templates import OURS
 
 # Each proxy, by the folder of its templates.
 PROXIES = {"haproxy": HAProxy, "nginx": Nginx}
@@ -163,25 +167,81 @@ def test_every_template_is_rendered(make, debian, monkeypatch):
             return super().get_template(name, *rest, **more)
 
     noting = Noting(loader=real.loader, undefined=StrictUndefined)
-    monkeypatch.setattr("wsdeploy.plan.host.render._ENVIRONMENT", noting)
+    monkeypatch.setattr("wsdeploy.plan.host.render._environment", lambda _: noting)
     for proxy in PROXIES.values():
         more = {"tls": Acme("ops@a-company.com"), "security_updates": True}
         everything(make(groups="tiers", proxy=proxy(), internal_tls=True, **more), debian())
-    assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
+    assert seen == {str(path.relative_to(OURS)) for path in OURS.rglob("*.j2")}
 
 
 def test_an_undefined_variable_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "a.j2").write_text("{{ unknown }}")
-    monkeypatch.setattr("wsdeploy.plan.host.render._ENVIRONMENT", environment(tmp_path))
-    with pytest.raises(UndefinedError, match="unknown"):
+    monkeypatch.setattr("wsdeploy.plan.host.render._environment", lambda _: environment(tmp_path))
+    with pytest.raises(RenderError, match=r"^templates/a\.j2: 'unknown' is undefined$"):
         render("a")
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Write a template beside the inventory of the present run."""
+    inventory = tmp_path / "prod.py"
+    monkeypatch.setattr(sys, "argv", ["pyinfra", str(inventory), "deploy.py"])
+
+    def write(name, text):
+        path = tmp_path / "templates" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    return write
+
+
+EXTENDED = {
+    "nginx": ("nginx/nginx.conf.j2", ("main", "server", "http")),
+    "haproxy": ("haproxy/haproxy.cfg.j2", ("global", "defaults", "frontend", "backend")),
+}
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_directives_of_ones_own(make, debian, own, proxy):
+    settings = make(proxy=PROXIES[proxy]())
+    before = proxys_file(settings, debian())
+    name, blocks = EXTENDED[proxy]
+    inserted = "".join(
+        f"{{% block {block} %}}\n# own {block}, {{{{ settings.domain }}}}\n{{% endblock %}}\n"
+        for block in blocks
+    )
+    own(name, f'{{% extends "wsdeploy/{name}" %}}\n{{# mine #}}\n{inserted}')
+    render_module._environment.cache_clear()
+    lines = proxys_file(settings, debian()).splitlines()
+    own_lines = [line for line in lines if line.startswith("# own ")]
+    assert own_lines == [f"# own {block}, {settings.domain}" for block in blocks]
+    assert [line for line in lines if line not in own_lines] == before.splitlines()
+
+
+def test_a_template_of_ones_own_that_is_wrong(make, debian, own):
+    for text, said in (
+        ("{% if %}", "templates/nginx/nginx.conf.j2: Expected an expression"),
+        ("{{ nothing }}", "templates/nginx/nginx.conf.j2: 'nothing' is undefined"),
+        ('{% extends "wsdeploy/no" %}', "templates/wsdeploy/no: wsdeploy/no"),
+    ):
+        own("nginx/nginx.conf.j2", text)
+        render_module._environment.cache_clear()
+        with pytest.raises(RenderError, match=f"^{re.escape(said)}"):
+            proxys_file(make(), debian())
+
+
+def test_templates_that_take_the_place_of_none(tmp_path, own):
+    own("nginx/nginx.conf.j2", "")
+    own("nginx/_part.j2", "")
+    own("nginx/ngnix.conf.j2", "")
+    assert list(templates.unknown(tmp_path / "templates")) == [Path("nginx/ngnix.conf.j2")]
 
 
 def test_nothing_is_escaped_and_blocks_leave_no_lines(tmp_path, monkeypatch):
     (tmp_path / "a.j2").write_text(
         "{% if true %}\n  {% if true %}\n{{ text }}\n{% endif %}{% endif %}"
     )
-    monkeypatch.setattr("wsdeploy.plan.host.render._ENVIRONMENT", environment(tmp_path))
+    monkeypatch.setattr("wsdeploy.plan.host.render._environment", lambda _: environment(tmp_path))
     assert render("a", text="<&'\">") == "<&'\">\n"
 
 

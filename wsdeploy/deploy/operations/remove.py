@@ -10,8 +10,7 @@ from pyinfra.context import host
 
 from wsdeploy.deploy import facts
 from wsdeploy.deploy.operations.send import change
-from wsdeploy.plan.host import system
-from wsdeploy.plan.host.files import FileSet
+from wsdeploy.plan import components
 from wsdeploy.plan.host.limits import derive
 from wsdeploy.settings import Settings
 from wshost.requests import Remove
@@ -25,12 +24,17 @@ def removed(settings: Settings, role: str, data: bool) -> Generator[StringComman
     data: whether the app's own data goes, too.
     """
     survey = facts.survey(settings)
-    marker = FileSet(system.set_name(settings), ()).marker.path
+    marker = components.SYSTEM.marker(settings)
     if marker not in survey.paths or (role == "proxy" and host.name in settings.topology.app):
         host.noop(f"{settings.name} is not there")
         return
     stop_wait = derive(settings, survey).stop_wait
-    request: Remove = {"name": settings.name, "stop_wait": stop_wait, "data": data}
+    request: Remove = {
+        "name": settings.name,
+        "units": components.units(settings),
+        "stop_wait": stop_wait,
+        "data": data,
+    }
     yield change("config.remove", request)
     if not data:
         host.log(f"the app's own data stays in /var/lib/{settings.name}")

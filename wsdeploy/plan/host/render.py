@@ -1,19 +1,28 @@
-"""Render the project's templates. Pure but for reading them, and keeping them compiled."""
+"""Render templates. Pure but for reading them, and keeping them compiled."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
+import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemBytecodeCache,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    TemplateError,
+)
 from jinja2.bccache import Bucket
 
-TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
-
+from wsdeploy import command_line, templates
 
 # How templates are read.
 OPTIONS: dict[str, Any] = {
@@ -25,10 +34,21 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def environment(templates: Path = TEMPLATES) -> Environment:
-    """Return the Jinja environment that every template is rendered with."""
+class RenderError(Exception):
+    """A template can't be rendered; the message says which one, and why."""
+
+
+def environment(folder: Path = templates.OURS, own: Path | None = None) -> Environment:
+    """Return the Jinja environment that every template is rendered with.
+
+    own: a folder with templates that come before those in `folder`, and may extend them.
+    """
+    ours = FileSystemLoader(folder)
+    first = [] if own is None else [FileSystemLoader(own)]
     return Environment(  # noqa: S701
-        loader=FileSystemLoader(templates), bytecode_cache=_bytecode(), **OPTIONS
+        loader=ChoiceLoader([*first, ours, PrefixLoader({templates.PREFIX: ours})]),
+        bytecode_cache=_bytecode(),
+        **OPTIONS,
     )
 
 
@@ -64,13 +84,22 @@ def _bytecode() -> FileSystemBytecodeCache | None:
     return _Bytecode(str(folder))
 
 
-_ENVIRONMENT = environment()
+@cache
+def _environment(inventory: str | None) -> Environment:
+    return environment(own=templates.own(inventory))
 
 
 def render(template: str, **context: Any) -> str:
     """Return a template with its variables filled in.
 
-    template: its name below templates/, without `.j2`.
-    Raises jinja2.UndefinedError for a variable that `context` does not have.
+    template: its name below templates/, without `.j2`. Whoever deploys may have one of that name
+    beside the inventory of the present run.
+    Raises RenderError for one that can't be read, or names a variable that `context` does not have.
     """
-    return _ENVIRONMENT.get_template(f"{template}.j2").render(**context)
+    name = f"{template}.j2"
+    try:
+        found = _environment(command_line.inventory(sys.argv[1:])).get_template(name)
+        return found.render(**context)
+    except TemplateError as error:
+        where = getattr(error, "name", None) or name
+        raise RenderError(f"templates/{where}: {error.message or error}") from error
