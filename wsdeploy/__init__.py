@@ -7,6 +7,7 @@ commands here: those of COMMANDS.
 from importlib import import_module
 from typing import Any
 
+from wsdeploy.inventory import hosts
 from wsdeploy.settings import (
     Acme,
     App,
@@ -23,7 +24,6 @@ from wsdeploy.settings import (
     SelfSigned,
     Settings,
     SettingsError,
-    hosts,
 )
 
 __all__ = [

@@ -10,7 +10,7 @@ import pytest
 import testinfra
 
 from wsdeploy.inventory import Fleet, Host, load
-from wsdeploy.plan import process_counts
+from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import SelfSigned, SettingsError

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from wsdeploy.plan import watchdog
+from wsdeploy.plan.app import watchdog
+from wsdeploy.plan.app.upstreams import process_names
 from wsdeploy.plan.host import places
-from wsdeploy.plan.upstreams import process_names
 
 
 def live(host, settings):

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from wsdeploy.plan import upstreams
+from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import firewall
 
 EVERYWHERE = {"0.0.0.0", "::", "*"}

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.hosts import programs
-from wsdeploy.plan import app, components, process_counts, upstreams, watchdog
+from wsdeploy.plan import components
+from wsdeploy.plan.app import process_counts, supervisor, upstreams, watchdog
 from wsdeploy.plan.host import firewall, places, system, upgrades
 from wsdeploy.plan.host.survey import Survey
 
@@ -39,7 +40,7 @@ def test_units_are_confined(any_host, settings):
     """By systemd's own measure: 0 is the tightest, 9.6 is where Debian's units start."""
     units = []
     if "app" in any_host.inventory.roles:
-        units.append(app.UNIT)
+        units.append(supervisor.UNIT)
         units += [watchdog.unit(settings)] if watchdog.wanted(settings) else []
     if "proxy" in any_host.inventory.roles:
         units.append(f"{programs.chosen(settings).service}.service")

@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from wsdeploy.plan import upstreams
+from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places
 from wsdeploy.plan.proxy import haproxy, identity, internal
 

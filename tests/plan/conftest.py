@@ -15,7 +15,8 @@ import pytest
 
 from tests import pyinfra_server
 from wsdeploy import CertFiles, Settings
-from wsdeploy.plan import app, components
+from wsdeploy.plan import components
+from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import COMPONENTS
 from wsdeploy.plan.host import limits, places, system
 from wsdeploy.plan.host.survey import Survey
@@ -168,7 +169,7 @@ def _serving(settings, survey, host):
     """The paths and the processes of the generation that an app host should have."""
     name = settings.name
     release = contents.release(settings, survey)
-    wanted = app.generation(settings, survey, host, release.id, release.main)
+    wanted = generation.planned(settings, survey, host, release.id, release.main)
     paths = {file.path: _entry(file) for file in wanted.files}
     paths |= {
         f"{places.releases(name)}/{release.id}": _path("directory", 0o755),
@@ -255,10 +256,10 @@ def _as_planned(settings, host, processors):
     sets = [each.files(target) for each in parts]
     units = [each.unit(settings) for each in parts if each.unit]
     if target.is_app:
-        units.append(app.UNIT)
+        units.append(supervisor.UNIT)
         serving, answer["processes"] = _serving(settings, survey, host)
         paths |= serving
-        started = app.started(settings)
+        started = supervisor.started(settings)
         paths[started.path] = _entry(started)
     if target.is_proxy:
         started = chosen.started(settings, survey)

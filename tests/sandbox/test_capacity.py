@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.sandbox.site import CROWD
-from wsdeploy.plan.capacity import APP_PROCESS, MIB
+from wsdeploy.plan.capacity.model import APP_PROCESS, MIB
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 HELD = 300

@@ -12,8 +12,9 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
 from wsdeploy.deploy import lock, programs, run
-from wsdeploy.plan import components, process_counts
-from wsdeploy.plan.history import History
+from wsdeploy.plan import components
+from wsdeploy.plan.app import process_counts
+from wsdeploy.plan.app.rollback import History
 from wsdeploy.plan.host import limits, remote
 from wsdeploy.plan.host.render import RenderError
 from wsdeploy.plan.host.survey import Survey

@@ -19,7 +19,7 @@ from pyinfra.api.state import BaseStateCallback, State
 from pyinfra.context import ctx_host, state
 
 from wsdeploy.deploy import owner, programs, run
-from wsdeploy.plan import lock as plan
+from wsdeploy.plan import fleet_lock as plan
 from wsdeploy.plan.host import remote
 from wsdeploy.settings import Settings
 from wshost.requests import BreakLock, Claim, LockAnswer, LockState, ReleaseLock, TakeLock

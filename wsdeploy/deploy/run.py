@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 from pyinfra.api.state import State
 from pyinfra.context import ctx_state
 
-from wsdeploy.plan.history import History
+from wsdeploy.plan.app.rollback import History
+from wsdeploy.plan.capacity.usage import Measured
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.measured import Measured
 from wshost.requests import LockState
 
 

@@ -6,7 +6,7 @@ away follow from it.
 
 from __future__ import annotations
 
-from wsdeploy.plan import app, watchdog
+from wsdeploy.plan.app import generation, supervisor, watchdog
 from wsdeploy.plan.component import Component
 from wsdeploy.plan.host import firewall, neighbours, system, upgrades
 from wsdeploy.plan.host.survey import Request
@@ -53,10 +53,10 @@ SUPERVISOR = Component(
     "supervisor",
     "Supervisor",
     ("app",),
-    files=lambda it: app.supervisor_files(it.settings, it.survey),
-    drift=lambda it: app.supervisor_drift(it.settings, it.survey),
+    files=lambda it: supervisor.files(it.settings, it.survey),
+    drift=lambda it: supervisor.drift(it.settings, it.survey),
     packages=lambda _: ("supervisor",),
-    asks=lambda it: app.asks(it.settings),
+    asks=lambda it: generation.asks(it.settings),
 )
 WATCHDOG = Component(
     watchdog.NAME,

@@ -3,7 +3,6 @@
 from wsdeploy.settings.app import App, Probe
 from wsdeploy.settings.edge import Behind, Edge
 from wsdeploy.settings.firewall import Firewall
-from wsdeploy.settings.groups import hosts
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
 from wsdeploy.settings.service import Settings, SettingsError
@@ -25,5 +24,4 @@ __all__ = [
     "SelfSigned",
     "Settings",
     "SettingsError",
-    "hosts",
 ]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from typing import Self
 
-from wsdeploy import command_line
-from wsdeploy.settings import local_files
 from wsdeploy.settings.app import App
 from wsdeploy.settings.edge import Edge
 from wsdeploy.settings.firewall import Firewall
@@ -16,7 +13,7 @@ from wsdeploy.settings.names import is_domain, is_placeholder
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.section import Problem, Section, refused
 from wsdeploy.settings.tls import Acme, CertFiles, SelfSigned
-from wsdeploy.topology import Topology
+from wsdeploy.settings.topology import Topology
 
 # Users of Debian's base system and of the programs that run beside the app, and folders of /etc and
 # /var/lib.
@@ -151,21 +148,7 @@ class Settings(Section):
         made.__dict__.update(self.__dict__, _topology=topology)
         return made
 
-    def check(self, source: str = "settings") -> None:
-        """Raise SettingsError with every problem of the settings and of the files they name."""
-        if found := [*self.all_problems(), *local_problems(self)]:
-            raise SettingsError(source, found)
-
     def listen(self) -> str:
         """Return how the app's processes listen: the setting, or what fits the topology."""
         sockets = self.topology.alone or self.internal_tls
         return self.app.listen or ("unix" if sockets else "tcp")
-
-
-def local_problems(settings: Settings) -> Iterator[Problem]:
-    """Yield what is wrong with files on the machine that deploys, if this run needs them.
-
-    Who only rolls back has neither the app's code nor its secrets.
-    """
-    if command_line.deploys(sys.argv[1:]):
-        yield from local_files.problems(settings.domain, settings.app, settings.tls)

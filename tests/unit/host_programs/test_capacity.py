@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from wsdeploy.plan.measured import Measured
+from wsdeploy.plan.capacity.usage import Measured
 from wshost.common import sockets
 from wshost.survey import capacity, survey
 

@@ -3,8 +3,8 @@
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.inventory.groups import _topology
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.settings.groups import _topology
 
 VERSIONS = {
     "12": {"nginx": "1.22.1-9+deb12u10", "openssl": "3.0.22-1~deb12u2"},

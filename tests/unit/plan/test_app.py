@@ -10,7 +10,7 @@ import shlex
 import pytest
 
 from wsdeploy import HAProxy, Nginx, Probe, SelfSigned
-from wsdeploy.plan import app
+from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import SUPERVISOR
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.limits import derive
@@ -24,7 +24,7 @@ HOST = "one"
 
 
 def planned(settings, survey, host=HOST, release=RELEASE, main=MAIN):
-    return app.generation(settings, survey, host, release, main)
+    return generation.planned(settings, survey, host, release, main)
 
 
 def identity(settings, survey, **more):
@@ -138,7 +138,7 @@ def test_the_environment_is_for_the_app_only(make, debian):
 
 
 def test_a_users_variable_wins(make, debian):
-    values = app.environment(make({"env": {"LANG": "de_DE.UTF-8", "HOME": "/x"}}), debian())
+    values = generation.environment(make({"env": {"LANG": "de_DE.UTF-8", "HOME": "/x"}}), debian())
     assert (values["LANG"], values["HOME"]) == ("de_DE.UTF-8", "/x")
 
 
@@ -223,7 +223,7 @@ def test_the_request_says_what_the_rollout_needs(make, debian):
         {"probe": Probe("/chat", "x", "y"), "start_timeout": 7, "reuse_port": False, "health": "/h"}
     )
     wanted = planned(settings, debian())
-    request = app.rollout(
+    request = generation.rollout(
         settings, debian(), wanted, version="v", by="anna@laptop", later=("app2",)
     )
     assert request == {
@@ -264,15 +264,15 @@ def test_a_replacement_waits_for_the_proxies(make, debian):
     for groups, proxy, least in (("alone", HAProxy(), 0.2), ("tiers", Nginx(), -1)):
         settings = make(groups=groups, proxy=proxy)
         host = settings.topology.app[0]
-        wanted = app.generation(settings, debian(), host, RELEASE, MAIN)
-        request = app.rollout(settings, debian(), wanted, version="v", by="anna", later=())
+        wanted = generation.planned(settings, debian(), host, RELEASE, MAIN)
+        request = generation.rollout(settings, debian(), wanted, version="v", by="anna", later=())
         assert request["back_after"] > least
 
 
 def test_without_a_ping_timeout(make, debian):
     """The proxy's own time-out is what finds a dead client then: three pings, and a margin."""
     settings = make({"ping_timeout": None, "ping_interval": 20})
-    assert app.environment(settings, debian())["WS_PING_TIMEOUT"] == "off"
+    assert generation.environment(settings, debian())["WS_PING_TIMEOUT"] == "off"
     assert derive(settings, debian()).idle_timeout == 20 + 40 + 15
 
 
@@ -304,15 +304,15 @@ def live(make, debian):
 
 def test_nothing_drifts_on_a_converged_host(live):
     settings, survey, wanted = live
-    assert app.drift(settings, survey, wanted) == []
-    assert app.leftovers(settings, survey, wanted.identity) == []
-    assert app.live_generation(settings, survey) == wanted.identity
+    assert generation.drift(settings, survey, wanted) == []
+    assert generation.leftovers(settings, survey, wanted.identity) == []
+    assert generation.live(settings, survey) == wanted.identity
 
 
 def test_nothing_is_live_on_a_new_host(make, debian):
     wanted = planned(make(), debian())
-    assert app.live_generation(make(), debian()) is None
-    assert app.drift(make(), debian(), wanted) == [
+    assert generation.live(make(), debian()) is None
+    assert generation.drift(make(), debian(), wanted) == [
         f"generation None is live, not {wanted.identity}"
     ]
 
@@ -320,7 +320,7 @@ def test_nothing_is_live_on_a_new_host(make, debian):
 def test_another_generation_is_live(live):
     settings, survey, wanted = live
     other = dataclasses.replace(wanted, identity=OTHER)
-    assert app.drift(settings, survey, other) == [
+    assert generation.drift(settings, survey, other) == [
         f"generation {wanted.identity} is live, not {OTHER}"
     ]
 
@@ -331,17 +331,17 @@ def test_a_process_that_does_not_run(live):
     for state in ("STOPPED", "FATAL", "BACKOFF", "STARTING", "EXITED", "STOPPING"):
         processes = (dataclasses.replace(first, statename=state), *rest)
         changed = dataclasses.replace(survey, processes=processes)
-        assert app.drift(settings, changed, wanted) == [f"ws_00 is {state}"]
+        assert generation.drift(settings, changed, wanted) == [f"ws_00 is {state}"]
 
 
 def test_processes_that_are_missing(live):
     settings, survey, wanted = live
     missing = dataclasses.replace(survey, processes=survey.processes[:-1])
-    assert app.drift(settings, missing, wanted) == ["ws_02 is missing"]
+    assert generation.drift(settings, missing, wanted) == ["ws_02 is missing"]
     # Supervisor does not answer, or knows nothing.
     for none in (None, ()):
         survey = dataclasses.replace(survey, processes=none)
-        assert len(app.drift(settings, survey, wanted)) == 3
+        assert len(generation.drift(settings, survey, wanted)) == 3
 
 
 def test_what_a_restart_needs(live):
@@ -359,7 +359,7 @@ def test_what_a_restart_needs(live):
             {**survey.paths, path: spoilt},
         ):
             changed = dataclasses.replace(survey, paths=paths)
-            assert app.drift(settings, changed, wanted) == [path]
+            assert generation.drift(settings, changed, wanted) == [path]
 
 
 def leftovers(live, *paths, group=None):
@@ -370,8 +370,8 @@ def leftovers(live, *paths, group=None):
         processes += (Process(group, "worker", "RUNNING", 9, 1),)
     survey = dataclasses.replace(survey, paths={**survey.paths, **more}, processes=processes)
     # What no longer serves is not in the way of what does.
-    assert app.drift(settings, survey, wanted) == []
-    return app.leftovers(settings, survey, wanted.identity)
+    assert generation.drift(settings, survey, wanted) == []
+    return generation.leftovers(settings, survey, wanted.identity)
 
 
 def test_what_is_left_over(live):
@@ -401,7 +401,7 @@ def test_what_is_not_left_over(live):
 def test_the_request_asks_for_all_that_is_looked_at(make):
     asked = SUPERVISOR.request(Target.unknown(make(), HOST))
     assert "supervisor" in asked.packages
-    assert app.UNIT in asked.units
+    assert supervisor.UNIT in asked.units
     assert set(asked.paths) >= {
         places.sockets("ws", "*"),
         places.environment("ws", "*"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from wsdeploy.plan.history import History, NoWayBackError, Record, listing, targets
-from wsdeploy.plan.turns import turns
+from wsdeploy.plan.app.rollback import History, NoWayBackError, Record, listing, targets
+from wsdeploy.plan.app.rollout_order import turns
 
 UNIX = "unix:/run/ws/x"
 

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from wsdeploy import HAProxy, Nginx
-from wsdeploy.plan import app, components, upstreams
+from wsdeploy.plan import components
+from wsdeploy.plan.app import generation, upstreams
 from wsdeploy.plan.host import firewall
 from wsdeploy.plan.proxy import haproxy, internal, nginx
 
@@ -27,7 +28,7 @@ def text(settings, survey, host="app1"):
 
 def test_processes_listen_on_sockets_and_proxies_ask_for_tls_ports(encrypted, debian):
     settings = encrypted({"processes": 2, "port": 9000})
-    assert str(app.listen(settings, "app1")) == "unix:/run/ws/@GENERATION@"
+    assert str(generation.listen(settings, "app1")) == "unix:/run/ws/@GENERATION@"
     found = [(each.address, each.port) for each in upstreams.upstreams(settings, debian(), "lb1")]
     assert found == [("10.0.0.1", 9100), ("10.0.0.1", 9101), ("fd00::2", 9100), ("fd00::2", 9101)]
     one, other = text(settings, debian()), text(settings, debian(), "app2")

@@ -1,8 +1,8 @@
 """What a run is told of another's lock."""
 
 from wsdeploy.deploy import owner
-from wsdeploy.plan import lock as plan
-from wsdeploy.topology import Topology
+from wsdeploy.plan import fleet_lock as plan
+from wsdeploy.settings.topology import Topology
 
 HELD = {
     "id": "hers",

@@ -11,7 +11,8 @@ import pytest
 from jinja2 import StrictUndefined
 
 from wsdeploy import Acme, CertFiles, Firewall, HAProxy, Nginx, SelfSigned, templates
-from wsdeploy.plan import app, components
+from wsdeploy.plan import components
+from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import COMPONENTS, PUSHED_CERTIFICATE
 from wsdeploy.plan.host import render as render_module
 from wsdeploy.plan.host import system
@@ -68,7 +69,7 @@ def everything(settings, survey):
         # No templates.
         if not file.path.endswith((".py", ".json"))
     }
-    wanted = app.generation(settings, survey, targets[0].host, "0" * 12, "app/app.py")
+    wanted = generation.planned(settings, survey, targets[0].host, "0" * 12, "app/app.py")
     return found | {file.path: file.content for file in wanted.files}
 
 
@@ -325,7 +326,7 @@ def test_kernel_settings_that_a_host_lacks_are_left_out_and_named(make, debian):
 
 def test_what_a_host_does_not_allow_is_said(make, debian):
     small, large = debian(open_files=1024, processors=1), debian()
-    for plan in (app.supervisor_files, partial(nginx.files, proxy="one")):
+    for plan in (supervisor.files, partial(nginx.files, proxy="one")):
         assert "1,024" in " ".join(plan(make({"processes": 4}), small).notes)
         assert plan(make(), large).notes == ()
 

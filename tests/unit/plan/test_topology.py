@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from wsdeploy import hosts
-from wsdeploy.plan import process_counts, upstreams
+from wsdeploy.plan.app import process_counts, upstreams
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, nginx
-from wsdeploy.topology import Topology, Upstream
+from wsdeploy.settings.topology import Topology, Upstream
 
 
 def test_alone():

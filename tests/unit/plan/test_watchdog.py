@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from wsdeploy.plan import app, watchdog
+from wsdeploy.plan.app import generation, watchdog
 from wsdeploy.plan.components import WATCHDOG
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.target import Target
@@ -16,8 +16,8 @@ from wshost.watchdog import config
 RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
 
 
-def generation(settings, survey, host="one"):
-    return app.generation(settings, survey, host, "0" * 12, "app/app.py")
+def planned(settings, survey, host="one"):
+    return generation.planned(settings, survey, host, "0" * 12, "app/app.py")
 
 
 def test_its_modules_are_all_that_it_imports(make, tmp_path):
@@ -64,12 +64,12 @@ def test_it_stays_the_same_whatever_the_app_is(make):
 @pytest.mark.parametrize("health", ["/alive?a=%41", None])
 def test_it_understands_what_it_is_told(make, debian, tmp_path, listen, health):
     settings = make({"listen": listen, "health": health, "hang_timeout": 4.5, "drain": 100})
-    planned = generation(settings, debian())
-    (tmp_path / "a.json").write_text(planned.files[1].content)
-    where = f"unix:/run/ws/{planned.identity}"
+    found = planned(settings, debian())
+    (tmp_path / "a.json").write_text(found.files[1].content)
+    where = f"unix:/run/ws/{found.identity}"
     if listen != "unix":
         where = f"{listen}:127.0.0.1:{settings.app.port}"
-    found = config.read(tmp_path / "a.conf", f"ws-{planned.identity}")
+    found = config.read(tmp_path / "a.conf", f"ws-{found.identity}")
     assert found == config.Terms(
         listen=Listen.read(where),
         host="ws.a-company.com",
@@ -81,17 +81,17 @@ def test_it_understands_what_it_is_told(make, debian, tmp_path, listen, health):
 
 
 def test_what_it_is_told_makes_no_new_generation(make, debian):
-    one = generation(make(), debian())
+    one = planned(make(), debian())
     for app_settings in ({"hang_timeout": 60}, {"hang_timeout": None}, {"start_timeout": 99}):
-        other = generation(make(app_settings), debian())
+        other = planned(make(app_settings), debian())
         assert other.identity == one.identity
         assert other.files[0] == one.files[0]
         assert other.files[1] != one.files[1]
 
 
 def test_without_a_watchdog_a_generation_is_not_watched(make, debian):
-    planned = generation(make({"hang_timeout": None}), debian())
-    assert json.loads(planned.files[1].content)["watch"] is None
+    found = planned(make({"hang_timeout": None}), debian())
+    assert json.loads(found.files[1].content)["watch"] is None
 
 
 def test_what_is_asked(make):

@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect, unix_connect
 
 from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.inventory.local_files import check
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import build, contents
 from wshost.rollout import probe
@@ -44,7 +45,7 @@ def installed(tmp_path_factory):
     def install(app):
         if app.path not in known:
             settings = Settings("ws.a-company.com", app, SelfSigned())
-            settings.check()
+            check(settings)
             wanted = contents.release(settings, Survey(system=SYSTEM))
             with (
                 pytest.MonkeyPatch.context() as patch,

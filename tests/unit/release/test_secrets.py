@@ -7,6 +7,7 @@ import time
 import pytest
 
 from wsdeploy import FromCommand, FromEnv, FromFile, SettingsError
+from wsdeploy.inventory.local_files import check
 from wsdeploy.settings import secret_values
 
 VALUE = "s3cret-välue"
@@ -21,7 +22,7 @@ def settings(tmp_path, write, settings_of, monkeypatch):
 
 def lines(made):
     with pytest.raises(SettingsError) as raised:
-        made.check()
+        check(made)
     return [str(problem) for problem in raised.value.problems]
 
 
@@ -33,7 +34,7 @@ def printing(text, code=0, also=""):
 def test_sources(settings, monkeypatch):
     monkeypatch.setenv("KEY", f" {VALUE} ")
     made = settings(A=FromEnv("KEY"), B=FromFile("key"), C=printing(VALUE))
-    made.check()
+    check(made)
     assert secret_values.values(made.app) == {"A": f" {VALUE} ", "B": VALUE, "C": VALUE}
 
 
@@ -56,7 +57,7 @@ def test_no_secrets(settings):
 def test_commands_run_once(settings, tmp_path):
     script = "open('ran', 'a').write('x'); print('value')"
     made = settings(A=FromCommand([sys.executable, "-c", script]))
-    made.check()
+    check(made)
     for _ in range(3):
         assert secret_values.values(made.app) == {"A": "value"}
     assert (tmp_path / "ran").read_text() == "x"
@@ -143,7 +144,7 @@ def test_no_secret_in_a_command(tmp_path, write, settings_of, monkeypatch, word)
 def test_values_are_shown_nowhere(settings, monkeypatch):
     monkeypatch.setenv("KEY", VALUE)
     made = settings(A=FromEnv("KEY"), B=FromFile("key"))
-    made.check()
+    check(made)
     secret_values.values(made.app)
     shown = f"{made!r} {made} {vars(made)!r} {json.dumps(made.to_json(), ensure_ascii=False)}"
     assert VALUE not in shown

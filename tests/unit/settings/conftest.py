@@ -3,6 +3,7 @@
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings, SettingsError
+from wsdeploy.inventory.local_files import check
 
 DOMAIN = "ws.a-company.com"
 
@@ -32,7 +33,7 @@ def lines():
 
     def report(settings):
         with pytest.raises(SettingsError) as raised:
-            settings.check()
+            check(settings)
         head, *found = str(raised.value).splitlines()
         assert f"{len(found)} problem" in head
         assert all(line.startswith("  ") for line in found)

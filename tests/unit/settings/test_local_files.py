@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from wsdeploy import App, CertFiles, Settings
-from wsdeploy.settings import local_certificates
+from wsdeploy.inventory import local_certificates
+from wsdeploy.inventory.local_files import check
 
 DOMAIN = "ws.a-company.com"
 HASH = "--hash=sha256:" + "0" * 64
@@ -105,7 +106,7 @@ def test_a_requirement_without_hash_is_named(make, lines, folder):
 def test_good_locks(make, folder):
     for text in ("", "# nothing yet\n", LOCKED, f"--only-binary :all:\n{LOCKED}"):
         (folder / "requirements.txt").write_text(text)
-        make().check()
+        check(make())
 
 
 def test_a_lock_that_needs_other_files_is_no_lock(make, lines, folder):
@@ -127,13 +128,13 @@ def test_a_named_lock_is_read_instead_of_the_one_beside_the_app(make, lines, fol
 def test_a_good_pair(pair):
     key = new_key()
     for names in ((DOMAIN,), ("a-company.com", "*.a-company.com"), (DOMAIN.upper(),)):
-        pair(certificate(key, *names), pem(key)).check()
+        check(pair(certificate(key, *names), pem(key)))
 
 
 def test_a_chain_counts_by_its_first_certificate(pair):
     key, issuer = new_key(), new_key()
     chain = certificate(key, DOMAIN) + certificate(issuer, days=-1)
-    pair(chain, pem(key)).check()
+    check(pair(chain, pem(key)))
 
 
 def test_a_key_without_its_certificate(make, lines, folder):
@@ -177,24 +178,24 @@ def test_a_chain_that_leads_nowhere(pair, lines, folder, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     assert lines(pair(leaf, pem(key))) == [missing + "R3"]
     assert lines(pair(leaf + between, pem(key))) == [missing + "Root"]
-    pair(leaf + between + root, pem(key)).check()
+    check(pair(leaf + between + root, pem(key)))
     # In another order, clients find their way, too.
-    pair(leaf + root + between, pem(key)).check()
+    check(pair(leaf + root + between, pem(key)))
     # A root that this machine trusts need not be sent.
     (folder / "roots.pem").write_bytes(root)
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "roots.pem"))
-    pair(leaf + between, pem(key)).check()
+    check(pair(leaf + between, pem(key)))
     # A folder of roots, named by hash as OpenSSL has it, counts as well; without any, who knows.
     monkeypatch.delenv("SSL_CERT_FILE")
     (folder / "roots").mkdir()
     (folder / "roots" / "0123abcd.0").write_bytes(root)
     paths = ssl.get_default_verify_paths()._replace(capath=str(folder / "roots"))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
-    pair(leaf + between, pem(key)).check()
+    check(pair(leaf + between, pem(key)))
     monkeypatch.setattr(local_certificates, "_roots", set)
-    pair(leaf, pem(key)).check()
+    check(pair(leaf, pem(key)))
     # Of a small authority of one's own.
-    pair(certificate(key, DOMAIN, issuer="Ours"), pem(key)).check()
+    check(pair(certificate(key, DOMAIN, issuer="Ours"), pem(key)))
 
 
 def test_all_that_is_wrong_with_a_pair(pair, lines):

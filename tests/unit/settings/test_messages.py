@@ -15,6 +15,7 @@ from wsdeploy import (
     Settings,
     SettingsError,
 )
+from wsdeploy.inventory.local_files import check
 from wsdeploy.settings.service import TAKEN_NAMES
 
 FULL_NAME = "give a full host name, such as ws.your-name.com"
@@ -434,8 +435,8 @@ def test_good_settings_pass(make):
         max_connections=1,
         name="chat-2",
     )
-    settings.check()
-    make(
+    check(settings)
+    wanted = make(
         app=App("app.py", probe=Probe("/rooms/1?token=x")),
         proxy=HAProxy(),
         tls=SelfSigned(policy="modern", hsts=0),
@@ -448,12 +449,13 @@ def test_good_settings_pass(make):
             connections=1,
             behind=Behind(["10.0.0.0/8"], "proxy-protocol", direct=True),
         ),
-    ).check()
+    )
+    check(wanted)
 
 
 def test_the_error_ends_the_program_with_its_lines(make):
     with pytest.raises(SystemExit) as raised:
-        make(domain=7).check()
+        check(make(domain=7))
     assert isinstance(raised.value, SettingsError)
     assert isinstance(raised.value.code, str), "Python prints it and exits with 1"
     assert [str(problem) for problem in raised.value.problems] == ["domain: 7 given; give a string"]

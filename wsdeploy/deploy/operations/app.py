@@ -12,7 +12,8 @@ from pyinfra.context import host, state
 from wsdeploy.deploy import facts, owner
 from wsdeploy.deploy.operations.flow import failed_elsewhere, later
 from wsdeploy.deploy.operations.send import change, failure, log_reasons
-from wsdeploy.plan import app, process_counts
+from wsdeploy.plan.app import generation as plan
+from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.limits import derive
 from wsdeploy.plan.host.survey import Survey
@@ -50,14 +51,14 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     """
     survey, wanted = facts.survey(settings), _wanted(settings)
     if state.is_executing:
-        for note in app.restarts(settings, survey):
+        for note in plan.restarts(settings, survey):
             host.log_styled(note, fg="yellow", log_func=logger.warning)
-    drift = app.drift(settings, survey, wanted)
+    drift = plan.drift(settings, survey, wanted)
     if not drift:
         host.noop(f"generation {wanted.identity} serves")
         return
     present = {each.name for each in state.activated_hosts}
-    live = app.live_generation(settings, survey)
+    live = plan.live(settings, survey)
     if unlearnt := process_counts.must_stay(settings, survey, live, present):
         yield failure(unlearnt)
         return
@@ -67,7 +68,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         return
     log_reasons(drift)
     everywhere = _generation(settings, Survey(bare=True), settings.topology.app[0])
-    request = app.rollout(
+    request = plan.rollout(
         settings,
         survey,
         wanted,
@@ -86,8 +87,8 @@ def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand
     This comes last: until then the proxies' configuration may still refer to them.
     """
     survey = facts.survey(settings)
-    live = _wanted(settings).identity if deployed else app.live_generation(settings, survey)
-    leftovers = app.leftovers(settings, survey, live) if live else []
+    live = _wanted(settings).identity if deployed else plan.live(settings, survey)
+    leftovers = plan.leftovers(settings, survey, live) if live else []
     if not leftovers:
         host.noop("no other generation is left")
         return
@@ -102,11 +103,11 @@ def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand
     yield change("rollout.retire", request)
 
 
-def _wanted(settings: Settings) -> app.Generation:
+def _wanted(settings: Settings) -> plan.Generation:
     """Return the generation that the current host should have."""
     return _generation(settings, facts.survey(settings), host.name)
 
 
-def _generation(settings: Settings, survey: Survey, name: str) -> app.Generation:
+def _generation(settings: Settings, survey: Survey, name: str) -> plan.Generation:
     wanted = contents.release(settings, survey)
-    return app.generation(settings, survey, name, wanted.id, wanted.main)
+    return plan.planned(settings, survey, name, wanted.id, wanted.main)

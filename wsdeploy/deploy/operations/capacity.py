@@ -13,9 +13,9 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
 from wsdeploy.deploy import programs, run
-from wsdeploy.plan import capacity_report as report
+from wsdeploy.plan.capacity import report
+from wsdeploy.plan.capacity.usage import Measured
 from wsdeploy.plan.host import limits, remote
-from wsdeploy.plan.measured import Measured
 from wsdeploy.plan.proxy import internal, proxies
 from wsdeploy.settings import Settings
 from wshost import requests

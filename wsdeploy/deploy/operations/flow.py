@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy.plan import turns as plan
+from wsdeploy.plan.app import rollout_order as plan
 from wsdeploy.settings import Settings
 
 

@@ -11,7 +11,7 @@ from pyinfra.context import host, state
 from wsdeploy.deploy import facts, owner
 from wsdeploy.deploy.operations.flow import failed_elsewhere, later
 from wsdeploy.deploy.operations.send import change, failure
-from wsdeploy.plan import history as plan
+from wsdeploy.plan.app import rollback as plan
 from wsdeploy.settings import Settings
 from wshost.requests import Restore
 
@@ -22,7 +22,7 @@ def restore(
 ) -> Generator[StringCommand, None, None]:
     """Let what has served before serve again, beside what does, and then in its place.
 
-    action: `rollback` or `restart`. to: what to go back to, see wsdeploy.plan.history.targets.
+    action: `rollback` or `restart`. to: what to go back to, see wsdeploy.plan.app.rollback.targets.
     It is started, checked and switched to as a new generation is.
     """
     target = None

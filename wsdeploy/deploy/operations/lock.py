@@ -10,7 +10,7 @@ from pyinfra.context import ctx_host, host, state
 
 from wsdeploy.deploy import facts, lock, owner
 from wsdeploy.deploy.operations.send import failure
-from wsdeploy.plan import lock as plan
+from wsdeploy.plan import fleet_lock as plan
 from wsdeploy.settings import Settings
 from wshost.requests import BreakLock
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
 from typing import cast
 
-from wsdeploy.plan import upstreams
+from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import processes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsdeploy.plan import upstreams
+from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import PROCESSES_LEAST, derive, processes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from wsdeploy.plan.host import host_programs, places
+from wsdeploy.plan.host import places, programs
 from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
@@ -98,7 +98,7 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
-            *host_programs.files("certificates.renewal", folder),
+            *programs.files("certificates.renewal", folder),
             File(f"{places.acme(name)}/renewal.json", json.dumps(terms, indent=1) + "\n", 0o600),
             *trusted,
             File(

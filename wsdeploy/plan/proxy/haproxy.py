@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from wsdeploy.plan import hardening, process_counts, upstreams
-from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.app import process_counts, upstreams
+from wsdeploy.plan.host import hardening, places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import OPEN_TIMEOUT, SPARE_FILES, derive
 from wsdeploy.plan.host.render import render
@@ -15,7 +15,7 @@ from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import acme, edge, identity, tls
 from wsdeploy.settings import Settings
 from wsdeploy.settings.names import is_address
-from wsdeploy.topology import Upstream
+from wsdeploy.settings.topology import Upstream
 
 NAME = "haproxy"
 UNIT = "haproxy.service"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from wsdeploy.plan import upstreams
+from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.limits import SPARE_FILES, derive, processes

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from wsdeploy.plan import hardening, process_counts, upstreams
-from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.app import process_counts, upstreams
+from wsdeploy.plan.host import hardening, places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import derive
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import acme, edge, identity, tls
 from wsdeploy.settings import Settings
-from wsdeploy.topology import Upstream
+from wsdeploy.settings.topology import Upstream
 
 NAME = "nginx"
 UNIT = "nginx.service"

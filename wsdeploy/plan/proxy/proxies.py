@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from wsdeploy.plan import process_counts
+from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.survey import Request, Survey

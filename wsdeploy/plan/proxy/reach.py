@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from wsdeploy.plan import upstreams
-from wsdeploy.plan.host import host_programs, places
+from wsdeploy.plan.app import upstreams
+from wsdeploy.plan.host import places, programs
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Survey
@@ -50,7 +50,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
     return FileSet(
         name=set_name(settings),
         files=(
-            *host_programs.files("watchdog.reach", folder),
+            *programs.files("watchdog.reach", folder),
             File(path, configuration(settings, survey, proxy)),
             File(
                 places.unit(unit(settings)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from wsdeploy.topology import Topology
+from wsdeploy.settings.topology import Topology
 from wshost.requests import LockState, Process
 
 

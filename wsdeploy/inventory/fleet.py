@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wsdeploy.inventory.groups import ROLES
 from wsdeploy.settings import Settings, SettingsError
-from wsdeploy.settings.groups import ROLES
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wsdeploy.plan import process_counts, upstreams
+from wsdeploy.plan.app import process_counts, upstreams
+from wsdeploy.plan.capacity.usage import Measured, Use
 from wsdeploy.plan.host import firewall, limits
 from wsdeploy.plan.host.limits import SPARE_FILES
-from wsdeploy.plan.measured import Measured, Use
 from wsdeploy.plan.proxy import haproxy, internal
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.settings.app import PROCESSES_MOST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsdeploy.plan.host import host_programs, places
+from wsdeploy.plan.host import places, programs
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.render import render
@@ -44,7 +44,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
-            *host_programs.files("watchdog.service", folder),
+            *programs.files("watchdog.service", folder),
             File(
                 places.unit(unit(settings)),
                 render("watchdog/watchdog.service", name=name, folder=folder),

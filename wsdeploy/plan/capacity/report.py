@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from wsdeploy.plan import capacity
+from wsdeploy.plan.capacity import model
+from wsdeploy.plan.capacity.usage import SEEN_LEAST, Measured
 from wsdeploy.plan.host.limits import processes
-from wsdeploy.plan.measured import SEEN_LEAST, Measured
 from wsdeploy.settings import Settings
 
 
 def lines(settings: Settings, host: str, measured: Measured) -> Iterator[str]:
     """Yield what to say of a host: what it has, what it holds, and each limit with its remedy."""
     cores, memory = measured.limits["processors"], measured.limits["memory"]
-    has = [_counted(cores, "core"), f"{memory / capacity.GIB:.1f} GiB of memory"]
+    has = [_counted(cores, "core"), f"{memory / model.GIB:.1f} GiB of memory"]
     if host in settings.topology.app:
         number = processes(settings, measured.survey)
         has.append(_counted(number, "process", "es"))
@@ -23,7 +23,7 @@ def lines(settings: Settings, host: str, measured: Measured) -> Iterator[str]:
     if missing:
         yield f"{' and '.join(missing)} not running here; deploy first"
         return
-    limits = capacity.found(settings, host, measured)
+    limits = model.found(settings, host, measured)
     yield f"holds {_counted(limits[0].clients, 'client')}"
     width = len(f"{limits[-1].clients:,}")
     for limit in limits:
@@ -44,7 +44,7 @@ def roles(settings: Settings, host: str) -> list[str]:
 def fleet(settings: Settings, measured: Mapping[str, Measured]) -> Iterator[str]:
     """Yield what the hosts that were asked hold together, and without the one that holds most."""
     held = {
-        host: capacity.found(settings, host, it)[0].clients
+        host: model.found(settings, host, it)[0].clients
         for host, it in measured.items()
         if all(getattr(it, role) for role in roles(settings, host))
     }

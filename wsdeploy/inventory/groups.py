@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsdeploy import command_line, templates
+from wsdeploy.inventory import local_files
 from wsdeploy.settings.app import App
 from wsdeploy.settings.names import is_address, is_host_name, is_placeholder, is_private_address
 from wsdeploy.settings.section import Problem, refused
@@ -16,9 +17,8 @@ from wsdeploy.settings.service import (
     TLS_PORTS_AFTER,
     Settings,
     SettingsError,
-    local_problems,
 )
-from wsdeploy.topology import Topology
+from wsdeploy.settings.topology import Topology
 
 HostEntry = str | tuple[str, dict[str, Any]]
 """A host as pyinfra writes it: a name, or a name with data."""
@@ -57,7 +57,7 @@ def hosts(
     # Hosts that were given once are complained of once.
     found = [
         *placed.all_problems(),
-        *local_problems(placed),
+        *local_files.problems(placed),
         *_host_problems(given),
         *_key_problems(given, data),
         *_tier_problems(placed),

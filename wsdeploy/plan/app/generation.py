@@ -1,4 +1,4 @@
-"""The app on a host: its release, and the generation of processes that runs it."""
+"""The generation of processes that runs a release of the app on a host."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from wsdeploy.plan import hardening, upstreams, watchdog
+from wsdeploy.plan.app import supervisor, upstreams, watchdog
 from wsdeploy.plan.host import places
-from wsdeploy.plan.host.files import File, FileSet, enabled
+from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive, processes
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
@@ -23,61 +22,6 @@ from wshost.common.listen import Listen
 from wshost.requests import Description, Rollout
 from wshost.rollout import description
 from wshost.rollout.description import AUTOSTART, GENERATION, IDENTITY
-
-UNIT = "supervisor.service"
-
-
-def supervisor_files(settings: Settings, survey: Survey) -> FileSet:
-    """Return what makes Debian's Supervisor fit for processes that hold connections."""
-    limits = derive(settings, survey)
-    unit = render(
-        "supervisor/unit.conf",
-        limits=limits,
-        drain_file=places.drain_file(settings.name),
-        folders=(f"/etc/tmpfiles.d/{settings.name}.conf", places.boot(settings.name)),
-    )
-    return FileSet(
-        name=f"{settings.name}-supervisor",
-        files=(
-            File(places.drop_in(settings.name, UNIT), unit),
-            hardening.file(settings, UNIT, **_hardening(settings)),
-        ),
-        activate=(
-            ("systemctl", "daemon-reload"),
-            enabled(UNIT),
-            # start, not restart: what runs keeps running, and stops by the new rules.
-            ("systemctl", "start", UNIT),
-        ),
-        verify=(("systemctl", "is-active", UNIT),),
-        notes=(
-            *((limits.app_shortfall,) if limits.app_shortfall else ()),
-            *hardening.note(settings, survey, UNIT, **_hardening(settings)),
-            *(
-                ("supervisor was upgraded and runs as it was before: docs/hosts.md",)
-                if survey.units.get(UNIT, {}).get("Upgraded")
-                else ()
-            ),
-        ),
-    )
-
-
-def _hardening(settings: Settings) -> dict[str, Any]:
-    name = settings.name
-    return {
-        "data": places.data(name),
-        "logs": places.logs(name, "").rstrip("/"),
-        "writable": settings.app.writable,
-    }
-
-
-def started(settings: Settings) -> File:
-    """Return the note that Supervisor leaves when it starts with its present sandbox."""
-    return hardening.started(settings, UNIT, **_hardening(settings))
-
-
-def supervisor_drift(settings: Settings, survey: Survey) -> list[str]:
-    """Return what keeps Supervisor from running, now and after a boot."""
-    return [] if survey.running(UNIT) else [f"{UNIT} is not running as configured"]
 
 
 def environment(settings: Settings, survey: Survey) -> dict[str, str]:
@@ -151,9 +95,7 @@ class Generation:
         )
 
 
-def generation(
-    settings: Settings, survey: Survey, host: str, release: str, main: str
-) -> Generation:
+def planned(settings: Settings, survey: Survey, host: str, release: str, main: str) -> Generation:
     """Return the generation that a host should have.
 
     host: its name in the inventory. release: the release's ID. main: what the interpreter is
@@ -197,10 +139,10 @@ def generation(
     new_processes = json.dumps({**described, "watch": None}, sort_keys=True)
     text = _variables(values | marks) + program + new_processes
     identity = hashlib.sha256(text.encode()).hexdigest()[:12]
-    live = live_generation(settings, survey)
-    if live is not None and live.partition("-")[0] == identity:
+    serving = live(settings, survey)
+    if serving is not None and serving.partition("-")[0] == identity:
         # It is the same after a restart.
-        identity = live
+        identity = serving
     return Generation(
         name=name,
         identity=identity,
@@ -268,7 +210,7 @@ def _supervisor_quoted(word: str) -> str:
     return shlex.quote(word).replace("%", "%%")
 
 
-def live_generation(settings: Settings, survey: Survey) -> str | None:
+def live(settings: Settings, survey: Survey) -> str | None:
     """Return the generation that the proxy reaches on a host, or None."""
     link = survey.paths.get(places.sockets(settings.name, "current"))
     return link.target if link else None
@@ -276,9 +218,9 @@ def live_generation(settings: Settings, survey: Survey) -> str | None:
 
 def drift(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
     """Return what keeps a generation from being in service, whole, now and after a boot."""
-    name, live = settings.name, live_generation(settings, survey)
-    if live != wanted.identity:
-        return [f"generation {live} is live, not {wanted.identity}"]
+    name, serving = settings.name, live(settings, survey)
+    if serving != wanted.identity:
+        return [f"generation {serving} is live, not {wanted.identity}"]
     group = f"{name}-{wanted.identity}"
     states = {p.name: p.statename for p in survey.processes or () if p.group == group}
     found = [
@@ -305,7 +247,7 @@ def restarts(settings: Settings, survey: Survey) -> list[str]:
             found.append(
                 f"{process} was restarted {times} since its generation came, last at "
                 f"{when:%Y-%m-%d %H:%M:%S} UTC; its log: "
-                f"{places.logs(settings.name, live_generation(settings, survey) or '')}"
+                f"{places.logs(settings.name, live(settings, survey) or '')}"
             )
     left = sorted(path for path in survey.paths if path.startswith(places.left(settings.name)))
     if left:
@@ -338,9 +280,9 @@ def asks(settings: Settings) -> Request:
     """Return what to ask an app host, to plan its generation and what runs it."""
     name = settings.name
     return Request(
-        units=(UNIT,),
+        units=(supervisor.UNIT,),
         paths=(
-            places.started(name, UNIT),
+            places.started(name, supervisor.UNIT),
             f"{places.releases(name)}/*",
             f"/run/{name}/*",
             f"/srv/{name}/*",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from wsdeploy.plan import process_counts
+from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
 from wsdeploy.settings.service import TLS_PORTS_AFTER
-from wsdeploy.topology import Upstream
+from wsdeploy.settings.topology import Upstream
 
 
 def process_names(settings: Settings, count: int) -> list[str]:

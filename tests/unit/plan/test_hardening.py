@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from wsdeploy import HAProxy, Nginx
-from wsdeploy.plan import app
+from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.host.survey import PathState, Survey
 from wsdeploy.plan.proxy import proxies
 
@@ -13,7 +13,7 @@ RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReloa
 
 
 def noted(settings, survey):
-    return [note for note in app.supervisor_files(settings, survey).notes if "sandbox" in note]
+    return [note for note in supervisor.files(settings, survey).notes if "sandbox" in note]
 
 
 def has(file):
@@ -26,16 +26,16 @@ def _digest(file):
 
 def test_the_units_note_is_what_is_looked_for(make):
     settings = make()
-    note = app.started(settings)
-    (sandbox,) = (f for f in app.supervisor_files(settings, Survey()).files if "20-" in f.path)
+    note = supervisor.started(settings)
+    (sandbox,) = (f for f in supervisor.files(settings, Survey()).files if "20-" in f.path)
     assert f"echo {note.content.strip()} >{note.path}'" in sandbox.content
-    assert note.path in app.asks(settings).paths
+    assert note.path in generation.asks(settings).paths
 
 
 def test_only_a_unit_that_runs_without_its_present_sandbox_is_named(make):
     settings = make()
-    good = has(app.started(settings))
-    running = {app.UNIT: RUNNING}
+    good = has(supervisor.started(settings))
+    running = {supervisor.UNIT: RUNNING}
     assert noted(settings, Survey(units=running, paths=good)) == []
     assert noted(settings, Survey()) == [], "it will have it when it starts"
     assert len(noted(settings, Survey(units=running))) == 1
@@ -63,7 +63,7 @@ def test_proxies_have_theirs(make, debian, proxy):
 
 
 def test_folders_of_the_app(make):
-    files = app.supervisor_files(make({"writable": ["/srv/a", "/mnt/b"]}), Survey()).files
+    files = supervisor.files(make({"writable": ["/srv/a", "/mnt/b"]}), Survey()).files
     (text,) = (file.content for file in files if "20-" in file.path)
     assert "ReadWritePaths=/run /var/log/supervisor /var/log/ws /var/lib/ws /srv/a /mnt/b\n" in text
     assert "RequiresMountsFor=/srv/a /mnt/b\n" in text
@@ -74,7 +74,7 @@ def test_one_death_for_want_of_memory_is_not_everybodys(make, debian, proxy):
     """By default systemd stops all processes of a unit when the kernel has killed one."""
     settings = make(proxy=proxy)
     sets = (
-        app.supervisor_files(settings, debian()),
+        supervisor.files(settings, debian()),
         proxies.chosen(settings).files(settings, debian(), "one"),
     )
     for found in sets:

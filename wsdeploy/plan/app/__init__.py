@@ -1,0 +1,1 @@
+"""What app hosts have: Supervisor, and generations of processes that follow each other."""
