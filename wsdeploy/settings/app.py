@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
-from wsdeploy.settings.section import Problem, Section, refused
+from wsdeploy.settings.section import Problem, Range, Section, refused
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The deployment sets these itself; a user's value would be lost without a word.
@@ -64,8 +64,8 @@ class App(Section):
     path: str
     """The app, relative to the folder that pyinfra is started in: a Python file, a folder, or a
     Python project (a folder with a pyproject.toml)."""
-    processes: int | Literal["auto"] = "auto"
-    """Processes per host, 1 to 99; "auto" is one per core of each host, and at least two. One
+    processes: Annotated[int, Range(1, PROCESSES_MOST)] | Literal["auto"] = "auto"
+    """Processes per host; "auto" is one per core of each host, and at least two. One
     process uses one core, and more than there are cores make messages slower; see
     docs/capacity.md."""
     command: tuple[str, ...] | None = None
@@ -98,40 +98,40 @@ class App(Section):
     """How processes listen: each on a `unix` socket, each on a `tcp` port of its own, or all on
     one `shared` port, among which the kernel balances. None is unix where app and proxy are on
     one host, or have `internal_tls` between them, and tcp otherwise."""
-    port: int = 8000
-    """TCP port of the first process, or the shared one, 1024 to 65435."""
+    port: Annotated[int, Range(1024, 65_435)] = 8000
+    """TCP port of the first process or the shared one."""
     reuse_port: bool = True
     """Whether the app binds its TCP port with SO_REUSEPORT, as wsapp does. Then a new release
     starts beside the old one; without it, processes are replaced one after the other."""
     compression: Literal["off", "low", "medium", "high"] = "low"
     """Offer of permessage-deflate. A connection takes about 18, 48, 57 or 115 KiB in the app
     (measured with short messages; the levels are those of wsapp.compression)."""
-    max_size: int = 1_048_576
+    max_size: Annotated[int, Range(1, 2**30, "a whole number of bytes")] = 1_048_576
     """Largest message that the app accepts, in bytes. Larger ones close with code 1009."""
-    ping_interval: float = 20
-    """Seconds between the pings that keep connections alive and find dead ones, 1 to 300."""
-    ping_timeout: float | None = 20
-    """Seconds to wait for the answer to a ping before the connection counts as dead, 1 to 300; None
+    ping_interval: Annotated[float, Range(1, 300, "seconds")] = 20
+    """Seconds between the pings that keep connections alive and find dead ones."""
+    ping_timeout: Annotated[float, Range(1, 300, "seconds")] | None = 20
+    """Seconds to wait for the answer to a ping before the connection counts as dead. None
     never counts it as dead for that, for clients that stop for long, such as phones and browsers
     in the background."""
-    drain: float = 30
-    """Seconds over which a process that stops closes its connections, 0 to 3600. Everyone
+    drain: Annotated[float, Range(0, 3600, "seconds")] = 30
+    """Seconds over which a process that stops closes its connections. Everyone
     reconnects: 10,000 clients in 30 seconds are 333 TLS handshakes a second."""
-    shutdown_drain: float = 10
-    """Seconds for the same when the host itself stops or reboots, 0 to 300, and never more than
+    shutdown_drain: Annotated[float, Range(0, 300, "seconds")] = 10
+    """Seconds for the same when the host itself stops or reboots, and never more than
     `drain`."""
-    max_age: float | None = None
-    """Seconds after which a connection is closed with `close_code`, 60 to 604800, or None for no
+    max_age: Annotated[float, Range(60, 604_800, "seconds")] | None = None
+    """Seconds after which a connection is closed with `close_code`, or None for no
     limit. Each ends at its own age, 80 to 100 % of this. Clients come back and are balanced
     anew: without it, a process that was restarted has few of them for as long as they stay."""
     close_code: Literal[1001, 1012] = 1012
     """Close code of a drain: 1012 (service restart) or 1001 (going away)."""
-    start_timeout: float = 30
-    """Seconds within which all processes of a new release must answer, 1 to 600."""
-    healthy_for: float = 2
-    """Seconds for which they must then stay healthy before clients are sent to them, 0 to 600."""
-    hang_timeout: float | None = 10
-    """Seconds without an answer after which a process counts as hung and is killed, 1 to 600. So a
+    start_timeout: Annotated[float, Range(1, 600, "seconds")] = 30
+    """Seconds within which all processes of a new release must answer."""
+    healthy_for: Annotated[float, Range(0, 600, "seconds")] = 2
+    """Seconds for which they must then stay healthy before clients are sent to them."""
+    hang_timeout: Annotated[float, Range(1, 600, "seconds")] | None = 10
+    """Seconds without an answer after which a process counts as hung and is killed. So a
     handler may not block the event loop for four fifths of this: inference and other work that
     holds Python's lock does for seconds. None never kills any."""
     health: str | None = "/healthz"
@@ -144,29 +144,6 @@ class App(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
-        limits: dict[str, tuple[float, float, str]] = {
-            **(
-                {"processes": (1, PROCESSES_MOST, "a whole number")}
-                if isinstance(self.processes, int)
-                else {}
-            ),
-            "port": (1024, 65_435, "a whole number"),
-            "max_size": (1, 2**30, "a whole number of bytes"),
-            "ping_interval": (1, 300, "seconds"),
-            "drain": (0, 3600, "seconds"),
-            "shutdown_drain": (0, 300, "seconds"),
-            "healthy_for": (0, 600, "seconds"),
-            "start_timeout": (1, 600, "seconds"),
-        }
-        if self.hang_timeout is not None:
-            limits["hang_timeout"] = (1, 600, "seconds")
-        if self.ping_timeout is not None:
-            limits["ping_timeout"] = (1, 300, "seconds")
-        for name, (low, high, unit) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                yield refused(name, getattr(self, name), f"give {unit} from {low:,} to {high:,}")
-        if self.max_age is not None and not 60 <= self.max_age <= 604_800:
-            yield refused("max_age", self.max_age, "give seconds from 60 to 604,800, or None")
         if self.health is not None and not PATH.fullmatch(self.health):
             yield refused("health", self.health, f"give {PATH_WORDS}, or None")
         if self.listen == "shared" and not self.reuse_port:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from wsdeploy.settings.section import Problem, Section, refused
+from wsdeploy.settings.section import Problem, Range, Section, refused
 
 PATTERN = re.compile(r"/[A-Za-z0-9._~/+=@!,:-]{0,199}\*?", re.ASCII)
 PATTERN_WORDS = "a path of at most 200 letters, digits and ._~/+=@!,:-, with a * at its end or none"
@@ -56,17 +56,17 @@ class Edge(Section):
     plain_paths: tuple[str, ...] = ()
     """Paths where a GET or HEAD that is no handshake is passed to the app, spelled likewise. Others
     get 404, but for /healthz."""
-    handshakes_per_second: int = 200
-    """Handshakes a second of one client address (of IPv6, one /64), 1 to 100,000, over ten seconds:
+    handshakes_per_second: Annotated[int, Range(1, 100_000)] = 200
+    """Handshakes a second of one client address (of IPv6, one /64), over ten seconds:
     2,000 may come at once. More get 503."""
-    connections: int | None = None
-    """WebSockets of one client address (of IPv6, one /64) at the same time, 1 to 1,000,000. More
+    connections: Annotated[int, Range(1, 1_000_000)] | None = None
+    """WebSockets of one client address (of IPv6, one /64) at the same time. More
     get 503. None is half of `max_connections`, but at least 1,000."""
     unlimited_networks: tuple[str, ...] = ()
     """Networks with so many clients behind an address that the two limits above do not fit: large
     offices, mobile operators (CGNAT). They do not apply to these."""
-    header_size: int = 8192
-    """Bytes that the request line may have, and each header, such as a cookie; 1,024 to 32,768. All
+    header_size: Annotated[int, Range(1024, 32_768, "bytes")] = 8192
+    """Bytes that the request line may have, and each header, such as a cookie. All
     headers together may have twice that."""
     behind: Behind | None = None
     """The balancer that clients come through, if they do not come directly: `Behind(...)`."""
@@ -81,19 +81,7 @@ class Edge(Section):
             for path in getattr(self, setting):
                 if not PATTERN.fullmatch(path) or "//" in path or re.search(r"/\.\.?(/|$)", path):
                     yield refused(setting, path, f"give {PATTERN_WORDS}")
-        if not 1 <= self.handshakes_per_second <= 100_000:
-            yield refused(
-                "handshakes_per_second",
-                self.handshakes_per_second,
-                "give a whole number, 1 to 100,000",
-            )
-        if self.connections is not None and not 1 <= self.connections <= 1_000_000:
-            yield refused(
-                "connections", self.connections, "give a whole number, 1 to 1,000,000, or None"
-            )
         yield from network_problems("unlimited_networks", self.unlimited_networks)
-        if not 1024 <= self.header_size <= 32_768:
-            yield refused("header_size", self.header_size, "give bytes, 1,024 to 32,768")
 
     def takes_handshakes_at(self, path: str) -> bool:
         """Tell whether handshakes are taken at a path, which may have a query string."""

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from wsdeploy.settings.section import MISSING, Section, describe
+from wsdeploy.settings.section import MISSING, Section, declared_range, describe
 from wsdeploy.settings.service import Settings
 
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
@@ -115,13 +115,15 @@ def _rows(section: type[Section]) -> Iterator[tuple[str, str, str, str]]:
 
 def _hints(section: type[Section]) -> dict[str, Any]:
     fields = {field.name for field in dataclasses.fields(section)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(section)
+    hints = typing.get_type_hints(section, include_extras=True)
     return {name: hint for name, hint in hints.items() if name in fields}
 
 
 def _type(hint: Any) -> str:
     """Name a type as error lines do, with code as code."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return str(declared_range(hint) or _type(args[0]))
     if origin is Literal:
         return ", ".join(f"`{_literal(value)}`" for value in args)
     if origin in (typing.Union, types.UnionType):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,39 @@ class Problem:
 def refused(setting: str, given: object, wanted: str) -> Problem:
     """Say that `given` will not do for `setting`, and what would."""
     return Problem(setting, f"{given!r} given; {wanted}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers that a setting may be: declared with its type, as Annotated[int, Range(1, 9)]."""
+
+    least: float
+    most: float
+    unit: str = "a whole number"
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.least <= value <= self.most
+
+    def __str__(self) -> str:
+        return f"{self.unit} from {self.least:,} to {self.most:,}"
+
+
+def declared_range(hint: Any) -> Range | None:
+    """Return the range that a type declares, with or without alternatives such as None."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return next((each for each in hint.__metadata__ if isinstance(each, Range)), None)
+    return next((found for each in typing.get_args(hint) if (found := declared_range(each))), None)
+
+
+@functools.cache
+def _ranges(section: type[Section]) -> dict[str, tuple[Range, str]]:
+    """Return the ranges of a section's settings, each with the words for None if that will do."""
+    hints = typing.get_type_hints(section, include_extras=True)
+    return {
+        name: (found, ", or None" if type(None) in typing.get_args(hint) else "")
+        for name, hint in hints.items()
+        if (found := declared_range(hint))
+    }
 
 
 def similar(name: str, known: list[str]) -> str:
@@ -72,6 +106,7 @@ class Section:
             else:
                 given[name] = value
         found += self._fill(given)
+        found += self._out_of_range()
         wrong = {problem.setting for problem in found}
         found += [problem for problem in self.problems() if problem.setting not in wrong]
         object.__setattr__(self, "_found", tuple(found))
@@ -90,6 +125,13 @@ class Section:
             elif isinstance(value, list):
                 value = tuple(value)
             object.__setattr__(self, field.name, value)
+
+    def _out_of_range(self) -> Iterator[Problem]:
+        for name, (allowed, none) in _ranges(type(self)).items():
+            value = getattr(self, name)
+            # The others are what else the type allows: None, "auto".
+            if isinstance(value, int | float) and value not in allowed:
+                yield refused(name, value, f"give {allowed}{none}")
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with values that have the right types. Sections override this."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Self
+from typing import Annotated, Self
 
 from wsdeploy.settings.app import App
 from wsdeploy.settings.edge import Edge
 from wsdeploy.settings.firewall import Firewall
 from wsdeploy.settings.names import is_domain, is_placeholder
 from wsdeploy.settings.proxy import HAProxy, Nginx
-from wsdeploy.settings.section import Problem, Section, refused
+from wsdeploy.settings.section import Problem, Range, Section, refused
 from wsdeploy.settings.tls import Acme, CertFiles, SelfSigned
 from wsdeploy.settings.topology import Topology
 
@@ -70,8 +70,8 @@ class Settings(Section):
     """Where the certificate comes from: `Acme(...)`, `CertFiles(...)` or `SelfSigned()`."""
     proxy: Nginx | HAProxy = Nginx()
     """What stands in front: `Nginx()` or `HAProxy()`."""
-    max_connections: int = 10_000
-    """Clients that one proxy host should hold at once, 1 to 1,000,000. Open files, backlogs and
+    max_connections: Annotated[int, Range(1, 1_000_000)] = 10_000
+    """Clients that one proxy host should hold at once. Open files, backlogs and
     worker connections follow from it; a host that allows less gets what it allows, and says so."""
     firewall: Firewall | bool = True
     """What others may reach on the hosts, by an nftables table of the service's own: `True`, which
@@ -80,8 +80,8 @@ class Settings(Section):
     """Who may connect, where and how often, and what balancer is in front: `Edge(...)`."""
     name: str = "ws"
     """Name of the service on its hosts: of its user, its folders and its processes."""
-    hosts_at_once: int = 1
-    """App hosts that get a new release at the same time, 1 to 100. The first one always gets it
+    hosts_at_once: Annotated[int, Range(1, 100)] = 1
+    """App hosts that get a new release at the same time. The first one always gets it
     alone, and if it fails there, the others keep what they have."""
     internal_tls: bool = False
     """Whether what passes from proxies to app hosts is encrypted, where they are different hosts.
@@ -100,12 +100,6 @@ class Settings(Section):
             yield refused("domain", self.domain, "that is a placeholder; give your service's name")
         elif not is_domain(self.domain):
             yield refused("domain", self.domain, "give a full host name, such as ws.your-name.com")
-        if not 1 <= self.max_connections <= 1_000_000:
-            yield refused(
-                "max_connections", self.max_connections, "give a whole number, 1 to 1,000,000"
-            )
-        if not 1 <= self.hosts_at_once <= 100:
-            yield refused("hosts_at_once", self.hosts_at_once, "give a whole number, 1 to 100")
         # 20 characters leave room for the suffixes of users and groups, which may have 32.
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", self.name):
             yield refused(

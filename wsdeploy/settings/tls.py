@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import KW_ONLY
-from typing import Literal
+from typing import Annotated, Literal
 
 from wsdeploy.settings.names import is_address, is_domain
-from wsdeploy.settings.section import Problem, Section, refused
+from wsdeploy.settings.section import Problem, Range, Section, refused
 
 
 class TLS(Section):
@@ -18,17 +18,15 @@ class TLS(Section):
     policy: Literal["intermediate", "modern"] = "intermediate"
     """Which of Mozilla's configurations (Server Side TLS 6.0) is offered: `intermediate` has TLS
     1.2 and 1.3, `modern` only 1.3, which clients have had since about 2018."""
-    hsts: int = 63_072_000
+    hsts: Annotated[int, Range(0, 315_360_000, "seconds")] = 63_072_000
     """Seconds for which browsers refuse to reach the domain without TLS, once they have been there
-    (Strict-Transport-Security); 0 to 315,360,000, where 0 sends none. Mozilla's two years. It can't
+    (Strict-Transport-Security); 0 sends none. Mozilla's two years. It can't
     be taken back before it is over: see docs/tls.md."""
     hsts_subdomains: bool = False
     """Whether that is also so for all names below the domain, whoever serves them."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
-        if not 0 <= self.hsts <= 315_360_000:
-            yield refused("hsts", self.hsts, "give seconds, 0 to 315,360,000")
         if self.hsts_subdomains and not self.hsts:
             yield refused("hsts_subdomains", True, "with hsts=0 none is sent; give seconds there")
 
@@ -41,8 +39,8 @@ class SelfSigned(TLS):
 
     names: tuple[str, ...] = ()
     """Further names and addresses in the certificate, beside the domain."""
-    days: int = 365
-    """Days that a certificate is valid, 2 to 825. It is renewed when a third of them is left."""
+    days: Annotated[int, Range(2, 825, "a whole number of days")] = 365
+    """Days that a certificate is valid. It is renewed when a third of them is left."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -50,8 +48,6 @@ class SelfSigned(TLS):
         for name in self.names:
             if not (is_address(name) or is_domain(name)):
                 yield refused("names", name, "give full host names or addresses")
-        if not 2 <= self.days <= 825:
-            yield refused("days", self.days, "give a whole number of days from 2 to 825")
 
 
 class Acme(TLS):

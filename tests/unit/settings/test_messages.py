@@ -41,10 +41,10 @@ TOP = {
         PLACEHOLDER: ["ws.example.com", "example.org", "WS.Example.COM"],
         "give a string": [7],
     },
-    "hosts_at_once": {f"{WHOLE_NUMBER}, 1 to 100": [0, 101]},
+    "hosts_at_once": {f"{WHOLE_NUMBER} from 1 to 100": [0, 101]},
     "max_connections": {
         WHOLE_NUMBER: [True, 1e4, None, "10k"],
-        f"{WHOLE_NUMBER}, 1 to 1,000,000": [0, 1_000_001],
+        f"{WHOLE_NUMBER} from 1 to 1,000,000": [0, 1_000_001],
     },
     "name": {SHORT_NAME: ["My App", "a" * 21, "", "1st", f"w{LONG_S}"]},
     "edge": {"give Edge(...)": [None, "open"]},
@@ -71,10 +71,10 @@ APP = {
     },
     "healthy_for": {"give seconds from 0 to 600": [-1, 601]},
     "ping_interval": {"give seconds from 1 to 300": [0, 301]},
-    "ping_timeout": {"give seconds from 1 to 300": [0, 301]},
+    "ping_timeout": {"give seconds from 1 to 300, or None": [0, 301]},
     "start_timeout": {"give seconds from 1 to 600": [0, 601]},
     "hang_timeout": {
-        "give seconds from 1 to 600": [0, 0.5, 601, float("nan")],
+        "give seconds from 1 to 600, or None": [0, 0.5, 601, float("nan")],
         "give a number or None": [True, "3"],
     },
     "max_size": {f"{WHOLE_NUMBER} of bytes from 1 to 1,073,741,824": [0, 2**30 + 1]},
@@ -117,14 +117,14 @@ EDGE = {
     "origin_required": {"give the origins to allow, too": [True], "give True or False": [1]},
     "paths": {"give a list, each a string": ["/chat"]},
     "handshakes_per_second": {
-        f"{WHOLE_NUMBER}, 1 to 100,000": [0, 100_001],
+        f"{WHOLE_NUMBER} from 1 to 100,000": [0, 100_001],
         WHOLE_NUMBER: [0.5, None],
     },
     "connections": {
-        f"{WHOLE_NUMBER}, 1 to 1,000,000, or None": [0, 1_000_001],
+        f"{WHOLE_NUMBER} from 1 to 1,000,000, or None": [0, 1_000_001],
         f"{WHOLE_NUMBER} or None": ["many"],
     },
-    "header_size": {"give bytes, 1,024 to 32,768": [1023, 32_769]},
+    "header_size": {"give bytes from 1,024 to 32,768": [1023, 32_769]},
     "behind": {"give Behind(...) or None": ["10.0.0.0/8"]},
 }
 EDGE_LISTS = {
@@ -293,11 +293,11 @@ MORE = [
     ),
     (
         {"proxy": Nginx(shutdown_timeout=1)},
-        "proxy.shutdown_timeout: 1 given; give seconds, 10 to 2,592,000, or None",
+        "proxy.shutdown_timeout: 1 given; give seconds from 10 to 2,592,000, or None",
     ),
     (
         {"proxy": HAProxy(shutdown_timeout=2_592_001)},
-        "proxy.shutdown_timeout: 2592001 given; give seconds, 10 to 2,592,000, or None",
+        "proxy.shutdown_timeout: 2592001 given; give seconds from 10 to 2,592,000, or None",
     ),
     (
         {"proxy": Nginx(acess_log=False)},
@@ -317,7 +317,7 @@ MORE = [
     ),
     (
         {"tls": SelfSigned(hsts=-1)},
-        "tls.hsts: -1 given; give seconds, 0 to 315,360,000",
+        "tls.hsts: -1 given; give seconds from 0 to 315,360,000",
     ),
     (
         {"tls": SelfSigned(hsts=0, hsts_subdomains=True)},
