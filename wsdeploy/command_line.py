@@ -43,7 +43,9 @@ QUESTIONS = {
 def inventory(arguments: Sequence[str]) -> str | None:
     """Return the inventory file that a run is for, if it names one."""
     # What comes after it may be a path on a host.
-    return next((word for word in arguments if word.endswith(".py")), None)
+    values = {index + 1 for index, word in enumerate(arguments) if word == "--config"}
+    found = (w for index, w in enumerate(arguments) if w.endswith(".py") and index not in values)
+    return next(found, None)
 
 
 def problem(arguments: Sequence[str]) -> str | None:

@@ -43,7 +43,9 @@ def test_every_step_refuses_nobody_and_leaves_nothing(site, options):
         assert outcome["codes"] == {"1012": HELD}
     site.converged()
     site.echoes()
-    assert site.ssh("ls /etc/supervisor/conf.d | wc -l").strip() == "1"
+    assert site.ssh("ls /etc/supervisor/conf.d | wc -l").strip() == "2", (
+        "Supervisor's file, and what describes the generation"
+    )
     assert site.ssh("ls /run/ws | wc -l").strip() == "2"
     status = site.ssh("supervisorctl status").splitlines()
     assert len(status) == options["processes"]

@@ -201,7 +201,7 @@ def test_a_release_that_crashes_never_serves(site, copy):
         held.send("still")
         assert held.recv(60) == "still"
     site.echoes()
-    assert len(site.ssh("ls /etc/supervisor/conf.d").split()) == 1
+    assert len(site.ssh("ls /etc/supervisor/conf.d").split()) == 2
     site.write(app=app)
 
 
@@ -238,7 +238,7 @@ def test_a_template_of_ones_own(site, proxy):
     template = folder / proxy.template
     template.parent.mkdir(parents=True)
     begin = f'{{% extends "wsdeploy/{proxy.template}" %}}\n'
-    for text, said in (("nonsense", "nonsense"), ("{{ nothing }}", "'nothing' is undefined")):
+    for text, said in (("nonsense yes;", "nonsense"), ("{{ nothing }}", "'nothing'")):
         template.write_text(f"{begin}{{% block {proxy.block} %}}\n{text}\n{{% endblock %}}\n")
         result = site.pyinfra()
         assert result.code == 1

@@ -15,6 +15,7 @@ from wsdeploy.deploy import lock, programs, run
 from wsdeploy.plan import components
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.app.rollback import History
+from wsdeploy.plan.component import Component
 from wsdeploy.plan.host import limits, remote
 from wsdeploy.plan.host.render import RenderError
 from wsdeploy.plan.host.survey import Survey
@@ -51,7 +52,7 @@ def survey(settings: Settings) -> Survey:
     """
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
     current = run.current()
-    with current.asking.setdefault(host.name, threading.Lock()):
+    with current.survey_locks.setdefault(host.name, threading.Lock()):
         known = current.phase.surveys
         if host.name not in known:
             locked = lock.held()
@@ -102,7 +103,7 @@ def histories(settings: Settings) -> dict[str, History]:
     What one host goes back to depends on what the others serve.
     """
     current = run.current()
-    with current.one_at_a_time:
+    with current.history_lock:
         known = current.phase.histories
         if known is None:
             connected = {each.name: each for each in state.activated_hosts}
@@ -172,18 +173,13 @@ def forget() -> None:
     run.current().phase.surveys.pop(host.name, None)
 
 
-def target(settings: Settings, knows_others: bool = False) -> Target:
-    """Return the current host as it is planned for.
-
-    knows_others: whether the plan depends on what other hosts are like. Raises UnknownError.
-    """
+def target(settings: Settings, component: Component) -> Target:
+    """Return the current host, as a component is planned for it. Raises UnknownError."""
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
     found = Target(settings, host.name, survey(settings))
-    if not knows_others:
-        return found
-    if settings.internal_tls:
+    if component.knows_identities and settings.internal_tls:
         found = replace(found, identities=identities(settings))
-    if found.is_proxy:
+    if component.knows_processes:
         numbers = app_processes(settings, found.survey)
         found = replace(found, survey=replace(found.survey, app_processes=numbers))
     return found

@@ -49,7 +49,7 @@ class Run:
     """One run."""
 
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """That no other run has."""
+    """An ID that no other run has."""
     planned: Phase = field(default_factory=Phase)
     executed: Phase = field(default_factory=Phase)
     lock: Lock = field(default_factory=Lock)
@@ -59,9 +59,10 @@ class Run:
     """How many processes of the app hosts have, or would have."""
     measured: dict[str, Measured] = field(default_factory=dict)
     """What hosts have said of their capacity."""
-    asking: dict[str, threading.Lock] = field(default_factory=dict)
-    """For each host, who surveys it: while a run is planned, several may want to at once."""
-    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    survey_locks: dict[str, threading.Lock] = field(default_factory=dict)
+    """A lock for each host: while a run is planned, several may want to survey it at once."""
+    history_lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the histories of all app hosts are asked for."""
 
     @property
     def phase(self) -> Phase:

@@ -119,7 +119,7 @@ def _key_problems(
 
 
 def _template_problems() -> Iterator[Problem]:
-    folder = templates.own(command_line.inventory(sys.argv[1:]))
+    folder = templates.own(sys.argv[1:])
     for name in templates.unknown(folder) if folder else ():
         wanted = (
             "takes the place of none of wsdeploy's; give it the name of one, or let it begin with "

@@ -37,10 +37,12 @@ class Component:
     """The Debian packages that it needs."""
     asks: Callable[[Target], Request] = lambda _: Request()
     """What its plan has to know of the host beyond its files, unit and packages."""
-    leaves: Callable[[Settings], tuple[str, ...]] = _nothing
-    """What it has made besides its files, and what goes with them."""
-    knows_others: bool = False
-    """Whether its files depend on what other hosts are like."""
+    also_removed: Callable[[Settings], tuple[str, ...]] = _nothing
+    """Further paths that a removal deletes."""
+    knows_identities: bool = False
+    """Whether its files depend on the certificates of other hosts."""
+    knows_processes: bool = False
+    """Whether its files depend on how many processes app hosts have."""
 
     def set_name(self, settings: Settings) -> str:
         """Return the name of its set of files."""
@@ -71,4 +73,6 @@ class Component:
             # A unit that is gone already is as good as disabled.
             disable = "systemctl disable --quiet --now $1 || ! systemctl cat $1 >/dev/null 2>&1"
             prepare = (("sh", "-c", disable, "disable", self.unit(settings)),)
-        return FileSet(self.set_name(settings), (), absent=self.leaves(settings), prepare=prepare)
+        return FileSet(
+            self.set_name(settings), (), absent=self.also_removed(settings), prepare=prepare
+        )

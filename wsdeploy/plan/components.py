@@ -1,7 +1,7 @@
-"""The one list of what hosts are made of. Whoever adds a part of a host adds it here.
+"""The one list of what hosts are made of.
 
-What a host is asked (facts), which packages it gets, what its roles set up and what a removal takes
-away follow from it.
+What a host is asked, which packages it gets and which units a removal stops follow from it. A role
+says when each is set up (wsdeploy.deploy.roles).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ INTERNAL_TLS = Component(
     unit=internal.unit,
     packages=lambda it: internal.program(it).packages,
     asks=lambda it: internal.asks(it.settings),
-    knows_others=True,
+    knows_identities=True,
 )
 PUSHED_CERTIFICATE = Component(
     tls.NAME,
@@ -95,7 +95,7 @@ REACH = Component(
     drift=lambda it: reach.drift(it.settings, it.survey),
     unit=reach.unit,
     packages=lambda _: reach.PACKAGES,
-    knows_others=True,
+    knows_processes=True,
 )
 
 
@@ -110,7 +110,8 @@ def _proxy(proxy: proxies.Proxy) -> Component:
         unit=lambda _: proxy.UNIT,
         packages=lambda _: ("openssl", *proxy.PACKAGES),
         asks=lambda it: proxy.asks(it.settings) + proxies.asks(it.settings),
-        knows_others=True,
+        knows_identities=True,
+        knows_processes=True,
     )
 
 
@@ -125,7 +126,7 @@ RENEWAL = Component(
     unit=acme.timer,
     packages=lambda _: acme.PACKAGES,
     asks=lambda it: acme.asks(it.settings),
-    leaves=lambda it: (acme.issued_path(it),),
+    also_removed=lambda it: (acme.issued_path(it),),
 )
 
 COMPONENTS = (

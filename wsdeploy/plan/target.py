@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from wsdeploy.plan.host import limits
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
 
@@ -39,13 +37,3 @@ class Target:
     def is_proxy(self) -> bool:
         """Whether clients come to it."""
         return self.host in self.settings.topology.proxy
-
-    @cached_property
-    def limits(self) -> limits.Limits:
-        """The numbers for its configuration files."""
-        return limits.derive(self.settings, self.survey)
-
-    @cached_property
-    def processes(self) -> int:
-        """How many processes of the app it has, if it is an app host."""
-        return limits.processes(self.settings, self.survey)

@@ -57,7 +57,7 @@ class Release:
 def release(settings: Settings, survey: Survey) -> Release:
     """Return the release that a host should have, of the app as it was first read in this run.
 
-    Raises SourceError, but not once `Settings.check` has passed.
+    Raises SourceError, but not once `wsdeploy.inventory.local_files.check` has passed.
     """
     app = source.of(settings.app)
     files = {f"{APP}/{path}": data for path, data in app.tree.files.items()}

@@ -33,6 +33,8 @@ EXCLUDED = (
 # many for all of them here, of some 2 MB.
 VARIABLE_MOST = 131_000
 VARIABLES_MOST = 1_000_000
+# What the host fills in, in the texts of a generation (wshost.rollout.description).
+MARK = re.compile("@(?:GENERATION|AUTOSTART|LISTEN)@")
 PATH_WORDS = "a path: / and then letters, digits and ._~/%?&=+:@!,-"
 
 
@@ -159,6 +161,14 @@ class App(Section):
     def _command_problems(self) -> Iterator[Problem]:
         if self.command is not None and not (self.command and self.command[0]):
             yield Problem("command", "it is empty; give a command and its arguments, or None")
+        for setting, words in (
+            ("path", (self.path,)),
+            ("command", self.command or ()),
+            ("health", (self.health or "",)),
+        ):
+            for word in words:
+                if MARK.search(word):
+                    yield refused(setting, word, "leave that out; it stands for something else")
         if "$" in self.path.rpartition("/")[2]:
             yield refused("path", self.path, "rename it; $ would stand for a variable")
         for setting, words in (("path", (self.path,)), ("command", self.command or ())):

@@ -1,7 +1,7 @@
 """The base of all settings: frozen, typed, and every mistake kept for one report.
 
 A section never raises when it is made. It remembers what is wrong with it, so that the whole
-inventory file can be read first and all its problems be shown together (`Settings.check`).
+inventory file can be read first and all its problems be shown together (`hosts`).
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Section:
             object.__setattr__(self, field.name, value)
 
     def _out_of_range(self) -> Iterator[Problem]:
-        for name, (allowed, none) in _ranges(type(self)).items():
+        for name, (allowed, none) in _ranges(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name)
             # The others are what else the type allows: None, "auto".
             if isinstance(value, int | float) and value not in allowed:

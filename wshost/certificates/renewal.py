@@ -1,6 +1,6 @@
 """Get the proxy a certificate from an authority, and later the next one. Runs from a timer.
 
-    python3 -m wshost.renewal NAME [--force]
+    python3 -m wshost.certificates.renewal NAME [--force]
 
 Whatever goes wrong, the certificate that is in use stays in use; the unit then has failed, and its
 journal says why.

@@ -100,6 +100,12 @@ def _note_what_runs() -> None:
     if note.exists() or (storage.STATE / "sets").exists():
         return
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with storage.locked(note.parent / "lock"):
+        if not note.exists():
+            _write_what_runs(note)
+
+
+def _write_what_runs(note: Path) -> None:
     running = [
         unit
         for unit in SHARED

@@ -61,6 +61,8 @@ def remove(name: str, units: list[str], stop_wait: float, data: bool) -> list[st
         mine = [*generations.generations(name)]
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda each: generations.remove(each, stop_wait), mine))
+    for file in generations.descriptions(name):
+        file.unlink()
     # Before their files go, which say how they stop.
     for unit in units:
         disable(unit)

@@ -38,7 +38,10 @@ def request(found: dict[str, Any]) -> Rollout:
     (program,) = (path for path in text if path.endswith(".conf"))
     mark = re.compile(re.escape(found["generation"]) + r"(?![0-9-])")
     group = f"{found['name']}-{found['generation']}"
-    described = _description(text[program], group)
+    try:
+        described = _description(text[program], group)
+    except configparser.Error as error:
+        raise ValueError(str(error)) from error
     keys: tuple[Literal["environment", "listen"], ...] = ("environment", "listen")
     for key in keys:
         described[key] = mark.sub("@GENERATION@", described[key])

@@ -139,6 +139,12 @@ def generations(name: str) -> Iterator[Generation]:
             yield Generation(name, match[1])
 
 
+def descriptions(name: str) -> list[Path]:
+    """Return the files that describe generations, whether or not Supervisor has one for them."""
+    ours = re.compile(rf"{re.escape(name)}-{description.IDENTITY}")
+    return [path for path in description.CONF.glob(f"{name}-*.json") if ours.fullmatch(path.stem)]
+
+
 def free_identity(name: str, identity: str) -> str:
     """Return the next identity for a generation that is started anew, one that is not there."""
     present = {each.identity for each in generations(name)}

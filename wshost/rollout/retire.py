@@ -125,6 +125,10 @@ def retire(keep: Generation, stop_wait: float, by: str = "") -> list[str]:
     for file in Path(f"/etc/{keep.name}").glob("*.env"):
         if re.fullmatch(description.IDENTITY, file.stem) and file != keep.environment:
             file.unlink()
+    for file in generations.descriptions(keep.name):
+        if file != description.path(keep.conf):
+            # Of one that was killed while it was written or removed.
+            file.unlink()
     return [generation.identity for generation in old]
 
 

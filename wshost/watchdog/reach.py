@@ -1,6 +1,6 @@
 """Refuse connections to app hosts that do not answer, at once, so that nginx goes on to the next.
 
-    python3 -m wshost.reach CONFIGURATION
+    python3 -m wshost.watchdog.reach CONFIGURATION
 
 To a host that is off or cut off, each connection takes until nginx gives it up. This program asks
 every app host twice a second. One that does not answer is put into a set of the packet filter,

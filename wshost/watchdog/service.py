@@ -16,7 +16,6 @@ import contextlib
 import os
 import re
 import signal
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,7 +236,3 @@ def main(arguments: list[str]) -> None:
         until = watchdog.step(time.monotonic())
         notify("WATCHDOG=1")
         watchdog.rest(until)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -243,3 +243,12 @@ def test_last_lines_of_the_app(root):
         "line 98",
         "line 99",
     ]
+
+
+def test_descriptions_without_a_file_of_supervisors(root):
+    """As of one that was killed while its files were written or removed."""
+    generations.write(Generation("ws", NEW), rollout_request(NEW))
+    Generation("ws", NEW).conf.unlink()
+    for other in ("ws-chat-0123456789ab.json", "ws-worker.json", "ws-0123.json"):
+        (description.CONF / other).touch()
+    assert generations.descriptions("ws") == [description.path(Generation("ws", NEW).conf)]

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings
-from wsdeploy.plan import app as plan
+from wsdeploy.plan.app import generation as plan
 from wsdeploy.plan.host.survey import Survey
 from wshost.common.listen import Listen
 from wshost.rollout import launch
@@ -36,7 +36,7 @@ PROCESS = {"SUPERVISOR_PROCESS_NAME": "ws_03"}
 def planned_environment(values):
     """The file that a deployment writes for an app with these variables."""
     settings = Settings("ws.a-company.com", App("app.py", env=values), SelfSigned())
-    wanted = plan.generation(settings, Survey(), "one", "0" * 12, "app/app.py")
+    wanted = plan.planned(settings, Survey(), "one", "0" * 12, "app/app.py")
     (file,) = (file for file in wanted.files if file.path.endswith(".env"))
     return file.content
 

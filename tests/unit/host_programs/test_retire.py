@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from wshost.rollout import retire
+from wshost.rollout import description, retire
 from wshost.rollout.generations import Generation
 
 NEW, OLD, OLDER = "c" * 12, "b" * 12, "a" * 12
@@ -21,7 +21,9 @@ def host(root, supervisord):
     for identity in (NEW, OLD, OLDER):
         generation = Generation("ws", identity)
         generation.sockets.mkdir()
-        for path in (generation.environment, generation.conf, generation.sockets / "ws_00.sock"):
+        described = description.path(generation.conf)
+        socket = generation.sockets / "ws_00.sock"
+        for path in (generation.environment, generation.conf, described, socket):
             path.touch()
     Generation("ws", OLDER).conf.unlink()
     (root.path / "run/ws/current").symlink_to(NEW)
@@ -37,7 +39,8 @@ def test_only_the_one_that_serves_is_left(host, supervisord):
     assert stopped == [("stopProcessGroup", f"ws-{OLD}"), ("removeProcessGroup", f"ws-{OLD}")]
     assert sorted(os.listdir(host / "run/ws")) == [NEW, "current", "local"]
     assert sorted(os.listdir(host / "etc/ws")) == [f"{NEW}.env", "firewall.nft", "local.env"]
-    assert os.listdir(host / "etc/supervisor/conf.d") == [f"ws-{NEW}.conf"]
+    left = sorted(os.listdir(host / "etc/supervisor/conf.d"))
+    assert left == [f"ws-{NEW}.conf", f"ws-{NEW}.json"]
     assert (host / f"run/ws/{NEW}/ws_00.sock").exists()
 
 

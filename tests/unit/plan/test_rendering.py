@@ -221,9 +221,11 @@ def test_directives_of_ones_own(make, debian, own, proxy):
 
 def test_a_template_of_ones_own_that_is_wrong(make, debian, own):
     for text, said in (
-        ("{% if %}", "templates/nginx/nginx.conf.j2: Expected an expression"),
+        ("{% if %}", "templates/nginx/nginx.conf.j2, line 1: Expected an expression"),
         ("{{ nothing }}", "templates/nginx/nginx.conf.j2: 'nothing' is undefined"),
-        ('{% extends "wsdeploy/no" %}', "templates/wsdeploy/no: wsdeploy/no"),
+        ("{{ 'a' + 1 }}", "templates/nginx/nginx.conf.j2: can only concatenate"),
+        ('{% extends "wsdeploy/no" %}', "templates/nginx/nginx.conf.j2: wsdeploy/no"),
+        ('{% extends "nginx/nginx.conf.j2" %}', "templates/nginx/nginx.conf.j2: it extends itself"),
     ):
         own("nginx/nginx.conf.j2", text)
         render_module._environment.cache_clear()
@@ -231,10 +233,35 @@ def test_a_template_of_ones_own_that_is_wrong(make, debian, own):
             proxys_file(make(), debian())
 
 
+def test_when_templates_of_ones_own_count(tmp_path, own):
+    own("nginx/nginx.conf.j2", "")
+    inventory, mine = str(tmp_path / "prod.py"), tmp_path / "templates"
+    for arguments, found in (
+        ([inventory, "deploy.py"], mine),
+        (["--config", "/other/config.py", inventory, "deploy.py"], mine),
+        # A template that is wrong is in the way of nobody who goes back.
+        (["-y", inventory, "wsdeploy.rollback"], None),
+        (["-y", inventory, "wsdeploy.unlock"], None),
+        (["@local", "exec", "true"], None),
+        ([str(templates.OURS.parent / "inventory.py"), "deploy.py"], None),
+    ):
+        assert templates.own(arguments) == found
+
+
+def test_who_rolls_back_need_not_have_the_certificate(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = make(tls=CertFiles("no/c.pem", "no/k.pem"))
+    asked = components.request(settings, "one")
+    assert "/var/lib/wsdeploy/sets/ws-tls.json" in asked.paths
+
+
 def test_templates_that_take_the_place_of_none(tmp_path, own):
     own("nginx/nginx.conf.j2", "")
     own("nginx/_part.j2", "")
     own("nginx/ngnix.conf.j2", "")
+    # Templates of the app, or of other deploys.
+    own("index.html.j2", "")
+    own("pages/nginx.conf.j2", "")
     assert list(templates.unknown(tmp_path / "templates")) == [Path("nginx/ngnix.conf.j2")]
 
 

@@ -94,7 +94,8 @@ APP = {
             "/{",
             "/a#b",
             '/"',
-        ]
+        ],
+        "leave that out; it stands for something else": ["/@LISTEN@"],
     },
     "command": {"give a list, each a string or None": ["python app.py", [1]]},
     "path": {

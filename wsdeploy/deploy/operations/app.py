@@ -11,7 +11,7 @@ from pyinfra.context import host, state
 
 from wsdeploy.deploy import facts, owner
 from wsdeploy.deploy.operations.flow import failed_elsewhere, later
-from wsdeploy.deploy.operations.send import change, failure, log_reasons
+from wsdeploy.deploy.operations.send import change, failure, log_reasons, without_traceback
 from wsdeploy.plan.app import generation as plan
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import places
@@ -41,6 +41,7 @@ def release(settings: Settings) -> Generator[StringCommand, None, None]:
 
 
 @operation()
+@without_traceback
 def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     """Let the wanted generation of processes serve, beside the one that did.
 
@@ -59,7 +60,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         return
     present = {each.name for each in state.activated_hosts}
     live = plan.live(settings, survey)
-    if unlearnt := process_counts.must_stay(settings, survey, live, present):
+    if unlearnt := process_counts.why_must_stay(settings, survey, live, present):
         yield failure(unlearnt)
         return
     failed = failed_elsewhere(settings)
@@ -80,6 +81,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
 
 
 @operation()
+@without_traceback
 def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand, None, None]:
     """Let generations that no longer serve drain, and leave nothing of them.
 

@@ -12,7 +12,7 @@ from pyinfra.facts.files import FileContents
 from pyinfra.operations.util.files import generate_color_diff
 
 from wsdeploy.deploy import facts
-from wsdeploy.deploy.operations.send import change, failure, log_reasons
+from wsdeploy.deploy.operations.send import change, failure, log_reasons, without_traceback
 from wsdeploy.plan.component import Component
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import Survey
@@ -20,6 +20,7 @@ from wsdeploy.settings import Settings
 
 
 @operation()
+@without_traceback
 def configuration(settings: Settings, component: Component) -> Generator[StringCommand, None, None]:
     """Put a component's files in place: staged, checked by the real program, swapped in, activated.
 
@@ -27,7 +28,7 @@ def configuration(settings: Settings, component: Component) -> Generator[StringC
     previous files come back, and the run fails with what the step printed.
     """
     try:
-        target = facts.target(settings, component.knows_others)
+        target = facts.target(settings, component)
     except facts.UnknownError as unknown:
         yield failure(str(unknown))
         return

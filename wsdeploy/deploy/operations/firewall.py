@@ -14,12 +14,13 @@ from pyinfra.context import ctx_host, host, state
 
 from wsdeploy.deploy import facts
 from wsdeploy.deploy.operations.configuration import show
-from wsdeploy.deploy.operations.send import change, failure, log_reasons
+from wsdeploy.deploy.operations.send import change, failure, log_reasons, without_traceback
 from wsdeploy.plan.host import firewall as plan
 from wsdeploy.settings import Settings
 
 
 @operation()
+@without_traceback
 def firewall(settings: Settings, final: bool) -> Generator[StringCommand, None, None]:
     """Put the rules in force, once a new SSH connection has come in through them.
 

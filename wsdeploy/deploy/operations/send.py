@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from functools import wraps
+from typing import ParamSpec
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
@@ -10,6 +12,9 @@ from pyinfra.context import host, state
 
 from wsdeploy.deploy import facts, lock, programs
 from wsdeploy.plan.host import remote
+from wsdeploy.plan.host.render import RenderError
+
+P = ParamSpec("P")
 
 
 def change(
@@ -54,6 +59,22 @@ def failure(message: str) -> StringCommand:
     if not state.is_executing:
         raise OperationError(message)
     return StringCommand("cat >&2; exit 1", _stdin=[message])
+
+
+Step = Callable[P, Generator[StringCommand, None, None]]
+
+
+def without_traceback(step: Step[P]) -> Step[P]:
+    """Return an operation's function that fails with a line if a template can't be rendered."""
+
+    @wraps(step)
+    def wrapped(*arguments: P.args, **more: P.kwargs) -> Generator[StringCommand, None, None]:
+        try:
+            yield from step(*arguments, **more)
+        except RenderError as error:
+            yield failure(str(error))
+
+    return wrapped
 
 
 def log_reasons(differences: list[str], most: int = 5) -> None:

@@ -28,7 +28,7 @@ def are_learnt(settings: Settings) -> bool:
     return auto and tiers and settings.listen() != "shared"
 
 
-def must_stay(
+def why_must_stay(
     settings: Settings, survey: Survey, live: str | None, present: Collection[str]
 ) -> str | None:
     """Return why an app host must keep its number of processes in this run, in words, or None.

@@ -33,7 +33,7 @@ class Record:
 
 @dataclass(frozen=True)
 class History:
-    """What wshost.history answers."""
+    """What wshost.rollout.history answers."""
 
     live: str | None
     previous: str | None

@@ -44,7 +44,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
-            *programs.files("watchdog.service", folder),
+            *programs.files("watchdog.__main__", folder),
             File(
                 places.unit(unit(settings)),
                 render("watchdog/watchdog.service", name=name, folder=folder),
@@ -53,7 +53,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         validate=(
             (
                 "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
-                "/usr/bin/python3", "-m", "wshost.watchdog.service", "--check",
+                "/usr/bin/python3", "-m", "wshost.watchdog", "--check",
             ),
         ),
         activate=(

@@ -34,7 +34,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a host answers: what it has, and what its service takes now (wshost.capacity)."""
+    """What a host answers: what it has, and what its service takes now (wshost.survey.capacity)."""
 
     limits: Mapping[str, int]
     """As in a survey."""

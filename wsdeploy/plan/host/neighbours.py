@@ -58,9 +58,9 @@ def kept(settings: Settings, survey: Survey, host: str) -> list[str]:
 
 
 KEPT = "/var/lib/wsdeploy/kept"
-"""Where wshost.remove notes services whose data and user it has left."""
+"""Where wshost.config.remove notes services whose data and user it has left."""
 BEFORE = "/var/lib/wsdeploy/before"
-"""Where hosts keep what was there before any deployment (wshost.apply_files)."""
+"""Where hosts keep what was there before any deployment (wshost.config.apply_files)."""
 
 
 def _system(survey: Survey) -> list[str]:

@@ -170,7 +170,7 @@ def payload(
 ) -> Payload:
     """Return what to feed the loader so that `wshost.PROGRAM` answers `request`.
 
-    run: the run that must have the lock (see wshost.lock.check), for a program that needs it.
+    run: the run that must have the lock, for a program that needs it (wshost.common.lock.check).
     bundle: whether to send all programs, as the host may not have them.
     again: whether a host that has not got them may say so (MISSING), to be asked again.
     """

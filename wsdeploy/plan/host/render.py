@@ -18,11 +18,11 @@ from jinja2 import (
     FileSystemLoader,
     PrefixLoader,
     StrictUndefined,
-    TemplateError,
+    TemplateSyntaxError,
 )
 from jinja2.bccache import Bucket
 
-from wsdeploy import command_line, templates
+from wsdeploy import templates
 
 # How templates are read.
 OPTIONS: dict[str, Any] = {
@@ -85,8 +85,8 @@ def _bytecode() -> FileSystemBytecodeCache | None:
 
 
 @cache
-def _environment(inventory: str | None) -> Environment:
-    return environment(own=templates.own(inventory))
+def _environment(own: Path | None) -> Environment:
+    return environment(own=own)
 
 
 def render(template: str, **context: Any) -> str:
@@ -94,12 +94,16 @@ def render(template: str, **context: Any) -> str:
 
     template: its name below templates/, without `.j2`. Whoever deploys may have one of that name
     beside the inventory of the present run.
-    Raises RenderError for one that can't be read, or names a variable that `context` does not have.
+    Raises RenderError for one that can't be read, or does not fit `context`.
     """
-    name = f"{template}.j2"
+    name, own = f"{template}.j2", templates.own(sys.argv[1:])
     try:
-        found = _environment(command_line.inventory(sys.argv[1:])).get_template(name)
-        return found.render(**context)
-    except TemplateError as error:
-        where = getattr(error, "name", None) or name
-        raise RenderError(f"templates/{where}: {error.message or error}") from error
+        return _environment(own).get_template(name).render(**context)
+    except RecursionError as error:
+        wanted = f'it extends itself; say {{% extends "{templates.PREFIX}/{name}" %}}'
+        raise RenderError(f"templates/{name}: {wanted}") from error
+    except TemplateSyntaxError as error:
+        where = f"templates/{error.name or name}, line {error.lineno}"
+        raise RenderError(f"{where}: {error.message}") from error
+    except Exception as error:  # what a template does can go wrong in any way
+        raise RenderError(f"templates/{name}: {error}") from error

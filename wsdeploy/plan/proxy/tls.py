@@ -110,11 +110,16 @@ def pushed(settings: Settings, survey: Survey, activate: tuple[Command, ...] = (
     """
     assert isinstance(settings.tls, CertFiles)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
+
+    def content(file: str) -> str:
+        # To ask a host about it, it is not needed; who rolls back need not have it.
+        return "" if survey.bare else Path(file).read_text()
+
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
-            File(certificate, Path(settings.tls.certificate).read_text()),
-            File(key, Path(settings.tls.key).read_text(), mode=0o600, secret=True),
+            File(certificate, content(settings.tls.certificate)),
+            File(key, content(settings.tls.key), mode=0o600, secret=True),
         ),
         activate=activate,
     )
