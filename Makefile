@@ -15,8 +15,8 @@ BIN := .venv/bin
 REPORT := $(BIN)/uv run --quiet --no-project --with-requirements bench/requirements.lock \
 	python -m bench.report
 
-# Deployments under way at the same time: two more than there are cores, as they wait a third of their time.
-AT_ONCE ?= $(shell echo $$(($$(nproc) + 2)))
+# Deployments under way at the same time: three more than there are cores, as they wait a third of their time.
+AT_ONCE ?= $(shell echo $$(($$(nproc) + 3)))
 
 .PHONY: sandbox test test-matrix check types fast bench bench-quick report format clean
 

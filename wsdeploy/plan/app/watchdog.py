@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsdeploy.plan.host import places, programs
-from wsdeploy.plan.host.files import File, FileSet
+from wsdeploy.plan.host.files import File, FileSet, active, restarted
 from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Survey
@@ -50,20 +50,11 @@ def files(settings: Settings, survey: Survey) -> FileSet:
                 render("watchdog/watchdog.service", name=name, folder=folder),
             ),
         ),
-        validate=(
-            (
-                "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
-                "/usr/bin/python3", "-m", "wshost.watchdog", "--check",
-            ),
-        ),
-        activate=(
-            ("systemctl", "daemon-reload"),
-            ("systemctl", "enable", "--quiet", unit(settings)),
-            # It answers when it watches (Type=notify).
-            ("systemctl", "restart", unit(settings)),
-        ),
-        verify=(("systemctl", "is-active", unit(settings)),),
-    )  # fmt: skip
+        validate=programs.tried(folder, "-m", "wshost.watchdog", "--check"),
+        # It answers when it watches (Type=notify).
+        activate=restarted(unit(settings)),
+        verify=active(unit(settings)),
+    )
 
 
 def drift(settings: Settings, survey: Survey) -> list[str]:

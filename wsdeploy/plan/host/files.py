@@ -28,6 +28,20 @@ def enabled(unit: str) -> Command:
     return ("sh", "-c", text, "systemctl enable", unit)
 
 
+def restarted(unit: str) -> tuple[Command, ...]:
+    """Return the commands that let a unit of our own run as its file says, now and after a boot."""
+    return (
+        ("systemctl", "daemon-reload"),
+        ("systemctl", "enable", "--quiet", unit),
+        ("systemctl", "restart", unit),
+    )
+
+
+def active(unit: str) -> tuple[Command, ...]:
+    """Return the command that sees whether a unit runs."""
+    return (("systemctl", "is-active", unit),)
+
+
 @dataclass(frozen=True)
 class File:
     """A file on a host."""

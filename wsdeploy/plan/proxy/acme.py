@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from wsdeploy.plan.host import places, programs
-from wsdeploy.plan.host.files import Command, File, FileSet
+from wsdeploy.plan.host.files import Command, File, FileSet, active, restarted
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import tls
@@ -110,19 +110,12 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
                 render("acme/certificate.timer", domain=domain),
             ),
         ),
-        validate=(
-            (
-                "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
-                "/usr/bin/python3", "-c", "from wshost.certificates import acme_client, renewal",
-            ),
+        validate=programs.tried(
+            folder, "-c", "from wshost.certificates import acme_client, renewal"
         ),
-        activate=(
-            ("systemctl", "daemon-reload"),
-            ("systemctl", "enable", "--quiet", timer(settings)),
-            ("systemctl", "restart", timer(settings)),
-        ),
-        verify=(("systemctl", "is-active", timer(settings)),),
-    )  # fmt: skip
+        activate=restarted(timer(settings)),
+        verify=active(timer(settings)),
+    )
 
 
 def drift(settings: Settings, survey: Survey) -> list[str]:

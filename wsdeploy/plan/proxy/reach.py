@@ -6,7 +6,7 @@ import json
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places, programs
-from wsdeploy.plan.host.files import File, FileSet
+from wsdeploy.plan.host.files import File, FileSet, active, restarted
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Nginx, Settings
@@ -63,20 +63,13 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
                 ),
             ),
         ),
-        validate=(
-            (
-                "env", f"--chdir={{stage}}{folder}", "PYTHONDONTWRITEBYTECODE=1",
-                "/usr/bin/python3", "-m", "wshost.watchdog.reach", "--check", f"{{stage}}{path}",
-            ),
+        validate=programs.tried(
+            folder, "-m", "wshost.watchdog.reach", "--check", f"{{stage}}{path}"
         ),
-        activate=(
-            ("systemctl", "daemon-reload"),
-            ("systemctl", "enable", "--quiet", unit(settings)),
-            # It answers when its rules are there (Type=notify).
-            ("systemctl", "restart", unit(settings)),
-        ),
-        verify=(("systemctl", "is-active", unit(settings)),),
-    )  # fmt: skip
+        # It answers when its rules are there (Type=notify).
+        activate=restarted(unit(settings)),
+        verify=active(unit(settings)),
+    )
 
 
 def drift(settings: Settings, survey: Survey) -> list[str]:
