@@ -18,7 +18,7 @@ REPORT := $(BIN)/uv run --quiet --no-project --with-requirements bench/requireme
 # Deployments under way at the same time: three more than there are cores, as they wait a third of their time.
 AT_ONCE ?= $(shell echo $$(($$(nproc) + 3)))
 
-.PHONY: sandbox test test-matrix check types fast bench bench-quick report format clean
+.PHONY: sandbox test test-matrix check lint fast bench bench-quick report format clean
 
 ## Deploy to a throwaway Debian host on this machine, and talk to it.
 sandbox: .venv/ready
@@ -36,12 +36,12 @@ test-matrix: test
 
 ## The fast tests: format, lint, types, unit, plan.
 check: .venv/ready
-	$(BIN)/ruff format --check
-	$(BIN)/ruff check
-	@$(MAKE) --no-print-directory --jobs 2 types fast
+	@$(MAKE) --no-print-directory --jobs 2 lint fast
 
 # Side by side, as either waits now and then.
-types:
+lint:
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
 	$(BIN)/mypy
 fast:
 	@# What pytest makes of each file is kept; otherwise each process would make it by itself.
