@@ -1,4 +1,4 @@
-"""Source addresses: a client's connection to one address and port takes one of its own ports."""
+"""Source addresses: each has only so many ports for connections to one address and port."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class App(Section):
     app's user; those that are there keep their owner. It applies when Supervisor is started
     next."""
     listen: Literal["unix", "tcp", "shared"] | None = None
-    """How processes listen: each on a `unix` socket, each on a `tcp` port of its own, or all on
+    """How processes listen: each on a `unix` socket, each on its own `tcp` port, or all on
     one `shared` port, among which the kernel balances. None is unix where app and proxy are on
     one host, or have `internal_tls` between them, and tcp otherwise."""
     port: Annotated[int, Range(1024, 65_435)] = 8000

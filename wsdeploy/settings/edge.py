@@ -24,7 +24,8 @@ class Behind(Section):
     """Addresses and networks that the balancer connects from."""
     header: Literal["proxy-protocol", "x-forwarded-for"]
     """How it names the client: `proxy-protocol` if it passes TLS on (versions 1 and 2 are
-    understood), `x-forwarded-for` if it ends TLS itself and opens TLS of its own to the proxies."""
+    understood), `x-forwarded-for` if it ends TLS itself and opens a new TLS connection to the
+    proxies."""
     direct: bool = False
     """Whether others may connect too, under their own address. Say so while clients move to the
     balancer or away from it; otherwise they could go around it."""
