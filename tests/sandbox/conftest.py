@@ -145,7 +145,7 @@ def make_site(combination, tmp_path_factory):
             folder=tmp_path_factory.mktemp(names[0]),
             settings={
                 "domain": repr(hosts[proxies[0]].domain),
-                "app": 'App("files/app.py", processes=3, drain=2, '
+                "app": 'App("files/app.py", processes=2, drain=2, '
                 'probe=Probe(send="hello", expect="hello"))',
                 "proxy": f"{proxy}()",
                 "tls": "SelfSigned()",

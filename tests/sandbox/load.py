@@ -13,6 +13,7 @@ import ssl
 import sys
 import time
 
+import uvloop
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -107,4 +108,4 @@ async def main(
 
 if __name__ == "__main__":
     rate, held, every = float(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
-    asyncio.run(main(sys.argv[1], sys.argv[2], rate, held, every, "returning" in sys.argv[6:]))
+    uvloop.run(main(sys.argv[1], sys.argv[2], rate, held, every, "returning" in sys.argv[6:]))

@@ -44,7 +44,6 @@ def site(make_site, authority):
     """Two hosts that are proxies for one name."""
     made = make_site(["acme-1", "acme-2"], ["acme-1", "acme-2"])
     authority.stop()
-    made.settings["app"] = made.settings["app"].replace("processes=3", "processes=2")
     return made
 
 

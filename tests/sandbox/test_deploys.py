@@ -71,7 +71,7 @@ def requirements(site):
 
 
 def app(site, file, colour, **options):
-    options = {"processes": 4, "drain": DRAIN, "env": {"COLOUR": colour}} | options
+    options = {"processes": 3, "drain": DRAIN, "env": {"COLOUR": colour}} | options
     options["requirements"] = requirements(site)
     text = ", ".join(f"{name}={value!r}" for name, value in options.items())
     return f"App({str(file)!r}, {text})"
@@ -172,7 +172,7 @@ def test_nobody_makes_a_drain_longer(site, file, listen):
     log = site.ssh(f"cat /var/log/ws/{old}/*.log")
     seconds = [float(s) for s in re.findall(r"stopped after ([\d.]+) s", log)]
     # Where a port is shared, one process has been tried before, and was stopped at once.
-    assert len(seconds) == (4 if listen == "unix" else 5)
+    assert len(seconds) == (3 if listen == "unix" else 4)
     # The drain, the close time-out, and the grace of 3 s; the rest is for a busy machine.
     assert max(seconds) <= DRAIN + 10 + 3 + 15
     assert "SIGKILL" not in site.ssh("cat /var/log/supervisor/supervisord.log")

@@ -76,7 +76,7 @@ def spell(site, listen, tmp_path_factory):
         path.with_name("requirements.txt").write_text(requirements)
         text = "".join(f", {name}={value!r}" for name, value in options.items())
         return (
-            f"App({str(path)!r}, processes=3, listen={listen!r}, drain=4, "
+            f"App({str(path)!r}, processes=2, listen={listen!r}, drain=4, "
             f"env={{'COLOUR': {colour!r}}}{text})"
         )
 
@@ -92,12 +92,12 @@ def colour(site):
 def test_nothing_is_left_of_what_processes_have_started(site, spell):
     site.deploy(app=spell(WITH_CHILDREN.read_text(), "red"))
     red = site.live_generation()
-    assert site.marked()[red] >= 3 * 4
+    assert site.marked()[red] >= 2 * 4
     with site.under_load(held=12) as outcome:
         site.deploy(app=spell(WITH_CHILDREN.read_text(), "blue"))
     assert site.marked().keys() == {site.live_generation()}
     assert site.ssh("pgrep --full --list-full [s]tray-red || true") == ""
-    assert int(site.ssh("pgrep --full --count [s]tray-blue")) >= 3
+    assert int(site.ssh("pgrep --full --count [s]tray-blue")) >= 2
     assert outcome["failed"] == {}
     assert outcome["codes"] == {"1012": 12}
     site.converged()
@@ -109,7 +109,7 @@ def test_nothing_is_left_of_one_that_was_killed(site):
     pid = site.ssh(f"supervisorctl pid {name}").strip()
     site.ssh(
         f"kill -9 {pid}; while p=$(supervisorctl pid {name}) && [ $p = {pid} -o $p = 0 ]; do "
-        "sleep 0.1; done"
+        "sleep 0.5; done"
     )
     site.serves()
     # Had a worker kept the port, the kernel would still send it every other client.

@@ -22,7 +22,7 @@ def site(make_site):
 
 def coloured(site, colour: str, drain: str = "2", more: str = "") -> str:
     """The app with another environment."""
-    options = f'processes=3, drain={drain}, env={{"COLOUR": "{colour}"}}{more}'
+    options = f'processes=2, drain={drain}, env={{"COLOUR": "{colour}"}}{more}'
     return f'App("files/app.py", {options}, probe=Probe(send="hello", expect="hello"))'
 
 
@@ -134,7 +134,7 @@ def test_a_restart_is_nothing_to_go_back_to(site):
 
 def test_rollback_to_fewer_processes(site):
     blue = site.settings["app"]
-    site.deploy(app=coloured(site, "many").replace("processes=3", "processes=5"))
+    site.deploy(app=coloured(site, "many").replace("processes=2", "processes=5"))
     with site.under_load(rate=RATE, held=HELD) as outcome:
         assert site.pyinfra("-y", "wsdeploy.rollback").code == 0
         # Now the proxy knows sockets that are not there.
@@ -342,7 +342,7 @@ def test_many_deploys_leave_nothing_behind(request, site):
     print(f"{deploys} deploys: {time.monotonic() - start:.0f} s; {numbers}")
     after_1, after_10, in_the_end = numbers
     # Each of its processes has children, one of which does not end by itself.
-    assert after_10["app's processes"] == after_1["app's processes"] >= 3 * 4
+    assert after_10["app's processes"] == after_1["app's processes"] >= 2 * 4
     for memory, more in (("supervisord's KiB", 1024), ("app's KiB", 10_240)):
         assert after_10[memory] < after_1[memory] + more
         assert in_the_end.pop(memory) < after_10.pop(memory) + more

@@ -117,16 +117,16 @@ def test_everything_is_back_after_a_reboot(site):
 
 
 def test_number_of_processes_costs_no_exchanges(site):
-    """A run with nothing to do asks as often for 16 processes as for 3, and at most 6 times."""
+    """A run with nothing to do asks as often for 16 processes as for 2, and at most 6 times."""
 
     def exchanges() -> int:
         output = site.pyinfra("deploy.py", "-y", "--debug").output
         return output.count("Running command on")
 
     few = exchanges()
-    site.deploy(app=site.settings["app"].replace("processes=3", "processes=16"))
+    site.deploy(app=site.settings["app"].replace("processes=2", "processes=16"))
     assert exchanges() == few <= 6
-    site.deploy(app=site.settings["app"].replace("processes=16", "processes=3"))
+    site.deploy(app=site.settings["app"].replace("processes=16", "processes=2"))
     site.converged()
 
 
