@@ -32,7 +32,7 @@ class Proxy:
     word: str
     """A word of the template that the proxy would not know without its last letter."""
     bind: str
-    """What stands in the template for listening on port 80."""
+    """What stands in its part _http.j2 for listening on port 80."""
     bind_more: str
     """The same, and for port 8099 too."""
     unlogged: str
@@ -49,7 +49,7 @@ PROXIES = {
         "nginx.service",
         "/etc/nginx/nginx.conf",
         "nginx/nginx.conf.j2",
-        word="least_conn",
+        word="server_tokens",
         bind="listen 80;",
         bind_more="listen 80; listen 8099;",
         unlogged="+     access_log off",
@@ -221,7 +221,7 @@ def test_a_broken_template_leaves_the_proxy_as_it_was(site, proxy, copy):
 def test_a_template_that_only_fails_when_it_is_activated(site, proxy, copy):
     """The checks find nothing wrong with a port that somebody else listens on."""
     site.ssh("systemd-run --unit=squatter python3 -m http.server 8099")
-    template = copy / "templates" / proxy.template
+    template = (copy / "templates" / proxy.template).with_name("_http.j2")
     template.write_text(template.read_text().replace(proxy.bind, proxy.bind_more))
     before = site.ssh(f"sha256sum {proxy.file}")
     result = site.pyinfra()

@@ -12,6 +12,11 @@ from dataclasses import dataclass, field
 LOOPBACK = "127.0.0.1"
 
 
+def endpoint(address: str, port: int) -> str:
+    """Return an address and a port as configuration files write them: [fd00::1]:8000."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 @dataclass(frozen=True)
 class Upstream:
     """A listener of the app, as a proxy reaches it."""
@@ -22,6 +27,11 @@ class Upstream:
     """Path of a unix socket, or None for TCP."""
     address: str = LOOPBACK
     port: int = 0
+
+    @property
+    def endpoint(self) -> str:
+        """Its address and port."""
+        return endpoint(self.address, self.port)
 
 
 @dataclass(frozen=True)

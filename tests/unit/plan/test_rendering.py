@@ -8,17 +8,36 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, meta
 
-from wsdeploy import Acme, CertFiles, Firewall, HAProxy, Nginx, SelfSigned, templates
+from wsdeploy import (
+    Acme,
+    Behind,
+    CertFiles,
+    Edge,
+    Firewall,
+    HAProxy,
+    Nginx,
+    SelfSigned,
+    templates,
+)
 from wsdeploy.plan import components
-from wsdeploy.plan.app import generation, supervisor
+from wsdeploy.plan.app import generation, supervisor, watchdog
 from wsdeploy.plan.components import COMPONENTS, PUSHED_CERTIFICATE
+from wsdeploy.plan.host import firewall, hardening, system
 from wsdeploy.plan.host import render as render_module
-from wsdeploy.plan.host import system
 from wsdeploy.plan.host.render import RenderError, environment, render
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import nginx, proxies, reach
+from wsdeploy.plan.proxy import (
+    acme,
+    haproxy,
+    haproxy_cfg,
+    internal,
+    nginx,
+    nginx_conf,
+    proxies,
+    reach,
+)
 from wsdeploy.plan.target import Target
 from wsdeploy.templates import OURS
 
@@ -41,6 +60,11 @@ SETTINGS = {
     "no health check": {"app": {"health": None, "listen": "shared"}},
     "folders": {"app": {"writable": ["/srv/uploads", "/mnt/data/x"]}},
     "firewall": {"firewall": Firewall(ssh_from=["10.0.0.0/8"], allow=["udp/51820", "vrrp"])},
+    "a balancer": {"edge": Edge(behind=Behind(["192.0.2.0/24"], "proxy-protocol"))},
+    "a balancer that ends TLS": {"edge": Edge(behind=Behind(["192.0.2.0/24"], "x-forwarded-for"))},
+    "rules": {
+        "edge": Edge(origins=["https://*.a-company.com"], paths=["/a/*"], plain_paths=["/b"])
+    },
     "security updates": {"security_updates": True},
     "tiers": {"groups": "tiers"},
     "tiers with one port": {"groups": "tiers", "app": {"listen": "shared"}},
@@ -172,7 +196,68 @@ def test_every_template_is_rendered(make, debian, monkeypatch):
     for proxy in PROXIES.values():
         more = {"tls": Acme("ops@a-company.com"), "security_updates": True}
         everything(make(groups="tiers", proxy=proxy(), internal_tls=True, **more), debian())
-    assert seen == {str(path.relative_to(OURS)) for path in OURS.rglob("*.j2")}
+        everything(make(proxy=proxy(), **SETTINGS["a balancer that ends TLS"]), debian())
+    names = {name.removeprefix(f"{templates.PREFIX}/") for name in seen}
+    assert names == {str(path.relative_to(OURS)) for path in OURS.rglob("*.j2")}
+
+
+# What each template is given, unless it is nothing.
+VIEWS = {
+    "acme/certificate.service": (acme.CertificateService,),
+    "acme/certificate.timer": (acme.CertificateTimer,),
+    "haproxy/certificates": (haproxy.Certificates,),
+    "haproxy/haproxy.cfg": (haproxy_cfg.HAProxyCfg,),
+    "haproxy/sandbox.conf": (hardening.Sandbox, haproxy.SandboxConf),
+    "nginx/nginx.conf": (nginx_conf.NginxConf,),
+    "nginx/sandbox.conf": (hardening.Sandbox, nginx.SandboxConf),
+    "reach/reach.service": (reach.ReachService,),
+    "supervisor/boot.conf": (generation.BootConf,),
+    "supervisor/generation.conf": (generation.GenerationConf,),
+    "supervisor/sandbox.conf": (hardening.Sandbox, supervisor.SandboxConf),
+    "supervisor/unit.conf": (supervisor.UnitConf,),
+    "system/firewall.nft": (firewall.FirewallNft,),
+    "system/firewall.service": (firewall.FirewallService,),
+    "system/sysctl.conf": (system.SysctlConf,),
+    "system/sysusers.conf": (system.SysusersConf,),
+    "system/tmpfiles.conf": (system.TmpfilesConf,),
+    "watchdog/watchdog.service": (watchdog.WatchdogService,),
+}
+# Those that a listener of nginx and one of HAProxy share.
+SHARED_VIEWS = {
+    ("internal/haproxy.cfg", "internal/nginx.conf"): (internal.InternalConf,),
+    ("internal/haproxy.service", "internal/nginx.service"): (internal.InternalService,),
+}
+# What is for those who extend a template.
+FOR_OTHERS = {"settings"}
+
+
+def variables(name):
+    """What a template uses, and its parts, of what it is given."""
+    tree = environment().parse((OURS / name).read_text())
+    found = {it for it in meta.find_undeclared_variables(tree) if it != "condition"}
+    for part in meta.find_referenced_templates(tree):
+        found |= variables(part.removeprefix(f"{templates.PREFIX}/"))
+    return found
+
+
+def test_each_template_uses_what_its_type_says():
+    given = {(name,): types for name, types in VIEWS.items()} | SHARED_VIEWS
+    for names, types in given.items():
+        said = {field for each in types for field in each.__annotations__}
+        assert set().union(*(variables(f"{name}.j2") for name in names)) == said - FOR_OTHERS, names
+    described = {f"{name}.j2" for names in given for name in names}
+    parts = {path.name for path in OURS.rglob(f"{templates.PART}*")}
+    for path in OURS.rglob("*.j2"):
+        name = path.relative_to(OURS)
+        if path.name not in parts and str(name) not in described:
+            assert not variables(name), name
+
+
+def test_parts_of_templates_of_ones_own_do_not_replace_ours(make, debian, own):
+    before = proxys_file(make(), debian())
+    own("nginx/_tls.j2", "mine")
+    render_module._environment.cache_clear()
+    assert proxys_file(make(), debian()) == before
 
 
 def test_an_undefined_variable_is_an_error(tmp_path, monkeypatch):
@@ -270,7 +355,7 @@ def test_nothing_is_escaped_and_blocks_leave_no_lines(tmp_path, monkeypatch):
         "{% if true %}\n  {% if true %}\n{{ text }}\n{% endif %}{% endif %}"
     )
     monkeypatch.setattr("wsdeploy.plan.host.render._environment", lambda _: environment(tmp_path))
-    assert render("a", text="<&'\">") == "<&'\">\n"
+    assert render("a", {"text": "<&'\">"}) == "<&'\">\n"
 
 
 def test_one_line_of_nginx_for_each_process(make, debian):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from wsdeploy import hosts
 from wsdeploy.plan.app import process_counts, upstreams
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import haproxy, nginx
+from wsdeploy.plan.proxy import haproxy, nginx, nginx_conf
 from wsdeploy.settings.topology import Topology, Upstream
 
 
@@ -82,7 +82,7 @@ def test_upstreams_of_tiers(tiers):
         == upstreams.upstreams(settings, Survey(), "lb2")
         == expected
     )
-    assert nginx.servers(settings, Survey(), "lb1") == [
+    assert nginx_conf.addresses(settings, Survey(), "lb1") == [
         "10.0.0.1:8000",
         "10.0.0.1:8001",
         "[fd00::2]:8000",

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 from wsdeploy.plan.app import supervisor, upstreams, watchdog
 from wsdeploy.plan.host import places
@@ -53,6 +54,32 @@ def listen(settings: Settings, host: str) -> Listen:
     if kind == "unix":
         return Listen(kind, places.sockets(settings.name, GENERATION))
     return Listen(kind, settings.topology.listen_address(host), settings.app.port)
+
+
+class GenerationConf(TypedDict):
+    """What templates/supervisor/generation.conf.j2 is given."""
+
+    name: str
+    group: str
+    """What Supervisor calls it."""
+    command: str
+    processes: int
+    autostart: str
+    sockets: str
+    """The folder with its sockets."""
+    logs: str
+    """The folder with its logs."""
+    drain: float
+    stop_wait: int
+
+
+class BootConf(TypedDict):
+    """What templates/supervisor/boot.conf.j2 is given."""
+
+    name: str
+    sockets: str
+    logs: str
+    generation: str
 
 
 @dataclass(frozen=True)
@@ -123,18 +150,24 @@ def planned(settings: Settings, survey: Survey, host: str, release: str, main: s
         "watch": watchdog.watch(settings, limits),
     }
     launch = f"/usr/bin/python3 -I {folder}/launch.py {places.description(name, GENERATION)}"
-    program = render(
-        "supervisor/generation.conf",
-        app=app,
-        processes=described["processes"],
-        name=name,
-        group=f"{name}-{GENERATION}",
-        autostart=AUTOSTART,
-        command=" ".join((launch, *map(_supervisor_quoted, command))),
-        sockets=places.sockets(name, GENERATION),
-        logs=places.logs(name, GENERATION),
-        limits=limits,
-    )
+    of_supervisor: GenerationConf = {
+        "name": name,
+        "group": f"{name}-{GENERATION}",
+        "command": " ".join((launch, *map(_supervisor_quoted, command))),
+        "processes": described["processes"],
+        "autostart": AUTOSTART,
+        "sockets": places.sockets(name, GENERATION),
+        "logs": places.logs(name, GENERATION),
+        "drain": app.drain,
+        "stop_wait": limits.stop_wait,
+    }
+    program = render("supervisor/generation.conf", of_supervisor)
+    at_boot: BootConf = {
+        "name": name,
+        "sockets": places.sockets(name, GENERATION),
+        "logs": places.logs(name, GENERATION),
+        "generation": GENERATION,
+    }
     # By which terms it is watched needs no new processes.
     new_processes = json.dumps({**described, "watch": None}, sort_keys=True)
     text = _variables(values | marks) + program + new_processes
@@ -148,13 +181,7 @@ def planned(settings: Settings, survey: Survey, host: str, release: str, main: s
         identity=identity,
         description=described,
         program=program,
-        boot=render(
-            "supervisor/boot.conf",
-            name=name,
-            sockets=places.sockets(name, GENERATION),
-            logs=places.logs(name, GENERATION),
-            identity=GENERATION,
-        ),
+        boot=render("supervisor/boot.conf", at_boot),
         environment=_variables(values | private),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from wsdeploy.plan.host import hardening, places
 from wsdeploy.plan.host.files import File, FileSet, enabled
@@ -14,20 +14,42 @@ from wsdeploy.settings import Settings
 UNIT = "supervisor.service"
 
 
+class UnitConf(TypedDict):
+    """What templates/supervisor/unit.conf.j2 is given."""
+
+    drain_file: str
+    shutdown_drain: str
+    """Seconds over which connections are closed when the host goes down."""
+    unit_stop: int
+    """Seconds for all processes to stop."""
+    open_files: int
+    folders: tuple[str, ...]
+    """What makes folders that have to be there, for systemd-tmpfiles."""
+
+
+class SandboxConf(TypedDict):
+    """What templates/supervisor/sandbox.conf.j2 is given beyond what all sandboxes have."""
+
+    data: str
+    logs: str
+    writable: tuple[str, ...]
+
+
 def files(settings: Settings, survey: Survey) -> FileSet:
     """Return what makes Debian's Supervisor fit for processes that hold connections."""
     limits = derive(settings, survey)
-    unit = render(
-        "supervisor/unit.conf",
-        limits=limits,
-        drain_file=places.drain_file(settings.name),
-        folders=(f"/etc/tmpfiles.d/{settings.name}.conf", places.boot(settings.name)),
-    )
+    unit: UnitConf = {
+        "drain_file": places.drain_file(settings.name),
+        "shutdown_drain": f"{limits.shutdown_drain:g}",
+        "unit_stop": limits.unit_stop,
+        "open_files": limits.open_files,
+        "folders": (f"/etc/tmpfiles.d/{settings.name}.conf", places.boot(settings.name)),
+    }
     return FileSet(
         name=f"{settings.name}-supervisor",
         files=(
-            File(places.drop_in(settings.name, UNIT), unit),
-            hardening.file(settings, UNIT, **_hardening(settings)),
+            File(places.drop_in(settings.name, UNIT), render("supervisor/unit.conf", unit)),
+            hardening.file(settings, UNIT, _sandbox(settings)),
         ),
         activate=(
             ("systemctl", "daemon-reload"),
@@ -38,7 +60,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         verify=(("systemctl", "is-active", UNIT),),
         notes=(
             *((limits.app_shortfall,) if limits.app_shortfall else ()),
-            *hardening.note(settings, survey, UNIT, **_hardening(settings)),
+            *hardening.note(settings, survey, UNIT, _sandbox(settings)),
             *(
                 ("supervisor was upgraded and runs as it was before: docs/hosts.md",)
                 if survey.units.get(UNIT, {}).get("Upgraded")
@@ -48,7 +70,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     )
 
 
-def _hardening(settings: Settings) -> dict[str, Any]:
+def _sandbox(settings: Settings) -> SandboxConf:
     name = settings.name
     return {
         "data": places.data(name),
@@ -59,7 +81,7 @@ def _hardening(settings: Settings) -> dict[str, Any]:
 
 def started(settings: Settings) -> File:
     """Return the note that Supervisor leaves when it starts with its present sandbox."""
-    return hardening.started(settings, UNIT, **_hardening(settings))
+    return hardening.started(settings, UNIT, _sandbox(settings))
 
 
 def drift(settings: Settings, survey: Survey) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from wsdeploy.plan.host import places, programs
 from wsdeploy.plan.host.files import File, FileSet, active, restarted
 from wsdeploy.plan.host.limits import Limits
@@ -11,6 +13,14 @@ from wsdeploy.settings import Settings
 from wshost.requests import Watch
 
 NAME = "watchdog"
+
+
+class WatchdogService(TypedDict):
+    """What templates/watchdog/watchdog.service.j2 is given."""
+
+    name: str
+    folder: str
+    """The folder with its programs."""
 
 
 def unit(settings: Settings) -> str:
@@ -41,14 +51,12 @@ def watch(settings: Settings, limits: Limits) -> Watch | None:
 def files(settings: Settings, survey: Survey) -> FileSet:
     """Return its programs and its unit, the same whatever the app's settings are."""
     name, folder = settings.name, places.watchdog(settings.name)
+    view: WatchdogService = {"name": name, "folder": folder}
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
             *programs.files("watchdog.__main__", folder),
-            File(
-                places.unit(unit(settings)),
-                render("watchdog/watchdog.service", name=name, folder=folder),
-            ),
+            File(places.unit(unit(settings)), render("watchdog/watchdog.service", view)),
         ),
         validate=programs.tried(folder, "-m", "wshost.watchdog", "--check"),
         # It answers when it watches (Type=notify).

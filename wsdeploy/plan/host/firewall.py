@@ -7,7 +7,7 @@ would otherwise be on the Internet without TLS.
 from __future__ import annotations
 
 from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
-from typing import cast
+from typing import TypedDict, cast
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places, remote
@@ -38,6 +38,42 @@ KEEP = """systemctl stop "$1" 2>/dev/null || {
 
 # What of conntrack's table is for all else than connections to the app.
 TRACKED_LEAST = 262_144
+
+
+class FirewallNft(TypedDict):
+    """What templates/system/firewall.nft.j2 is given. 4 and 6 stand for IPv4 and IPv6."""
+
+    name: str
+    public: list[int]
+    """Ports for clients."""
+    app_ports: list[int]
+    untracked: list[int]
+    """Ports whose connections are too many to be tracked: all of these."""
+    sources4: list[str]
+    """The proxies, who alone reach the app's ports."""
+    sources6: list[str]
+    ssh_ports: list[int]
+    ssh_from4: list[str]
+    """Who may use SSH; nobody here and there is everybody."""
+    ssh_from6: list[str]
+    allowed: list[str]
+    """Rules for what else is let in, but for the verdict."""
+    unpaced4: list[str]
+    """Clients who may connect as often as they like."""
+    unpaced6: list[str]
+    pace: int
+    """Connections that an address may open in a second, beyond the burst."""
+    burst: int
+
+
+class FirewallService(TypedDict):
+    """What templates/system/firewall.service.j2 is given."""
+
+    name: str
+    rules: str
+    """The file with the rules."""
+    tracked: int
+    """Connections that the host has to have room to track, or 0."""
 
 
 def unit(settings: Settings) -> str:
@@ -108,39 +144,32 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
     if host in topology.proxy and not topology.alone:
         tracked = TRACKED_LEAST + settings.max_connections
     name = unit(settings)
+    nft: FirewallNft = {
+        "name": settings.name,
+        "public": public,
+        "app_ports": sorted(ports),
+        "untracked": sorted({*public, *ports}),
+        "sources4": sorted(str(source) for source in sources if source.version == 4),
+        "sources6": sorted(str(source) for source in sources if source.version == 6),
+        "ssh_ports": ssh_ports(survey, int(topology.ssh_ports.get(host, SSH))),
+        "ssh_from4": _merged(networks, 4),
+        "ssh_from6": _merged(networks, 6),
+        "allowed": [_rule(entry) for entry in _allowed(firewall)],
+        "unpaced4": _merged(unpaced, 4),
+        "unpaced6": _merged(unpaced, 6),
+        "pace": FLOOD * settings.edge.handshakes_per_second,
+        "burst": FLOOD * edge.at_once(settings),
+    }
+    service: FirewallService = {
+        "name": settings.name,
+        "rules": rules(settings),
+        "tracked": tracked,
+    }
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
-            File(
-                rules(settings),
-                render(
-                    "system/firewall.nft",
-                    name=settings.name,
-                    app_ports=sorted(ports),
-                    public=public,
-                    untracked=sorted({*public, *ports}),
-                    ssh_ports=ssh_ports(survey, int(topology.ssh_ports.get(host, SSH))),
-                    sources4=sorted(str(source) for source in sources if source.version == 4),
-                    sources6=sorted(str(source) for source in sources if source.version == 6),
-                    ssh_from4=_merged(networks, 4),
-                    ssh_from6=_merged(networks, 6),
-                    allowed=[_rule(entry) for entry in _allowed(firewall)],
-                    unpaced4=_merged(unpaced, 4),
-                    unpaced6=_merged(unpaced, 6),
-                    pace=FLOOD * settings.edge.handshakes_per_second,
-                    burst=FLOOD * edge.at_once(settings),
-                ),
-                mode=0o600,
-            ),
-            File(
-                places.unit(name),
-                render(
-                    "system/firewall.service",
-                    name=settings.name,
-                    rules=rules(settings),
-                    tracked=tracked,
-                ),
-            ),
+            File(rules(settings), render("system/firewall.nft", nft), mode=0o600),
+            File(places.unit(name), render("system/firewall.service", service)),
         ),
         validate=(("nft", "--check", "--file", f"{{stage}}{rules(settings)}"),),
         # The rules that are tried out now are kept.

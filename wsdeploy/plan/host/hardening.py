@@ -8,7 +8,8 @@ deployment says if that is not the present one.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Mapping
+from typing import TypedDict
 
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File
@@ -17,37 +18,53 @@ from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
 
 
-def file(settings: Settings, unit: str, **context: Any) -> File:
-    """Return the drop-in with a unit's sandbox, from the template of its component."""
-    version = _version(settings, unit, **context)
-    return File(places.sandbox(settings.name, unit), _text(settings, unit, version, **context))
+class Sandbox(TypedDict):
+    """What every template sandbox.conf.j2 is given. Units need more, each its own."""
+
+    started: str
+    """The note that the unit leaves."""
+    started_folder: str
+    version: str
+    """What the note says."""
 
 
-def started(settings: Settings, unit: str, **context: Any) -> File:
+def file(settings: Settings, unit: str, own: Mapping[str, object]) -> File:
+    """Return the drop-in with a unit's sandbox, from the template of its component.
+
+    own: what its template is given beyond what all of them have.
+    """
+    version = _version(settings, unit, own)
+    return File(places.sandbox(settings.name, unit), _text(settings, unit, version, own))
+
+
+def started(settings: Settings, unit: str, own: Mapping[str, object]) -> File:
     """Return the file that a unit leaves which was started with its present sandbox."""
-    version = _version(settings, unit, **context)
+    version = _version(settings, unit, own)
     return File(places.started(settings.name, unit), f"{version}\n")
 
 
-def note(settings: Settings, survey: Survey, unit: str, **context: Any) -> tuple[str, ...]:
+def note(
+    settings: Settings, survey: Survey, unit: str, own: Mapping[str, object]
+) -> tuple[str, ...]:
     """Return what to say if a unit runs in another sandbox than its present one, or in none."""
     if survey.units.get(unit, {}).get("ActiveState") != "active":
         return ()
-    left, wanted = places.started(settings.name, unit), started(settings, unit, **context)
+    left, wanted = places.started(settings.name, unit), started(settings, unit, own)
     if wanted.same_as(survey.paths.get(left)):
         return ()
     name = unit.removesuffix(".service")
     return (f"{name} gets its present sandbox when it is started next: docs/hosts.md",)
 
 
-def _version(settings: Settings, unit: str, **context: Any) -> str:
-    return hashlib.sha256(_text(settings, unit, "", **context).encode()).hexdigest()[:12]
+def _version(settings: Settings, unit: str, own: Mapping[str, object]) -> str:
+    return hashlib.sha256(_text(settings, unit, "", own).encode()).hexdigest()[:12]
 
 
-def _text(settings: Settings, unit: str, version: str, **context: Any) -> str:
-    return render(
-        f"{unit.removesuffix('.service')}/sandbox.conf",
-        started=places.started(settings.name, unit),
-        version=version,
-        **context,
-    )
+def _text(settings: Settings, unit: str, version: str, own: Mapping[str, object]) -> str:
+    path = places.started(settings.name, unit)
+    common: Sandbox = {
+        "started": path,
+        "started_folder": path.rpartition("/")[0],
+        "version": version,
+    }
+    return render(f"{unit.removesuffix('.service')}/sandbox.conf", {**common, **own})

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -89,16 +90,17 @@ def _environment(own: Path | None) -> Environment:
     return environment(own=own)
 
 
-def render(template: str, **context: Any) -> str:
+def render(template: str, view: Mapping[str, object] | None = None) -> str:
     """Return a template with its variables filled in.
 
     template: its name below templates/, without `.j2`. Whoever deploys may have one of that name
     beside the inventory of the present run.
-    Raises RenderError for one that can't be read, or does not fit `context`.
+    view: its variables. Each template has a type that lists them, and is named for it: NginxConf.
+    Raises RenderError for one that can't be read, or does not fit `view`.
     """
     name, own = f"{template}.j2", templates.own(sys.argv[1:])
     try:
-        return _environment(own).get_template(name).render(**context)
+        return _environment(own).get_template(name).render(view or {})
     except RecursionError as error:
         wanted = f'it extends itself; say {{% extends "{templates.PREFIX}/{name}" %}}'
         raise RenderError(f"templates/{name}: {wanted}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File, FileSet
@@ -19,6 +21,37 @@ PORTS_ENOUGH = 14_000
 
 # Where outgoing connections may get their source ports from, by default or as set below.
 SOURCE_PORTS = 10_240
+
+
+class SysusersConf(TypedDict):
+    """What templates/system/sysusers.conf.j2 is given."""
+
+    name: str
+
+
+class Folder(TypedDict):
+    """A folder as systemd-tmpfiles makes it."""
+
+    path: str
+    mode: str
+    owner: str
+    group: str
+
+
+class TmpfilesConf(TypedDict):
+    """What templates/system/tmpfiles.conf.j2 is given."""
+
+    name: str
+    folders: list[Folder]
+    writable: tuple[str, ...]
+    """Folders of the app that are made only if they are missing."""
+
+
+class SysctlConf(TypedDict):
+    """What templates/system/sysctl.conf.j2 is given."""
+
+    sysctl: list[tuple[str, str, str]]
+    """Key, value and reason."""
 
 
 def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
@@ -96,18 +129,22 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         f"/etc/tmpfiles.d/{name}.conf",
         f"/etc/sysctl.d/60-{name}.conf",
     )
-    context = {
+    sysusers: SysusersConf = {"name": name}
+    tmpfiles: TmpfilesConf = {
         "name": name,
-        "folders": folders(settings),
-        "sysctl": _settable(settings, survey),
+        "folders": [
+            {"path": path, "mode": f"{it.mode:04o}", "owner": it.owner, "group": it.group}
+            for path, it in folders(settings).items()
+        ],
         "writable": settings.app.writable,
     }
+    settable: SysctlConf = {"sysctl": _settable(settings, survey)}
     return FileSet(
         name=set_name(settings),
         files=(
-            File(users, render("system/sysusers.conf", **context)),
-            File(made, render("system/tmpfiles.conf", **context)),
-            File(kernel, render("system/sysctl.conf", **context)),
+            File(users, render("system/sysusers.conf", sysusers)),
+            File(made, render("system/tmpfiles.conf", tmpfiles)),
+            File(kernel, render("system/sysctl.conf", settable)),
         ),
         activate=(
             ("systemd-sysusers", users),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypedDict
 
 from wsdeploy.plan.host import places, programs
 from wsdeploy.plan.host.files import Command, File, FileSet, active, restarted
@@ -17,6 +18,21 @@ NAME = "acme"
 
 # The library that certbot is made of, and what its host programs need besides.
 PACKAGES = ("python3-acme", "python3-cryptography", "ca-certificates")
+
+
+class CertificateService(TypedDict):
+    """What templates/acme/certificate.service.j2 is given."""
+
+    name: str
+    folder: str
+    """The folder with the programs."""
+    domain: str
+
+
+class CertificateTimer(TypedDict):
+    """What templates/acme/certificate.timer.j2 is given."""
+
+    domain: str
 
 
 def wanted(settings: Settings) -> bool:
@@ -90,6 +106,8 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
         "check": acme.check,
         "activate": [list(command) for command in activate],
     }
+    service_view: CertificateService = {"name": name, "folder": folder, "domain": domain}
+    timer_view: CertificateTimer = {"domain": domain}
     trusted = []
     if acme.authority:
         # To ask a host about it, its content is not needed; who rolls back need not have it.
@@ -101,14 +119,8 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
             *programs.files("certificates.renewal", folder),
             File(f"{places.acme(name)}/renewal.json", json.dumps(terms, indent=1) + "\n", 0o600),
             *trusted,
-            File(
-                places.unit(service(settings)),
-                render("acme/certificate.service", name=name, folder=folder, domain=domain),
-            ),
-            File(
-                places.unit(timer(settings)),
-                render("acme/certificate.timer", domain=domain),
-            ),
+            File(places.unit(service(settings)), render("acme/certificate.service", service_view)),
+            File(places.unit(timer(settings)), render("acme/certificate.timer", timer_view)),
         ),
         validate=programs.tried(
             folder, "-c", "from wshost.certificates import acme_client, renewal"

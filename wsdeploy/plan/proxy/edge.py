@@ -43,19 +43,14 @@ def origin_patterns(settings: Settings) -> list[str]:
     return [_pattern(origin, "[a-z0-9_-]+") for origin in settings.edge.origins]
 
 
+def handshake_paths(settings: Settings) -> list[str]:
+    """Return regular expressions for the paths where handshakes are taken: all if none is given."""
+    return path_patterns(settings.edge.paths or ("/*",))
+
+
 def path_patterns(paths: tuple[str, ...]) -> list[str]:
     """Return regular expressions for paths, where a * at the end is anything."""
     return [_pattern(path.removesuffix("*"), "", whole=not path.endswith("*")) for path in paths]
-
-
-def quoted_paths(paths: tuple[str, ...]) -> list[str]:
-    """Return the patterns of paths as words of HAProxy's."""
-    return [f"'{pattern}'" for pattern in path_patterns(paths)]
-
-
-def quoted_origins(settings: Settings) -> list[str]:
-    """Return the patterns of origins as words of HAProxy's."""
-    return [f"'{pattern}'" for pattern in origin_patterns(settings)]
 
 
 def _pattern(text: str, star: str, whole: bool = True) -> str:
@@ -82,3 +77,9 @@ def hsts(settings: Settings) -> str | None:
         return None
     more = "; includeSubDomains" if settings.tls.hsts_subdomains else ""
     return f"max-age={settings.tls.hsts}{more}"
+
+
+def shutdown_timeout(settings: Settings) -> int | None:
+    """Return the whole seconds that old workers may live after a reload; None for ever."""
+    given = settings.proxy.shutdown_timeout
+    return None if given is None else int(given)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypedDict
 
-from wsdeploy.plan.app import process_counts, upstreams
+from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import hardening, places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
-from wsdeploy.plan.host.limits import OPEN_TIMEOUT, SPARE_FILES, derive
+from wsdeploy.plan.host.limits import SPARE_FILES, Limits, derive
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
-from wsdeploy.plan.proxy import acme, edge, identity, tls
+from wsdeploy.plan.proxy import haproxy_cfg, identity, tls
+from wsdeploy.plan.proxy.haproxy_cfg import Room, certificates, jail
 from wsdeploy.settings import Settings
 from wsdeploy.settings.names import is_address
-from wsdeploy.settings.topology import Upstream
 
 NAME = "haproxy"
 UNIT = "haproxy.service"
@@ -34,60 +33,26 @@ NEW_CERTIFICATE: tuple[Command, ...] = (
 )
 
 
+class SandboxConf(TypedDict):
+    """What templates/haproxy/sandbox.conf.j2 is given beyond what all sandboxes have."""
+
+    open_files: int
+
+
+class Certificates(TypedDict):
+    """What templates/haproxy/certificates.j2 is given."""
+
+    certificate: str
+    names: list[str]
+    """What it is shown for."""
+
+
 def back_after(settings: Settings) -> float:
     """Return the seconds after which a server that was down, and is back, gets clients for sure.
 
     It is checked five times a second (downinter); the rest is for a host that is busy.
     """
     return 1
-
-
-@dataclass(frozen=True)
-class Server:
-    """A listener of the app as HAProxy writes it."""
-
-    name: str
-    address: str
-
-
-def jail(settings: Settings) -> str:
-    """Return the folder that HAProxy's workers are locked into: the one with the app's sockets."""
-    return places.sockets(settings.name, "").rstrip("/")
-
-
-def servers(settings: Settings, survey: Survey, proxy: str) -> list[Server]:
-    """Return the app's listeners, with sockets as they are found from inside the jail."""
-    return [
-        Server(
-            # Names of pyinfra's connectors have characters that HAProxy refuses: @docker/debian.
-            re.sub(r"[^\w.:-]", "_", upstream.name, flags=re.ASCII),
-            _address(upstream, jail(settings)),
-        )
-        for upstream in upstreams.upstreams(settings, survey, proxy)
-    ]
-
-
-def _address(upstream: Upstream, jail: str) -> str:
-    if upstream.unix:
-        return f"unix@{upstream.unix.removeprefix(jail)}"
-    host = f"[{upstream.address}]" if ":" in upstream.address else upstream.address
-    return f"{host}:{upstream.port}"
-
-
-def quoted(word: str) -> str:
-    """Return a word as HAProxy's parser takes it literally."""
-    return "'" + word.replace("'", "'\\''") + "'"
-
-
-@dataclass(frozen=True)
-class Room:
-    """How many connections a host lets HAProxy have."""
-
-    clients: int
-    """Clients that are served."""
-    maxconn: int
-    """All connections: the clients, those who are not served yet or told "503" instead, and plain
-    HTTP."""
 
 
 def fits(settings: Settings, survey: Survey) -> int:
@@ -142,51 +107,27 @@ def files(
     internal = (
         identity.client(settings, survey, identities, FOLDER) if settings.internal_tls else None
     )
-    names = tls.names(settings)
-    size = room(settings, survey)
     limits = derive(settings, survey)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
-    certificates = f"{settings.name}.certificates"
     configuration = render(
         "haproxy/haproxy.cfg",
-        settings=settings,
-        limits=limits,
-        tls=tls.policy(settings, survey),
-        edge=edge,
-        servers=servers(settings, survey, proxy),
-        # As in a Host header.
-        hosts=[
-            word
-            for name in names
-            # A name with its last dot is the same one.
-            for word in ((f"[{name}]",) if ":" in name else (name, f"{name}."))
-        ],
-        tries=upstreams.tries(settings, survey, proxy),
-        jail=jail(settings),
-        clients=size.clients,
-        maxconn=size.maxconn,
-        open_timeout=OPEN_TIMEOUT,
-        health=quoted(settings.app.health or ""),
-        certificates=certificates,
-        thumbprint=acme.thumbprint(settings, survey),
-        internal=internal,
+        haproxy_cfg.view(settings, survey, proxy, internal, room(settings, survey)),
     )
-    # Clients who connect by address send no name in the TLS handshake.
-    shown = render(
-        "haproxy/certificates",
-        certificate=certificate,
-        names=[name for name in names if not is_address(name)],
-    )
+    shown: Certificates = {
+        "certificate": certificate,
+        # Clients who connect by address send no name in the TLS handshake.
+        "names": [name for name in tls.names(settings) if not is_address(name)],
+    }
     short = shortfall(settings, survey)
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
             File(CONFIGURATION, configuration),
-            File(f"{FOLDER}/{certificates}", shown),
+            File(f"{FOLDER}/{certificates(settings)}", render("haproxy/certificates", shown)),
             *((internal.file,) if internal else ()),
             *process_counts.cache_file(settings, survey, FOLDER),
             File(places.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
-            hardening.file(settings, UNIT, open_files=limits.open_files),
+            hardening.file(settings, UNIT, _sandbox(limits)),
         ),
         validate=(
             # Without it, a new worker would fail when it has the ports already: HAProxy then stops.
@@ -204,15 +145,19 @@ def files(
         verify=(("systemctl", "is-active", UNIT),),
         notes=(
             *((short,) if short else ()),
-            *hardening.note(settings, survey, UNIT, open_files=limits.open_files),
+            *hardening.note(settings, survey, UNIT, _sandbox(limits)),
             *(internal.notes if internal else ()),
         ),
     )  # fmt: skip
 
 
+def _sandbox(limits: Limits) -> SandboxConf:
+    return {"open_files": limits.open_files}
+
+
 def started(settings: Settings, survey: Survey) -> File:
     """Return the note that the unit leaves when it starts with its present sandbox."""
-    return hardening.started(settings, UNIT, open_files=derive(settings, survey).open_files)
+    return hardening.started(settings, UNIT, _sandbox(derive(settings, survey)))
 
 
 def drift(settings: Settings, survey: Survey) -> list[str]:

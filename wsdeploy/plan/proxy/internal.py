@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places, remote
@@ -15,8 +16,10 @@ from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.limits import SPARE_FILES, derive, processes
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
-from wsdeploy.plan.proxy import identity, proxies, tls
+from wsdeploy.plan.proxy import edge, identity, proxies, tls
+from wsdeploy.plan.proxy.tls import Policy
 from wsdeploy.settings import Nginx, Settings
+from wsdeploy.settings.topology import endpoint
 
 NAME = "internal"
 
@@ -85,6 +88,45 @@ def trust(settings: Settings) -> str:
     return f"{folder(settings)}/proxies.pem"
 
 
+class Listener(TypedDict):
+    """Where the TLS listener takes connections for a process of the app."""
+
+    process: str
+    address: str
+    """Address and port."""
+
+
+class InternalConf(TypedDict):
+    """What templates/internal/nginx.conf.j2 and haproxy.cfg.j2 are given."""
+
+    name: str
+    pair: str
+    """The file with key and certificate of the host."""
+    trust: str
+    """The file with the certificates of those who may connect, beside this one."""
+    tls: Policy
+    listeners: list[Listener]
+    sockets: str
+    """The folder with the app's sockets."""
+    jail: str
+    """The folder above it."""
+    connections: int
+    open_files: int
+    backlog: int
+    proxies_wait: int
+    """Seconds without traffic after which the proxies give a connection up."""
+    idle_timeout: int
+    shutdown_timeout: int | None
+
+
+class InternalService(TypedDict):
+    """What templates/internal/nginx.service.j2 and haproxy.service.j2 are given."""
+
+    name: str
+    configuration: str
+    open_files: int
+
+
 @dataclass(frozen=True)
 class Room:
     """How many connections a host lets the listener have."""
@@ -128,29 +170,30 @@ def files(
     """
     chosen, topology, size = program(settings), settings.topology, room(settings, survey)
     limits, count = derive(settings, survey), processes(settings, survey)
-    context = {
-        "settings": settings,
-        "unit": unit(settings),
-        "folder": folder(settings),
-        "configuration": configuration(settings),
-        "address": topology.listen_address(host),
-        "ports": dict(
-            zip(
-                upstreams.process_names(settings, count),
-                upstreams.reached(settings, count),
-                strict=True,
-            )
-        ),
+    names, ports = upstreams.process_names(settings, count), upstreams.reached(settings, count)
+    address = topology.listen_address(host)
+    conf: InternalConf = {
+        "name": settings.name,
         "pair": places.identity(settings.name),
         "trust": trust(settings).rpartition("/")[2],
         "tls": tls.policy(settings, survey),
-        "backlog": limits.backlog,
-        "connections": size.connections,
-        "open_files": size.open_files,
-        "proxies_wait": limits.idle_timeout,
-        "idle_timeout": limits.idle_timeout + OUTLASTS,
+        "listeners": [
+            {"process": process, "address": endpoint(address, port)}
+            for process, port in zip(names, ports, strict=True)
+        ],
         "sockets": places.sockets(settings.name, "current"),
         "jail": places.sockets(settings.name, "").rstrip("/"),
+        "connections": size.connections,
+        "open_files": size.open_files,
+        "backlog": limits.backlog,
+        "proxies_wait": limits.idle_timeout,
+        "idle_timeout": limits.idle_timeout + OUTLASTS,
+        "shutdown_timeout": edge.shutdown_timeout(settings),
+    }
+    service: InternalService = {
+        "name": settings.name,
+        "configuration": configuration(settings),
+        "open_files": size.open_files,
     }
     trusted = identity.trusted(settings, survey, identities, topology.proxy)
     notes = identity.notes(identities, topology.proxy, trusted)
@@ -164,18 +207,16 @@ def files(
         files=(
             File(
                 configuration(settings),
-                render(f"internal/{chosen.configuration}", **context),
+                render(f"internal/{chosen.configuration}", conf),
                 # As all that is in that folder.
                 mode=0o640,
             ),
             File(trust(settings), trusted, mode=0o600),
-            File(
-                places.unit(unit(settings)), render(f"internal/{chosen.folder}.service", **context)
-            ),
+            File(places.unit(unit(settings)), render(f"internal/{chosen.folder}.service", service)),
         ),
         validate=(
             # HAProxy would fail without it only after it has the ports.
-            ("ls", "-d", str(context["jail"])),
+            ("ls", "-d", conf["jail"]),
             # nginx looks whether it could write its PID there; the unit makes the folder.
             ("mkdir", "-p", f"/run/{settings.name}-internal"),
             (*chosen.check, f"{{stage}}{configuration(settings)}"),

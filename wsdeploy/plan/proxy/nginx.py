@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import TypedDict
 
-from wsdeploy.plan.app import process_counts, upstreams
+from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import hardening, places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
-from wsdeploy.plan.host.limits import derive
+from wsdeploy.plan.host.limits import Limits, derive
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request, Survey
-from wsdeploy.plan.proxy import acme, edge, identity, tls
+from wsdeploy.plan.proxy import identity, nginx_conf
 from wsdeploy.settings import Settings
-from wsdeploy.settings.topology import Upstream
 
 NAME = "nginx"
 UNIT = "nginx.service"
@@ -23,20 +23,10 @@ PACKAGES: tuple[str, ...] = ("nginx", "logrotate")
 NEW_CERTIFICATE: tuple[Command, ...] = (("systemctl", "try-reload-or-restart", UNIT),)
 
 
-# nginx counts connections in 16 bits.
-COUNTED_MOST = 65_535
+class SandboxConf(TypedDict):
+    """What templates/nginx/sandbox.conf.j2 is given beyond what all sandboxes have."""
 
-
-def shards(clients: int) -> int:
-    """Return the power of ten that clients are counted in parts of, so that each can be counted.
-
-    Parts are told apart by the last digits of a connection's number, so they are of equal size, but
-    for chance.
-    """
-    parts = 1
-    while clients > parts * COUNTED_MOST:
-        parts *= 10
-    return parts
+    open_files: int
 
 
 def back_after(settings: Settings) -> float:
@@ -45,18 +35,6 @@ def back_after(settings: Settings) -> float:
     nginx counts no failures (max_fails=0), so it asks it with the next handshake.
     """
     return 0
-
-
-def servers(settings: Settings, survey: Survey, proxy: str) -> list[str]:
-    """Return the app's listeners as nginx writes addresses."""
-    return [_address(upstream) for upstream in upstreams.upstreams(settings, survey, proxy)]
-
-
-def _address(upstream: Upstream) -> str:
-    if upstream.unix:
-        return f"unix:{upstream.unix}"
-    host = f"[{upstream.address}]" if ":" in upstream.address else upstream.address
-    return f"{host}:{upstream.port}"
 
 
 def files(
@@ -74,28 +52,13 @@ def files(
     internal = (
         identity.client(settings, survey, identities, folder) if settings.internal_tls else None
     )
-    configuration = render(
-        "nginx/nginx.conf",
-        settings=settings,
-        limits=limits,
-        tls=tls.policy(settings, survey),
-        edge=edge,
-        most=COUNTED_MOST,
-        shards=shards(limits.worker_clients),
-        servers=servers(settings, survey, proxy),
-        tries=upstreams.tries(settings, survey, proxy),
-        server_names=tls.names(settings),
-        certificate=places.certificate(settings.name),
-        key=places.key(settings.name),
-        thumbprint=acme.thumbprint(settings, survey),
-        internal=internal,
-    )
+    configuration = render("nginx/nginx.conf", nginx_conf.view(settings, survey, proxy, internal))
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
             File(places.NGINX_CONF, configuration),
             File(places.drop_in(settings.name, UNIT), render("nginx/unit.conf")),
-            hardening.file(settings, UNIT, open_files=limits.open_files),
+            hardening.file(settings, UNIT, _sandbox(limits)),
             *((internal.file,) if internal else ()),
             *process_counts.cache_file(settings, survey, folder),
         ),
@@ -109,15 +72,19 @@ def files(
         verify=(("systemctl", "is-active", UNIT),),
         notes=(
             *((limits.proxy_shortfall,) if limits.proxy_shortfall else ()),
-            *hardening.note(settings, survey, UNIT, open_files=limits.open_files),
+            *hardening.note(settings, survey, UNIT, _sandbox(limits)),
             *(internal.notes if internal else ()),
         ),
     )
 
 
+def _sandbox(limits: Limits) -> SandboxConf:
+    return {"open_files": limits.open_files}
+
+
 def started(settings: Settings, survey: Survey) -> File:
     """Return the note that the unit leaves when it starts with its present sandbox."""
-    return hardening.started(settings, UNIT, open_files=derive(settings, survey).open_files)
+    return hardening.started(settings, UNIT, _sandbox(derive(settings, survey)))
 
 
 def drift(settings: Settings, survey: Survey) -> list[str]:

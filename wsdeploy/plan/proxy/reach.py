@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places, programs
@@ -13,6 +14,17 @@ from wsdeploy.settings import Nginx, Settings
 
 NAME = "reach"
 PACKAGES = ("nftables",)
+
+
+class ReachService(TypedDict):
+    """What templates/reach/reach.service.j2 is given."""
+
+    name: str
+    folder: str
+    """The folder with its programs."""
+    configuration: str
+    table: str
+    """Its table in the packet filter."""
 
 
 def unit(settings: Settings) -> str:
@@ -47,21 +59,18 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
     name = settings.name
     folder = f"/usr/local/lib/{name}-reach"
     path = f"{folder}/reach.json"
+    view: ReachService = {
+        "name": name,
+        "folder": folder,
+        "configuration": path,
+        "table": set_name(settings),
+    }
     return FileSet(
         name=set_name(settings),
         files=(
             *programs.files("watchdog.reach", folder),
             File(path, configuration(settings, survey, proxy)),
-            File(
-                places.unit(unit(settings)),
-                render(
-                    "reach/reach.service",
-                    name=name,
-                    folder=folder,
-                    configuration=path,
-                    table=set_name(settings),
-                ),
-            ),
+            File(places.unit(unit(settings)), render("reach/reach.service", view)),
         ),
         validate=programs.tried(
             folder, "-m", "wshost.watchdog.reach", "--check", f"{{stage}}{path}"

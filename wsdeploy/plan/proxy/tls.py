@@ -6,7 +6,7 @@ import datetime
 import ipaddress
 import re
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import Command, File, FileSet
@@ -35,13 +35,27 @@ HYBRID_CURVE, HYBRID_SINCE = "?X25519MLKEM768", (3, 5)
 TICKET_ROTATION_SINCE = (1, 23, 2)
 
 
-def policy(settings: Settings, survey: Survey) -> dict[str, Any]:
+class Policy(TypedDict):
+    """What TLS offers on a proxy."""
+
+    policy: str
+    """Mozilla's name for it."""
+    versions: tuple[str, ...]
+    ciphers: tuple[str, ...]
+    """Those of TLS 1.2, if that is offered."""
+    curves: tuple[str, ...]
+    rotates_ticket_keys: bool
+    """Whether nginx gets new keys for session tickets while it runs."""
+
+
+def policy(settings: Settings, survey: Survey) -> Policy:
     """Return what TLS offers on a proxy, as far as the host's versions know it."""
     openssl = version(survey.packages.get("openssl", ""))
     modern = settings.tls.policy == "modern"
     return {
+        "policy": settings.tls.policy,
         "versions": ("TLSv1.3",) if modern else ("TLSv1.2", "TLSv1.3"),
-        "ciphers": CIPHERS,
+        "ciphers": () if modern else CIPHERS,
         "curves": (HYBRID_CURVE, *CURVES) if openssl >= HYBRID_SINCE else CURVES,
         "rotates_ticket_keys": version(survey.packages.get("nginx", "")) >= TICKET_ROTATION_SINCE,
     }
