@@ -86,5 +86,6 @@ BUNDLED := import ensurepip, pathlib, sysconfig; \
 	PYTHONPATH=$$($(PYTHON) -c '$(BUNDLED)') $(BIN)/python -m pip install --quiet \
 		--disable-pip-version-check --require-hashes --only-binary :all: --requirement .venv/uv.lock
 	$(BIN)/uv pip install --quiet --require-hashes --only-binary :all: --requirement requirements.lock
-	$(BIN)/uv pip install --quiet --no-deps --editable .
+	@# What builds it is in the lock.
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -26,6 +26,8 @@ from wsdeploy.settings import (
     SettingsError,
 )
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Acme",
     "App",

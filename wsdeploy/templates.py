@@ -1,7 +1,7 @@
-"""Where templates are: the project's own, and those of whoever deploys, which come first.
+"""Where templates are: ours, and those of whoever deploys, which come first.
 
-A folder `templates` beside the inventory may have templates by the same names, which take the place
-of ours, or extend them:
+A folder `templates` beside the inventory, or in the folder that pyinfra is started in, may have
+templates by the same names, which take the place of ours, or extend them:
 
     {# templates/nginx/nginx.conf.j2 #}
     {% extends "wsdeploy/nginx/nginx.conf.j2" %}
@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wsdeploy import command_line
+from wsdeploy import command_line, resources
 
-OURS = Path(__file__).resolve().parents[1] / "templates"
+OURS = resources.FOLDER / "templates"
 
 PREFIX = "wsdeploy"
 """What our own are called by those that extend them."""
@@ -26,16 +26,18 @@ PART = "_"
 """Names of files that are only included begin with this."""
 
 
-def own(arguments: Sequence[str]) -> Path | None:
-    """Return the folder with templates of one's own, if a run with these arguments needs them.
+def own(arguments: Sequence[str]) -> tuple[Path, ...]:
+    """Return the folders with templates of one's own, if a run with these arguments needs them.
 
-    Who rolls back or removes a service applies none.
+    Those of one inventory come before those of the project. Who rolls back or removes a service
+    applies none.
     """
     inventory = command_line.inventory(arguments)
     if inventory is None or not command_line.deploys(arguments):
-        return None
-    folder = Path(inventory).absolute().parent / "templates"
-    return folder if folder.is_dir() and folder.resolve() != OURS else None
+        return ()
+    places = dict.fromkeys((Path(inventory).absolute().parent, Path.cwd()))
+    folders = [place / "templates" for place in places]
+    return tuple(each for each in folders if each.is_dir() and each.resolve() != OURS)
 
 
 def unknown(folder: Path) -> Iterator[Path]:

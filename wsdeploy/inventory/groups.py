@@ -119,8 +119,8 @@ def _key_problems(
 
 
 def _template_problems() -> Iterator[Problem]:
-    folder = templates.own(sys.argv[1:])
-    for name in templates.unknown(folder) if folder else ():
+    found = (name for each in templates.own(sys.argv[1:]) for name in templates.unknown(each))
+    for name in found:
         wanted = (
             "takes the place of none of wsdeploy's; give it the name of one, or let it begin with "
             f"{templates.PART} if others include it"

@@ -6,14 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import source
 from wsdeploy.release.source import APP
+from wsdeploy.resources import PACKAGES
 from wsdeploy.settings import Settings
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 # Wheels are built for a C library at least as old as the host's: Debian 12 has glibc 2.36 and
 # Debian 13 has 2.41, of which uv knows 2.40.
@@ -62,9 +60,9 @@ def release(settings: Settings, survey: Survey) -> Release:
     app = source.of(settings.app)
     files = {f"{APP}/{path}": data for path, data in app.tree.files.items()}
     # The harness travels with the app, so that a release has all that it was tested with.
-    for module in sorted((PROJECT / "wsapp").glob("*.py")):
+    for module in sorted((PACKAGES / "wsapp").glob("*.py")):
         files[f"lib/wsapp/{module.name}"] = module.read_bytes()
-    files["launch.py"] = (PROJECT / "wshost/rollout/launch.py").read_bytes()
+    files["launch.py"] = (PACKAGES / "wshost/rollout/launch.py").read_bytes()
     architecture = survey.system.get("architecture", "x86_64")
     glibc = GLIBC.get(survey.system.get("version", ""), "2_36")
     return Release(

@@ -320,17 +320,35 @@ def test_a_template_of_ones_own_that_is_wrong(make, debian, own):
 
 def test_when_templates_of_ones_own_count(tmp_path, own):
     own("nginx/nginx.conf.j2", "")
-    inventory, mine = str(tmp_path / "prod.py"), tmp_path / "templates"
+    inventory, mine = str(tmp_path / "prod.py"), (tmp_path / "templates",)
     for arguments, found in (
         ([inventory, "deploy.py"], mine),
         (["--config", "/other/config.py", inventory, "deploy.py"], mine),
         # A template that is wrong is in the way of nobody who goes back.
-        (["-y", inventory, "wsdeploy.rollback"], None),
-        (["-y", inventory, "wsdeploy.unlock"], None),
-        (["@local", "exec", "true"], None),
-        ([str(templates.OURS.parent / "inventory.py"), "deploy.py"], None),
+        (["-y", inventory, "wsdeploy.rollback"], ()),
+        (["-y", inventory, "wsdeploy.unlock"], ()),
+        (["@local", "exec", "true"], ()),
+        ([str(templates.OURS.parent / "inventory.py"), "deploy.py"], ()),
     ):
         assert templates.own(arguments) == found
+
+
+def test_a_project_has_templates_and_an_inventory_others(make, debian, own, tmp_path, monkeypatch):
+    comment = (
+        "{{% extends 'wsdeploy/nginx/nginx.conf.j2' %}}{{% block {0} %}}# {0}\n{{% endblock %}}"
+    )
+    own("nginx/nginx.conf.j2", comment.format("main"))
+    project = tmp_path / "inventories"
+    project.mkdir()
+    monkeypatch.setattr(sys, "argv", ["pyinfra", "inventories/prod.py", "deploy.py"])
+    monkeypatch.chdir(tmp_path)
+    render_module._environment.cache_clear()
+    assert "# main\n" in proxys_file(make(), debian())
+    own("../inventories/templates/nginx/nginx.conf.j2", comment.format("http"))
+    render_module._environment.cache_clear()
+    text = proxys_file(make(), debian())
+    assert "# http\n" in text
+    assert "# main\n" not in text
 
 
 def test_who_rolls_back_need_not_have_the_certificate(make, tmp_path, monkeypatch):

@@ -16,11 +16,11 @@ import re
 import zlib
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
+from wsdeploy import resources
 from wshost.requests import Claim
 
-PROGRAMS = Path(__file__).resolve().parents[3] / "wshost"
+PROGRAMS = resources.PACKAGES / "wshost"
 
 FOLDER = "/run/wsdeploy/programs"
 """Where a host keeps them, each version in a folder of its own."""

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -39,13 +39,13 @@ class RenderError(Exception):
     """A template can't be rendered; the message says which one, and why."""
 
 
-def environment(folder: Path = templates.OURS, own: Path | None = None) -> Environment:
+def environment(folder: Path = templates.OURS, own: Sequence[Path] = ()) -> Environment:
     """Return the Jinja environment that every template is rendered with.
 
-    own: a folder with templates that come before those in `folder`, and may extend them.
+    own: folders with templates that come before those in `folder`, and may extend them.
     """
     ours = FileSystemLoader(folder)
-    first = [] if own is None else [FileSystemLoader(own)]
+    first = [FileSystemLoader(each) for each in own]
     return Environment(  # noqa: S701
         loader=ChoiceLoader([*first, ours, PrefixLoader({templates.PREFIX: ours})]),
         bytecode_cache=_bytecode(),
@@ -86,7 +86,7 @@ def _bytecode() -> FileSystemBytecodeCache | None:
 
 
 @cache
-def _environment(own: Path | None) -> Environment:
+def _environment(own: tuple[Path, ...]) -> Environment:
     return environment(own=own)
 
 
@@ -94,7 +94,7 @@ def render(template: str, view: Mapping[str, object] | None = None) -> str:
     """Return a template with its variables filled in.
 
     template: its name below templates/, without `.j2`. Whoever deploys may have one of that name
-    beside the inventory of the present run.
+    (wsdeploy.templates).
     view: its variables. Each template has a type that lists them, and is named for it: NginxConf.
     Raises RenderError for one that can't be read, or does not fit `view`.
     """
