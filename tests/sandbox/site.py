@@ -18,7 +18,7 @@ from pathlib import Path
 from websockets.exceptions import InvalidStatus
 
 from tests import pyinfra_server
-from tests.client import Client, connect
+from wsdeploy.checks.client import Client, connect
 from wsdeploy.plan.host import places
 from wsdeploy_sandbox import SandboxHost
 

@@ -20,8 +20,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 import wsdeploy_sandbox as sandbox
-from tests.hosts import programs
 from wsdeploy import HAProxy, Nginx
+from wsdeploy.checks import programs
 from wsdeploy.plan.host import places
 from wsdeploy.settings import App, SelfSigned, Settings
 

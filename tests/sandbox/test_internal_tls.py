@@ -11,9 +11,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 import wsdeploy_sandbox as sandbox
-from tests.hosts.test_internal import ASK
 from tests.sandbox.site import HELD
 from tests.sandbox.test_tiers import wait_until
+from wsdeploy.checks.test_internal import ASK
 from wsdeploy.plan.host import places
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]

@@ -8,8 +8,8 @@ import time
 import pytest
 
 import wsdeploy_sandbox as sandbox
-from tests.client import connect
 from tests.sandbox.site import HELD
+from wsdeploy.checks.client import connect
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 

@@ -88,7 +88,8 @@ def test_sandbox(words):
 @pytest.mark.parametrize("words", calls("pytest"))
 def test_pytest(words):
     folder, *rest = words
-    options = (PROJECT / folder / "conftest.py").read_text()
+    assert (PROJECT / folder / "conftest.py").is_file()
+    options = (PROJECT / "wsdeploy/checks/plugin.py").read_text()
     for word in rest:
         assert f'"{word}"' in options if word.startswith("-") else (PROJECT / word).exists()
 

@@ -1,4 +1,4 @@
-"""A WebSocket client for tests that are not coroutines.
+"""A WebSocket client for checks that are not coroutines.
 
 The asyncio client of websockets in a thread of its own. The library's threading client reads and
 writes one TLS session from two threads at once, which OpenSSL does not allow: a handshake in some
@@ -8,16 +8,18 @@ fifty is never sent, and times out.
 import asyncio
 import threading
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
+
+T = TypeVar("T")
 
 _loop = asyncio.new_event_loop()
 threading.Thread(target=_loop.run_forever, daemon=True, name="websocket clients").start()
 
 
-def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run_coroutine_threadsafe(coroutine, _loop).result()
 
 
@@ -38,9 +40,10 @@ class Client:
         return self._connection.close_code
 
     @property
-    def certificate(self) -> dict:
+    def certificate(self) -> dict[str, Any]:
         """What the server has shown, as ssl.SSLSocket.getpeercert returns it."""
-        return self._connection.transport.get_extra_info("peercert")
+        found = self._connection.transport.get_extra_info("peercert")
+        return cast("dict[str, Any]", found)
 
     def send(self, message: str) -> None:
         _run(self._connection.send(message))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.hosts import programs
+from wsdeploy.checks import programs
 from wsdeploy.plan import components
 from wsdeploy.plan.app import process_counts, supervisor, upstreams, watchdog
 from wsdeploy.plan.host import firewall, places, system, upgrades

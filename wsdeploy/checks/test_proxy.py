@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.client import connect as asyncio_connect
 from websockets.exceptions import InvalidStatus
 
-from tests.client import connect
-from tests.hosts import programs
+from wsdeploy.checks import programs
+from wsdeploy.checks.client import connect
 from wsdeploy.plan.host import places
 from wsdeploy.plan.proxy import acme, edge
 from wsdeploy.settings.edge import matches

@@ -1,0 +1,66 @@
+"""A folder of checks: a conftest.py of one line, and checks of one's own beside it."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from wsdeploy.checks import plugin
+
+INVENTORY = """
+from wsdeploy import *
+settings = Settings("ws.a-company.com", App("app.py"), SelfSigned())
+app, proxy = hosts(settings, app=["a1.a-company.com", "a2.a-company.com"])
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    hosts = folder / "tests" / "hosts"
+    hosts.mkdir(parents=True)
+    (folder / "app.py").write_text("")
+    (folder / "prod.py").write_text(INVENTORY)
+    (hosts / "conftest.py").write_text("from wsdeploy.checks.plugin import *\n")
+    (hosts / "test_own.py").write_text("def test_own(app_host):\n    pass\n")
+    (folder / "tests" / "test_app.py").write_text("def test_app():\n    pass\n")
+    return folder
+
+
+def run(folder, *options):
+    """Return how pytest ends that only collects."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:xdist", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_projects_folder_has_our_checks_and_its_own(project):
+    done = run(project, "tests/hosts", "--inventory", "prod.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    found = {line.partition("::")[0] for line in lines if "::" in line}
+    assert found == {f"tests/hosts/{path.name}" for path in plugin.CHECKS} | {
+        "tests/hosts/test_own.py"
+    }
+    for host in ("a1.a-company.com", "a2.a-company.com"):
+        assert f"tests/hosts/test_app.py::test_release_belongs_to_root[{host}]" in lines
+        assert f"tests/hosts/test_own.py::test_own[{host}]" in lines
+
+
+def test_without_a_fleet_nothing_is_checked():
+    session = SimpleNamespace(config=SimpleNamespace(stash=pytest.Stash()))
+    with pytest.raises(pytest.exit.Exception, match="say which fleet to check: --inventory") as end:
+        plugin.pytest_sessionstart(session)
+    assert end.value.returncode == pytest.ExitCode.USAGE_ERROR
+
+
+def test_the_folder_is_not_in_the_way_of_other_tests(project):
+    done = run(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "::test_app" in done.stdout
+    assert "tests/hosts" not in done.stdout
