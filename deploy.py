@@ -2,38 +2,11 @@
 
     pyinfra inventories/prod.py deploy.py
 
-What the service is stands in the inventory; how a part of it is set up, in wsdeploy/deploy/roles and
-templates; what a host should have, in wsdeploy/plan.
+What the service is stands in the inventory. Operations of your own go before or after `service()`;
+each runs on every host, those of a role on hosts whose `host.groups` has the role's name. Hosts of
+a group that only you know, such as `metrics = [...]` in the inventory, get yours alone.
 """
 
-from pyinfra import host
+from wsdeploy.deploy.service import service
 
-from wsdeploy.deploy.operations import barrier
-from wsdeploy.deploy.roles import app, base, certificate, proxy, retired, verify
-
-roles = host.data.settings.topology.roles(host.name)
-
-base()
-
-# By now each has the certificates that the others will ask for, if TLS is between the tiers.
-barrier(name="Every host is prepared")
-
-if "app" in roles:
-    app()
-
-# Proxies learn of processes only when all of them are there.
-barrier(name="The app serves on every host")
-
-if "proxy" in roles:
-    proxy()
-    verify()
-
-# Only now does nothing refer to the old processes any more.
-barrier(name="Every proxy passes clients to the new processes")
-
-if "app" in roles:
-    retired()
-
-# Last, as all the rest goes on without the authority's answer.
-if "proxy" in roles:
-    certificate()
+service()

@@ -1,6 +1,8 @@
 """What a deployment does to hosts in every state, in which order, and in how many exchanges."""
 
+import dataclasses
 import hashlib
+import json
 import re
 import time
 from types import SimpleNamespace
@@ -466,3 +468,40 @@ def test_the_certificate_of_an_authority_comes_last(deploy, alone, bare, proxy):
     assert "@fake/a has no account key" in done.said
     assert done.code == 1
     assert "order_now" not in [program for _, program in order]
+
+
+OWN = """\
+from pyinfra import host
+from pyinfra.operations import server
+from wsdeploy.deploy.service import service
+
+server.shell(name="Before", commands=["echo before"])
+service()
+if "proxy" in host.groups:
+    server.shell(name="After on proxies", commands=["echo after"])
+if "metrics" in host.groups:
+    server.shell(name="Metrics", commands=["echo metrics"])
+"""
+WITH_METRICS = """
+metrics = [named.pop("@fake/metrics")]
+"""
+
+
+def test_operations_of_ones_own_come_before_and_after(deploy, tiers, converged, folder):
+    fleet = tiers(more="internal_tls=True")
+    surveys = converged(fleet)
+    fleet = dataclasses.replace(fleet, groups=WITH_METRICS + fleet.groups)
+    (folder / "deploy.py").write_text(OWN)
+    what = (str(folder / "deploy.py"),)
+    done = deploy(fleet, {**surveys, "@fake/metrics": {}}, *LOUD, what=what)
+    assert done.code == 0, done.said
+    everyone = ["@fake/app1", "@fake/app2", "@fake/lb1", "@fake/metrics"]
+    assert done.changed == {
+        "Before": everyone,
+        "After on proxies": ["@fake/lb1"],
+        "Metrics": ["@fake/metrics"],
+    }
+    names = [each["name"] for each in json.loads(done.out)["results"]["operations"]]
+    assert names[0] == "Before"
+    assert names[-2:] == ["After on proxies", "Metrics"]
+    assert done.programs_of("metrics") == [], "nobody else's host is asked"

@@ -177,7 +177,7 @@ def identities(settings: Settings) -> identity.Identities:
     """
     known = run.current().phase.identities
     if not state.is_executing:
-        for each in state.activated_hosts:
+        for each in [it for it in state.activated_hosts if settings.topology.roles(it.name)]:
             with ctx_host.use(each):
                 known[each.name] = identity.own(settings, survey(settings))
     return known

@@ -23,7 +23,7 @@ def neighbours(settings: Settings) -> Generator[StringCommand, None, None]:
     """
     if not state.is_executing:
         found = []
-        for each in state.activated_hosts:
+        for each in [it for it in state.activated_hosts if settings.topology.roles(it.name)]:
             with ctx_host.use(each):
                 lines = plan.findings(settings, facts.survey(settings), each.name)
             found += [f"  {each.name}: {line}" for line in lines]

@@ -1,0 +1,47 @@
+"""The story of a run: what happens to the hosts of a service, in which order."""
+
+from __future__ import annotations
+
+from pyinfra.context import host
+
+from wsdeploy.deploy.operations import barrier
+from wsdeploy.deploy.roles import app, base, certificate, proxy, retired, verify
+
+
+def service() -> None:
+    """Turn the current host into what the inventory says of it; again, and nothing changes.
+
+    How a part of a host is set up stands in wsdeploy/deploy/roles and templates; what a host should
+    have, in wsdeploy/plan. Hosts of other groups than `app` and `proxy` are left alone.
+    """
+    settings = host.data.get("settings")
+    roles = settings.topology.roles(host.name) if settings else ()
+
+    if roles:
+        base()
+
+    # By now each has the certificates that the others will ask for, if TLS is between the tiers.
+    barrier(name="Every host is prepared")
+
+    if "app" in roles:
+        app()
+
+    # Proxies learn of processes only when all of them are there.
+    barrier(name="The app serves on every host")
+
+    if "proxy" in roles:
+        proxy()
+        verify()
+
+    # Only now does nothing refer to the old processes any more.
+    barrier(name="Every proxy passes clients to the new processes")
+
+    if "app" in roles:
+        retired()
+
+    # Last, as all the rest goes on without the authority's answer.
+    if "proxy" in roles:
+        certificate()
+
+    # What whoever calls this does after it comes after all of it, on every host.
+    barrier(name="The service is as its inventory says")
