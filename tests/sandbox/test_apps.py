@@ -1,7 +1,8 @@
 """Apps that know nothing of wsdeploy, each deployed onto one host and then deployed anew.
 
 They are those of tests/apps: equivalents of the apps in websockets' guides, servers of other
-libraries, and a project. docs/apps.md says what each goes without; this is where it comes from.
+libraries, and a project. docs/guides/apps.md says what each goes without; this is where it comes
+from.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A host that leaves the fleet, by the commands of docs/topologies.md."""
+"""A host that leaves the fleet, by the commands of docs/guides/topologies.md."""
 
 import re
 
@@ -23,7 +23,7 @@ def test_nothing_is_left(site):
     before = site.ssh("find / -xdev | sort").split()
     site.deploy()
     site.echoes()
-    text = (PROJECT / "docs" / "topologies.md").read_text()
+    text = (PROJECT / "docs" / "guides" / "topologies.md").read_text()
     commands = re.search(r"<!-- removal -->\s+```sh\n(.*?)```", text, re.DOTALL)[1]
     site.ssh(f"set -eu\n{commands}")
 

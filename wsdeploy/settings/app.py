@@ -69,7 +69,7 @@ class App(Section):
     processes: Annotated[int, Range(1, PROCESSES_MOST)] | Literal["auto"] = "auto"
     """Processes per host; "auto" is one per core of each host, and at least two. One
     process uses one core, and more than there are cores make messages slower; see
-    docs/capacity.md."""
+    docs/operate/capacity.md."""
     command: tuple[str, ...] | None = None
     """Command that runs the app, such as ["python", "-m", "chat"]. `python` is the host's
     interpreter with the release's packages; $WS_SOCKET, $WS_HOST, $WS_PORT, $WS_APP (the app's

@@ -17,7 +17,7 @@ NETWORK_WORDS = "give a network, such as 192.0.2.0/24 or 2001:db8::/32"
 class Behind(Section):
     """A balancer in front of the proxies: a cloud's load balancer, a CDN, or one of your own.
 
-    It says who the client is, and it alone is believed. See docs/balancers.md.
+    It says who the client is, and it alone is believed. See docs/guides/balancers.md.
     """
 
     networks: tuple[str, ...]
@@ -40,7 +40,7 @@ class Behind(Section):
 class Edge(Section):
     """What the proxy lets through to the app. All else it answers itself.
 
-    docs/edge.md has each limit with its reason, and how to choose it.
+    docs/guides/edge.md has each limit with its reason, and how to choose it.
     """
 
     origins: tuple[str, ...] = ()

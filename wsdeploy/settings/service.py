@@ -75,7 +75,8 @@ class Settings(Section):
     worker connections follow from it; a host that allows less gets what it allows, and says so."""
     firewall: Firewall | bool = True
     """What others may reach on the hosts, by an nftables table of the service's own: `True`, which
-    is `Firewall()`, or `Firewall(...)` with more; see docs/hosts.md. `False` leaves that to you."""
+    is `Firewall()`, or `Firewall(...)` with more; see docs/operate/hosts.md. `False` leaves that to
+    you."""
     edge: Edge = Edge()
     """Who may connect, where and how often, and what balancer is in front: `Edge(...)`."""
     name: str = "ws"
@@ -88,7 +89,7 @@ class Settings(Section):
     Each side shows a certificate that the other one knows; hosts make their own."""
     security_updates: bool = False
     """Whether hosts install Debian's security updates by themselves (unattended-upgrades). False
-    leaves a host as it is. Neither restarts what holds connections; see docs/hosts.md."""
+    leaves a host as it is. Neither restarts what holds connections; see docs/operate/hosts.md."""
     take_over: bool = False
     """Whether a host's nginx, HAProxy or Supervisor may become the service's, though it has a
     configuration or programs of somebody else's. What was there stays on the host, under a path

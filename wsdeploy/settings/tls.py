@@ -21,7 +21,7 @@ class TLS(Section):
     hsts: Annotated[int, Range(0, 315_360_000, "seconds")] = 63_072_000
     """Seconds for which browsers refuse to reach the domain without TLS, once they have been there
     (Strict-Transport-Security); 0 sends none. Mozilla's two years. It can't
-    be taken back before it is over: see docs/tls.md."""
+    be taken back before it is over: see docs/explanation/tls.md."""
     hsts_subdomains: bool = False
     """Whether that is also so for all names below the domain, whoever serves them."""
 

@@ -1,4 +1,4 @@
-"""The reconnecting client of docs/clients.md does what it says."""
+"""The reconnecting client of docs/guides/clients.md does what it says."""
 
 import asyncio
 import re
@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 from websockets.asyncio.server import serve
 
-DOCS = Path(__file__).parents[3] / "docs"
+PROJECT = Path(__file__).parents[3]
 
 
 def python_client():
-    (source,) = re.findall(r"```python\n(.*?)```", (DOCS / "clients.md").read_text(), re.DOTALL)
+    page = (PROJECT / "docs" / "guides" / "clients.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names = {}
     exec(source, names)  # noqa: S102 (our own text)
     return names

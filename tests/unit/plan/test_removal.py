@@ -1,4 +1,7 @@
-"""The commands that clear a host (docs/topologies.md) know every file that a deployment makes."""
+"""The commands that clear a host know every file that a deployment makes.
+
+They are in docs/guides/topologies.md.
+"""
 
 import re
 import shlex
@@ -14,7 +17,7 @@ from wsdeploy.plan.target import Target
 
 COMMANDS = re.search(
     r"<!-- removal -->\s+```sh\n(.*?)```",
-    (Path(__file__).parents[3] / "docs" / "topologies.md").read_text(),
+    (Path(__file__).parents[3] / "docs" / "guides" / "topologies.md").read_text(),
     re.DOTALL,
 )[1]
 

@@ -62,7 +62,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
             *((limits.app_shortfall,) if limits.app_shortfall else ()),
             *hardening.note(settings, survey, UNIT, _sandbox(settings)),
             *(
-                ("supervisor was upgraded and runs as it was before: docs/hosts.md",)
+                ("supervisor was upgraded and runs as it was before: docs/operate/hosts.md",)
                 if survey.units.get(UNIT, {}).get("Upgraded")
                 else ()
             ),

@@ -1,6 +1,7 @@
 """How many clients a host holds, and what gives out first. Pure.
 
-docs/capacity.md explains the formulas. Each limit is a number of clients; the least one counts.
+docs/operate/capacity.md explains the formulas. Each limit is a number of clients; the least one
+counts.
 """
 
 from __future__ import annotations

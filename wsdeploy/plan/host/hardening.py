@@ -53,7 +53,7 @@ def note(
     if wanted.same_as(survey.paths.get(left)):
         return ()
     name = unit.removesuffix(".service")
-    return (f"{name} gets its present sandbox when it is started next: docs/hosts.md",)
+    return (f"{name} gets its present sandbox when it is started next: docs/operate/hosts.md",)
 
 
 def _version(settings: Settings, unit: str, own: Mapping[str, object]) -> str:

@@ -43,7 +43,7 @@ def findings(settings: Settings, survey: Survey, host: str) -> list[str]:
         found.append(
             f"Supervisor runs other programs ({', '.join(others)}), and they can write to few "
             "folders after its next start: name those in 30-own.conf beside our 20-*-sandbox.conf "
-            "(docs/hosts.md), then say Settings(take_over=True)"
+            "(docs/operate/hosts.md), then say Settings(take_over=True)"
         )
     return found
 
