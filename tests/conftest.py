@@ -3,13 +3,15 @@
 import os
 from pathlib import Path
 
+import pytest
+
 WAITING = {"test_watchdog", "test_stop", "test_lifetime", "test_belongings", "test_sample_apps"}
 """Modules whose tests mostly wait: for a process to be found dead, for a drain to end."""
 FAST = {"unit", "plan"}
 ROOT = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each of xdist's processes its share of those that wait, and none of them at the end.
 
     Each gets one run of the list at first (worksteal). Half of them begin with those that wait; the
@@ -28,5 +30,5 @@ def pytest_collection_modifyitems(items):
     items[:] = order
 
 
-def _part(items, number, count):
+def _part(items: list[pytest.Item], number: int, count: int) -> list[pytest.Item]:
     return items[len(items) * number // count : len(items) * (number + 1) // count]

@@ -172,7 +172,7 @@ def _run(request: dict[str, Any]) -> None:
         code = ended.code
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    threading._shutdown()
+    threading._shutdown()  # type: ignore[attr-defined]  # not in its types
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -48,9 +48,9 @@ class Client:
     def send(self, message: str) -> None:
         _run(self._connection.send(message))
 
-    def recv(self, timeout: float | None = None) -> str | bytes:
-        """Return the next message. Raises TimeoutError."""
-        return _run(asyncio.wait_for(self._connection.recv(), timeout))
+    def recv(self, timeout: float | None = None) -> str:
+        """Return the next message, as text. Raises TimeoutError."""
+        return _run(asyncio.wait_for(self._connection.recv(decode=True), timeout))
 
     def ping(self, timeout: float = 10) -> None:
         """Send a ping and wait for its answer. Raises TimeoutError."""

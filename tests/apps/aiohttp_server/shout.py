@@ -10,7 +10,7 @@ OPEN = web.AppKey("open", set)
 STOPPING = web.AppKey("stopping", asyncio.Event)
 
 
-async def shout(request):
+async def shout(request: web.Request) -> web.WebSocketResponse:
     """Answer with the message in capitals."""
     websocket = web.WebSocketResponse()
     await websocket.prepare(request)
@@ -28,24 +28,24 @@ async def shout(request):
     return websocket
 
 
-async def page(_):
+async def page(_: web.Request) -> web.FileResponse:
     """Answer with a file that came along with the app."""
     return web.FileResponse(STATIC / "index.html")
 
 
-async def healthy(_):
+async def healthy(_: web.Request) -> web.Response:
     """Say that this process works."""
     return web.Response(text="ok")
 
 
-async def close_all(app):
+async def close_all(app: web.Application) -> None:
     """Close what is open; aiohttp would wait for clients to leave."""
     app[STOPPING].set()
     for websocket in set(app[OPEN]):
         await websocket.close(code=WSCloseCode.SERVICE_RESTART)
 
 
-def application():
+def application() -> web.Application:
     """Return the application."""
     app = web.Application()
     app[OPEN] = set()

@@ -1,7 +1,14 @@
 """An ASGI application without a framework: echo, and the health of the process."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-async def app(scope, receive, send):
+
+async def app(
+    scope: dict[str, Any],
+    receive: Callable[[], Awaitable[dict[str, Any]]],
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
     """Serve one connection."""
     if scope["type"] == "http":
         status = 200 if scope["path"] == "/healthz" else 404
@@ -11,7 +18,10 @@ async def app(scope, receive, send):
         await echo(receive, send)
 
 
-async def echo(receive, send):
+async def echo(
+    receive: Callable[[], Awaitable[dict[str, Any]]],
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
     """Send every message back."""
     while (event := await receive())["type"] != "websocket.disconnect":
         if event["type"] == "websocket.connect":

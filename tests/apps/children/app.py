@@ -9,6 +9,8 @@ import signal
 import subprocess
 import time
 
+from websockets.asyncio.server import ServerConnection
+
 from wsapp import run
 
 pool = concurrent.futures.ProcessPoolExecutor(2)
@@ -22,8 +24,9 @@ clean = ["env", "-i", "PATH=/usr/bin", "python3", "-c", STAY, f"stray-{os.enviro
 subprocess.run(["setsid", "--fork", *clean], check=True)
 
 
-async def handler(websocket):
+async def handler(websocket: ServerConnection) -> None:
     async for message in websocket:
+        assert isinstance(message, str)
         await websocket.send(f"{message} {os.environ['COLOUR']}")
 
 

@@ -4,16 +4,16 @@ import asyncio
 import os
 import signal
 
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import ServerConnection, serve
 
 
-async def backwards(websocket):
+async def backwards(websocket: ServerConnection) -> None:
     """Answer with the message read backwards."""
     async for message in websocket:
         await websocket.send(message[::-1])
 
 
-async def main():
+async def main() -> None:
     """Serve until SIGTERM."""
     port = 8000 + int(os.environ["SUPERVISOR_PROCESS_NAME"][-2:])
     async with serve(backwards, "localhost", port) as server:

@@ -3,16 +3,16 @@
 import asyncio
 import signal
 
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import ServerConnection, serve
 
 
-async def backwards(websocket):
+async def backwards(websocket: ServerConnection) -> None:
     """Answer with the message read backwards."""
     async for message in websocket:
         await websocket.send(message[::-1])
 
 
-async def main():
+async def main() -> None:
     """Serve until SIGTERM."""
     async with serve(backwards, "", 8080, reuse_port=True) as server:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.close)

@@ -4,16 +4,16 @@ import asyncio
 import os
 import signal
 
-from websockets.asyncio.server import unix_serve
+from websockets.asyncio.server import ServerConnection, unix_serve
 
 
-async def backwards(websocket):
+async def backwards(websocket: ServerConnection) -> None:
     """Answer with the message read backwards."""
     async for message in websocket:
         await websocket.send(message[::-1])
 
 
-async def main():
+async def main() -> None:
     """Serve until SIGTERM."""
     name = os.environ["SUPERVISOR_PROCESS_NAME"]
     async with unix_serve(backwards, f"{name}.sock") as server:
