@@ -12,22 +12,37 @@ import threading
 import time
 import xmlrpc.client
 import xmlrpc.server
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Protocol, TypeVar, cast
 
 import pytest
 
 from wsdeploy.plan.host.files import File, FileSet
+from wshost import requests
 from wshost.common import atomic, storage, supervisor
 from wshost.rollout import description, generations, history, restore, retire, rollout
+
+T = TypeVar("T")
+MakeFile = Callable[..., File]
+AsRequest = Callable[[FileSet], requests.ApplyFiles]
+Start = Callable[..., subprocess.Popen[str]]
 
 REPOSITORY = Path(__file__).parents[3]
 PATIENCE = 60
 """Seconds in which anything that should happen has happened, on a slow machine too."""
 
 
+class Until(Protocol):
+    """Polls until a condition holds; returns what it returned."""
+
+    def __call__(self, condition: Callable[[], T]) -> T:
+        """Fail when it takes too long."""
+
+
 @pytest.fixture(autouse=True)
-def umask():
+def umask() -> Iterator[None]:
     """The umask that programs run with on hosts, whoever runs the tests."""
     before = os.umask(0o022)
     yield
@@ -35,10 +50,10 @@ def umask():
 
 
 @pytest.fixture
-def until():
+def until() -> Until:
     """Poll until a condition holds; return what it returned."""
 
-    def wait(condition):
+    def wait(condition: Callable[[], T]) -> T:
         end = time.monotonic() + PATIENCE
         while not (result := condition()):
             assert time.monotonic() < end, "waited in vain"
@@ -49,10 +64,10 @@ def until():
 
 
 @pytest.fixture
-def file():
+def file() -> MakeFile:
     """A file that belongs to whoever runs the tests, who can give it to nobody else."""
 
-    def make(path, content, mode=0o644, **more):
+    def make(path: str, content: str, mode: int = 0o644, **more: Any) -> File:
         owner = pwd.getpwuid(os.getuid()).pw_name
         group = grp.getgrgid(os.getgid()).gr_name
         return File(path, content, mode=mode, **{"owner": owner, "group": group} | more)
@@ -61,22 +76,22 @@ def file():
 
 
 @pytest.fixture
-def as_request():
+def as_request() -> AsRequest:
     """What a set of files travels as."""
 
-    def make(files: FileSet):
-        return {**files.to_json(), "digest": files.digest}
+    def make(files: FileSet) -> requests.ApplyFiles:
+        return cast(requests.ApplyFiles, {**files.to_json(), "digest": files.digest})
 
     return make
 
 
 @pytest.fixture
-def program():
+def program() -> Iterator[Start]:
     """A Python program in a process of its own; it is killed at the end if it still runs."""
-    started = []
+    started: list[subprocess.Popen[str]] = []
 
-    def start(code, *arguments, **options):
-        process = subprocess.Popen(
+    def start(code: str, *arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-c", code, *(json.dumps(a) for a in arguments)],
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
@@ -93,10 +108,12 @@ def program():
         process.communicate()
 
 
-def rollout_request(identity, listen="unix:/run/ws/@GENERATION@", processes=2, **changes):
+def rollout_request(
+    identity: str, listen: str = "unix:/run/ws/@GENERATION@", processes: int = 2, **changes: Any
+) -> requests.Rollout:
     """What brings a generation into service, with marks for what the host decides."""
     release = changes.pop("release", f"release-{identity[0]}")
-    return {
+    request: dict[str, Any] = {
         "name": "ws",
         "by": "anna@laptop",
         "generation": identity,
@@ -119,19 +136,20 @@ def rollout_request(identity, listen="unix:/run/ws/@GENERATION@", processes=2, *
         "stop_wait": 1,
         "back_after": 7,
         "probe": {"host": "a.com", "health": None, "path": "/", "send": None, "expect": None},
-    } | changes
+    }
+    return cast(requests.Rollout, request | changes)
 
 
 class Supervisord:
     """What stands in for Supervisor: it knows processes, and notes what it is told."""
 
-    def __init__(self):
-        self.processes = []
-        self.calls = []
-        self.faults = {}
+    def __init__(self) -> None:
+        self.processes: list[dict[str, Any]] = []
+        self.calls: list[tuple[Any, ...]] = []
+        self.faults: dict[str, tuple[int, str]] = {}
         self.log = ""
 
-    def _dispatch(self, method, parameters):
+    def _dispatch(self, method: str, parameters: tuple[Any, ...]) -> Any:
         name = method.removeprefix("supervisor.")
         self.calls.append((name, *parameters))
         if name in self.faults:
@@ -144,26 +162,28 @@ class _Requests(xmlrpc.server.SimpleXMLRPCRequestHandler):
     # There is no such thing on a unix socket.
     disable_nagle_algorithm = False
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         pass
 
 
 class _Server(socketserver.ThreadingUnixStreamServer, xmlrpc.server.SimpleXMLRPCDispatcher):
     # What the dispatcher and the request handler look for.
-    allow_none, encoding, use_builtin_types, logRequests = True, None, False, False  # noqa: N815
+    allow_none, use_builtin_types, logRequests = True, False, False  # noqa: N815
+    encoding: Any = None
     _send_traceback_header = False
 
-    def __init__(self, path, instance):
+    def __init__(self, path: str, instance: Supervisord) -> None:
         xmlrpc.server.SimpleXMLRPCDispatcher.__init__(self, allow_none=True)
         socketserver.ThreadingUnixStreamServer.__init__(self, path, _Requests)
         self.register_instance(instance)
 
 
 @pytest.fixture
-def supervisord(tmp_path, monkeypatch):
+def supervisord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisord]:
     """A Supervisor that the host programs find, in a thread."""
     path = str(tmp_path / "supervisor.sock")
     monkeypatch.setattr(supervisor.processes, "__defaults__", (path,))
+    assert supervisor.call.__kwdefaults__ is not None
     monkeypatch.setitem(supervisor.call.__kwdefaults__, "path", path)
     instance = Supervisord()
     with _Server(path, instance) as server:
@@ -175,14 +195,14 @@ def supervisord(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A folder that the programs about generations take for the root of the host.
 
     Owners are noted, not changed: only root can give files away, and nobody has these users.
     """
     folder = tmp_path / "host"
 
-    def below(path):
+    def below(path: Path | str) -> Path:
         path = Path(path)
         return path if path.is_relative_to(folder) else folder / path.relative_to("/")
 
@@ -195,15 +215,16 @@ def root(tmp_path, monkeypatch):
         "os",
         SimpleNamespace(readlink=lambda path: os.readlink(below(path))),
     )
-    owners, owned = {}, []
+    owners: dict[str, tuple[str, str]] = {}
+    owned: list[tuple[str, ...]] = []
 
-    def numbers(*names):
+    def numbers(*names: str) -> tuple[int, int]:
         owned.append(names)
         return os.getuid(), os.getgid()
 
     monkeypatch.setattr(atomic, "owners", numbers)
 
-    def chown(path, user, group):
+    def chown(path: Path, user: str, group: str) -> None:
         owners[f"/{Path(path).relative_to(folder)}"] = (user, group)
 
     monkeypatch.setattr(shutil, "chown", chown)

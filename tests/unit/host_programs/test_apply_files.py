@@ -8,15 +8,21 @@ import shutil
 import signal
 import stat
 import sys
+import types
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.unit.host_programs.conftest import AsRequest, MakeFile, Start, Until
 from wsdeploy.plan.host.files import MARKERS, FileSet
 from wsdeploy.plan.host.survey import PathState as Found
 from wsdeploy.plan.host.survey import Survey
 from wshost.common import atomic, commands, storage
 from wshost.config import apply_files
+from wshost.requests import ApplyFiles
 from wshost.survey import survey as host_survey
 
 ONE, TWO, THREE = "/etc/one/one.conf", "/etc/two.conf", "/etc/three/three.conf"
@@ -25,17 +31,17 @@ ONE, TWO, THREE = "/etc/one/one.conf", "/etc/two.conf", "/etc/three/three.conf"
 class Host:
     """A host that is a folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.root, self.state = folder / "root", folder / "root/var/lib/wsdeploy"
         self.root.mkdir()
         self.state.mkdir(parents=True)
 
-    def apply(self, request):
+    def apply(self, request: ApplyFiles) -> None:
         # As main does, but for the root.
         with storage.exclusive(self.state):
             apply_files.apply(request, self.state, self.root)
 
-    def survey(self, files):
+    def survey(self, files: FileSet) -> Survey:
         """What wsdeploy learns of this host: the real program's answer, as paths below the root."""
         found = host_survey.paths([f"{self.root}{path}" for path in files.request().paths])
         paths = {path.removeprefix(str(self.root)): Found(**e) for path, e in found.items()}
@@ -45,16 +51,16 @@ class Host:
             paths[marker] = dataclasses.replace(paths[marker], owner="root", group="root")
         return Survey(paths=paths)
 
-    def differences(self, files):
+    def differences(self, files: FileSet) -> list[str]:
         return list(files.differences(self.survey(files)))
 
-    def text(self, path):
+    def text(self, path: str) -> str:
         return (self.root / path[1:]).read_text()
 
-    def mode(self, path):
+    def mode(self, path: str) -> int:
         return stat.S_IMODE((self.root / path[1:]).stat().st_mode)
 
-    def content(self):
+    def content(self) -> dict[str, tuple[str, int]]:
         """Every file but our own state, with its mode."""
         return {
             str(path.relative_to(self.root)): (path.read_text(), stat.S_IMODE(path.stat().st_mode))
@@ -64,47 +70,52 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path):
+def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
 @pytest.fixture
-def old(file):
+def old(file: MakeFile) -> FileSet:
     # Not in the order of their names: the marker keeps the order of the set.
     return FileSet("demo", (file(TWO, "two\n", 0o600), file(ONE, "one\n")))
 
 
+MakeSet = Callable[..., FileSet]
+
+
 @pytest.fixture
-def new(file):
+def new(file: MakeFile) -> MakeSet:
     """The next version: another content, another mode, a file more and a file less."""
 
-    def make(**commands):
+    def make(**commands: Any) -> FileSet:
         return FileSet("demo", (file(ONE, "1\n", 0o640), file(THREE, "3\n", 0o600)), **commands)
 
     return make
 
 
-def shell(script):
+def shell(script: str) -> tuple[str, str, str, str]:
     # Scripts are given a name, by which failures call them.
     return ("sh", "-c", script, "script")
 
 
-def says(word, code=0):
+def says(word: str, code: int = 0) -> tuple[str, str, str, str]:
     return shell(f"echo {word}; exit {code}")
 
 
-def test_content_and_mode(host, old, as_request):
+def test_content_and_mode(host: Host, old: FileSet, as_request: AsRequest) -> None:
     host.apply(as_request(old))
     assert host.content() == {ONE[1:]: ("one\n", 0o644), TWO[1:]: ("two\n", 0o600)}
 
 
-def test_content_is_bytes(host, file, as_request):
+def test_content_is_bytes(host: Host, file: MakeFile, as_request: AsRequest) -> None:
     text = "\ufeffümlaut \u2028 \r\n\0 end without newline"
     host.apply(as_request(FileSet("demo", (file(ONE, text),))))
     assert (host.root / ONE[1:]).read_bytes() == text.encode()
 
 
-def test_a_set_that_was_applied_has_no_differences(host, old, new, as_request):
+def test_a_set_that_was_applied_has_no_differences(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     # The contract between wsdeploy.plan.host.files and this program: the marker, byte for byte.
     for files in (old, new(activate=(("true",),), verify=(("true",),), absent=("/etc/gone",))):
         assert host.differences(files)
@@ -113,22 +124,26 @@ def test_a_set_that_was_applied_has_no_differences(host, old, new, as_request):
         assert host.text(files.marker.path) == files.marker.content
 
 
-def test_marker_agrees_on_its_place():
+def test_marker_agrees_on_its_place() -> None:
     assert Path(MARKERS) == storage.STATE / "sets"
 
 
-def test_other_commands_are_a_difference(host, new, as_request):
+def test_other_commands_are_a_difference(host: Host, new: MakeSet, as_request: AsRequest) -> None:
     host.apply(as_request(new()))
     assert host.differences(new(activate=(("true",),)))
 
 
-def test_stale_paths_of_an_earlier_set_are_removed(host, old, new, as_request):
+def test_stale_paths_of_an_earlier_set_are_removed(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     host.apply(as_request(new()))
     assert host.content() == {ONE[1:]: ("1\n", 0o640), THREE[1:]: ("3\n", 0o600)}
 
 
-def test_absent_paths_are_removed_whoever_made_them(host, file, as_request):
+def test_absent_paths_are_removed_whoever_made_them(
+    host: Host, file: MakeFile, as_request: AsRequest
+) -> None:
     (host.root / "etc").mkdir()
     (host.root / "etc/default").write_text("")
     files = FileSet("demo", (file(ONE, "1"),), absent=("/etc/default", "/etc/never-there"))
@@ -137,7 +152,9 @@ def test_absent_paths_are_removed_whoever_made_them(host, file, as_request):
     assert set(host.content()) == {ONE[1:]}
 
 
-def test_a_set_without_files_leaves_nothing_of_the_set(host, old, file, as_request):
+def test_a_set_without_files_leaves_nothing_of_the_set(
+    host: Host, old: FileSet, file: MakeFile, as_request: AsRequest
+) -> None:
     other = FileSet("other", (file("/etc/other.conf", "other"),))
     host.apply(as_request(old))
     host.apply(as_request(other))
@@ -148,14 +165,18 @@ def test_a_set_without_files_leaves_nothing_of_the_set(host, old, file, as_reque
     assert host.differences(other) == []
 
 
-def test_a_set_that_can_not_be_removed_is_there_again(host, old, as_request):
+def test_a_set_that_can_not_be_removed_is_there_again(
+    host: Host, old: FileSet, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     with pytest.raises(commands.StepError):
         host.apply(as_request(FileSet("demo", (), verify=(says("still in use", 1),))))
     assert host.differences(old) == []
 
 
-def test_files_of_nobodys_set_stay(host, old, new, as_request):
+def test_files_of_nobodys_set_stay(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     (host.root / "etc/one").mkdir(parents=True)
     (host.root / "etc/one/local.conf").write_text("mine")
     host.apply(as_request(old))
@@ -163,14 +184,18 @@ def test_files_of_nobodys_set_stay(host, old, new, as_request):
     assert host.text("/etc/one/local.conf") == "mine"
 
 
-def test_validation_sees_the_whole_staged_set(host, new, as_request):
+def test_validation_sees_the_whole_staged_set(
+    host: Host, new: MakeSet, as_request: AsRequest
+) -> None:
     check = 'test "$(cat {stage}%s{stage}%s)" = "1\n3"' % (f"{ONE} ", THREE)  # noqa: UP031
     host.apply(as_request(new(validate=(shell(check),))))
     with pytest.raises(commands.StepError):
         host.apply(as_request(new(validate=(("grep", "-q", "2", f"{{stage}}{ONE}"),))))
 
 
-def test_failed_validation_changes_nothing(host, old, new, as_request):
+def test_failed_validation_changes_nothing(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     before = host.content()
     touch = ("touch", str(host.root / "activated"))
@@ -183,14 +208,18 @@ def test_failed_validation_changes_nothing(host, old, new, as_request):
     assert host.differences(old) == []
 
 
-def test_a_validators_output_names_the_final_path(host, new, as_request):
+def test_a_validators_output_names_the_final_path(
+    host: Host, new: MakeSet, as_request: AsRequest
+) -> None:
     validate = (shell("echo error in {stage}" + ONE + "; false"),)
     with pytest.raises(commands.StepError, match=f"error in {ONE}"):
         host.apply(as_request(new(validate=validate)))
 
 
 @pytest.mark.parametrize("step", ["activate", "verify"])
-def test_failure_brings_the_previous_files_back(host, old, new, as_request, step):
+def test_failure_brings_the_previous_files_back(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest, step: str
+) -> None:
     host.apply(as_request(old))
     before = host.content()
     with pytest.raises(commands.StepError) as failed:
@@ -201,13 +230,17 @@ def test_failure_brings_the_previous_files_back(host, old, new, as_request, step
 
 
 @pytest.mark.parametrize("step", ["activate", "verify"])
-def test_failure_of_a_first_set_removes_its_files(host, new, as_request, step):
+def test_failure_of_a_first_set_removes_its_files(
+    host: Host, new: MakeSet, as_request: AsRequest, step: str
+) -> None:
     with pytest.raises(commands.StepError):
         host.apply(as_request(new(**{step: (says("broken", 1),)})))
     assert host.content() == {}
 
 
-def test_the_previous_files_are_activated_again(host, old, new, as_request):
+def test_the_previous_files_are_activated_again(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     log = host.root / "log"
     activate = (shell(f"cat {host.root}{ONE} >>{log}"),)
     host.apply(as_request(old))
@@ -216,7 +249,9 @@ def test_the_previous_files_are_activated_again(host, old, new, as_request):
     assert log.read_text() == "1\none\n"
 
 
-def test_commands_know_when_the_previous_files_are_back(host, old, new, as_request):
+def test_commands_know_when_the_previous_files_are_back(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     # A service that did not run before must not be started by what puts its files back.
     log = host.root / "log"
     activate = (shell(f'echo "${{RECOVERING:-no}}" >>{log}'),)
@@ -226,7 +261,9 @@ def test_commands_know_when_the_previous_files_are_back(host, old, new, as_reque
     assert log.read_text() == "no\nyes\n"
 
 
-def test_preparation_sees_the_files_that_go(host, old, new, as_request):
+def test_preparation_sees_the_files_that_go(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     log = host.root / "log"
     prepare = (shell(f"cat {host.root}{ONE} >>{log}"),)
@@ -238,20 +275,24 @@ def test_preparation_sees_the_files_that_go(host, old, new, as_request):
     assert host.content() == before
 
 
-def test_a_script_is_called_by_its_name(host, new, as_request):
+def test_a_script_is_called_by_its_name(host: Host, new: MakeSet, as_request: AsRequest) -> None:
     script = ("sh", "-c", "echo it is $1; exit 1", "reload-nginx", "broken")
     with pytest.raises(commands.StepError, match=r"^reload-nginx failed\nit is broken\n"):
         host.apply(as_request(new(verify=(script,))))
 
 
-def test_later_commands_do_not_run_after_a_failure(host, new, as_request):
+def test_later_commands_do_not_run_after_a_failure(
+    host: Host, new: MakeSet, as_request: AsRequest
+) -> None:
     touch = ("touch", str(host.root / "ran"))
     with pytest.raises(commands.StepError):
         host.apply(as_request(new(activate=(says("no", 1), touch), verify=(touch,))))
     assert not (host.root / "ran").exists()
 
 
-def test_a_script_without_a_name_is_a_failure_like_others(host, old, new, as_request):
+def test_a_script_without_a_name_is_a_failure_like_others(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     with pytest.raises(commands.StepError):
         host.apply(as_request(new(verify=(("sh", "-c", "echo broken; exit 1"),))))
@@ -259,7 +300,9 @@ def test_a_script_without_a_name_is_a_failure_like_others(host, old, new, as_req
 
 
 @pytest.mark.parametrize("step", ["validate", "activate"])
-def test_a_missing_program_is_a_failure_like_others(host, old, new, as_request, step):
+def test_a_missing_program_is_a_failure_like_others(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest, step: str
+) -> None:
     host.apply(as_request(old))
     before = host.content()
     with pytest.raises(commands.StepError) as failed:
@@ -268,7 +311,9 @@ def test_a_missing_program_is_a_failure_like_others(host, old, new, as_request, 
     assert host.content() == before
 
 
-def test_an_unknown_owner_changes_nothing(host, old, file, as_request):
+def test_an_unknown_owner_changes_nothing(
+    host: Host, old: FileSet, file: MakeFile, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     before = host.content()
     wrong = FileSet("demo", (file(ONE, "1"), file(TWO, "2", owner="no-such-user")))
@@ -277,7 +322,9 @@ def test_an_unknown_owner_changes_nothing(host, old, file, as_request):
     assert host.content() == before
 
 
-def test_output_that_is_no_text_is_a_failure_like_others(host, old, new, as_request):
+def test_output_that_is_no_text_is_a_failure_like_others(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     before = host.content()
     with pytest.raises(commands.StepError):
@@ -285,7 +332,9 @@ def test_output_that_is_no_text_is_a_failure_like_others(host, old, new, as_requ
     assert host.content() == before
 
 
-def test_after_a_failure_the_previous_set_is_there_again(host, old, new, as_request):
+def test_after_a_failure_the_previous_set_is_there_again(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     files = new(verify=(says("broken", 1),))
     with pytest.raises(commands.StepError):
@@ -294,7 +343,9 @@ def test_after_a_failure_the_previous_set_is_there_again(host, old, new, as_requ
     assert host.differences(files)
 
 
-def test_a_previous_set_that_can_not_be_activated_again_is_tried_again(host, old, new, as_request):
+def test_a_previous_set_that_can_not_be_activated_again_is_tried_again(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     with pytest.raises(commands.StepError):
         host.apply(as_request(new(activate=(says("broken", 1),))))
@@ -303,7 +354,9 @@ def test_a_previous_set_that_can_not_be_activated_again_is_tried_again(host, old
     assert host.differences(old) == []
 
 
-def test_what_was_there_before_is_kept_for_looking_things_up(host, old, new, as_request):
+def test_what_was_there_before_is_kept_for_looking_things_up(
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     host.apply(as_request(old))
     host.apply(as_request(new()))
     kept = host.state / "previous/demo"
@@ -311,14 +364,16 @@ def test_what_was_there_before_is_kept_for_looking_things_up(host, old, new, as_
     assert stat.S_IMODE(kept.stat().st_mode) == 0o700
 
 
-def test_sets_do_not_touch_each_other(host, old, file, as_request):
+def test_sets_do_not_touch_each_other(
+    host: Host, old: FileSet, file: MakeFile, as_request: AsRequest
+) -> None:
     other = FileSet("other", (file("/etc/other.conf", "other"),))
     host.apply(as_request(old))
     host.apply(as_request(other))
     assert host.differences(old) == host.differences(other) == []
 
 
-def test_nothing_is_left_of_the_stage(host, new, as_request):
+def test_nothing_is_left_of_the_stage(host: Host, new: MakeSet, as_request: AsRequest) -> None:
     host.apply(as_request(new()))
     with pytest.raises(commands.StepError):
         host.apply(as_request(new(validate=(says("no", 1),))))
@@ -339,7 +394,9 @@ with storage.exclusive(pathlib.Path(state)):
 """
 
 
-def killed_in(step, host, files, as_request, program, until):
+def killed_in(
+    step: str, host: Host, files: FileSet, as_request: AsRequest, program: Start, until: Until
+) -> None:
     """Apply `files`, and kill the program while it waits for a command of `step`."""
     flag = host.root.parent / "flag"
     flag.unlink(missing_ok=True)
@@ -359,7 +416,15 @@ def killed_in(step, host, files, as_request, program, until):
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_killed_run_is_seen_and_mended(host, old, new, as_request, program, until, step):
+def test_a_killed_run_is_seen_and_mended(
+    host: Host,
+    old: FileSet,
+    new: MakeSet,
+    as_request: AsRequest,
+    program: Start,
+    until: Until,
+    step: str,
+) -> None:
     host.apply(as_request(old))
     files = new()
     killed_in(step, host, files, as_request, program, until)
@@ -371,8 +436,14 @@ def test_a_killed_run_is_seen_and_mended(host, old, new, as_request, program, un
 
 @pytest.mark.parametrize("step", ["activate", "verify"])
 def test_going_back_after_a_killed_run_is_seen_too(
-    host, old, new, as_request, program, until, step
-):
+    host: Host,
+    old: FileSet,
+    new: MakeSet,
+    as_request: AsRequest,
+    program: Start,
+    until: Until,
+    step: str,
+) -> None:
     host.apply(as_request(old))
     killed_in(step, host, new(), as_request, program, until)
     # Also if somebody put the files back by hand: what runs may still be the new ones.
@@ -383,9 +454,12 @@ def test_going_back_after_a_killed_run_is_seen_too(
     assert set(host.content()) == {ONE[1:], TWO[1:]}, "the new set's own file is gone"
 
 
-def test_a_run_that_dies_at_any_replacement_is_seen(tmp_path, old, new, as_request):
+def test_a_run_that_dies_at_any_replacement_is_seen(
+    tmp_path: Path, old: FileSet, new: MakeSet, as_request: AsRequest
+) -> None:
     """os.replace is how a file gets its name: die before the first, the second, and so on."""
-    context, files, codes = multiprocessing.get_context("fork"), new(), []
+    context, files = multiprocessing.get_context("fork"), new()
+    codes: list[int | None] = []
     while 0 not in codes:
         (tmp_path / str(len(codes))).mkdir()
         host = Host(tmp_path / str(len(codes)))
@@ -407,21 +481,24 @@ def test_a_run_that_dies_at_any_replacement_is_seen(tmp_path, old, new, as_reque
     assert set(codes[:-1]) == {9}
 
 
-def _die_at_replacement(number, host, request):
-    replace, calls = os.replace, []
+def _die_at_replacement(number: int, host: Host, request: ApplyFiles) -> None:
+    replace = os.replace
+    calls: list[Any] = []
 
-    def replace_or_die(*arguments):
+    def replace_or_die(*arguments: Any) -> None:
         if len(calls) == number:
             os._exit(9)
         calls.append(arguments)
         replace(*arguments)
 
-    os.replace = replace_or_die
+    pytest.MonkeyPatch().setattr(os, "replace", replace_or_die)
     host.apply(request)
     os._exit(0)
 
 
-def test_leftovers_of_a_killed_run_are_removed(host, new, as_request, program, until):
+def test_leftovers_of_a_killed_run_are_removed(
+    host: Host, new: MakeSet, as_request: AsRequest, program: Start, until: Until
+) -> None:
     killed_in("validate", host, new(), as_request, program, until)
     assert list(host.state.glob("stage-*"))
     host.apply(as_request(new()))
@@ -429,8 +506,8 @@ def test_leftovers_of_a_killed_run_are_removed(host, new, as_request, program, u
 
 
 def test_failure_after_a_killed_run_brings_the_last_good_files_back(
-    host, old, new, as_request, program, until
-):
+    host: Host, old: FileSet, new: MakeSet, as_request: AsRequest, program: Start, until: Until
+) -> None:
     host.apply(as_request(old))
     good = host.content()
     killed_in("activate", host, new(), as_request, program, until)
@@ -439,7 +516,7 @@ def test_failure_after_a_killed_run_brings_the_last_good_files_back(
     assert host.content() == good
 
 
-def test_failure_brings_a_link_back(host, new, as_request):
+def test_failure_brings_a_link_back(host: Host, new: MakeSet, as_request: AsRequest) -> None:
     (host.root / "etc/one").mkdir(parents=True)
     (host.root / "etc/one/mine.conf").write_text("mine")
     (host.root / ONE[1:]).symlink_to("mine.conf")
@@ -448,7 +525,7 @@ def test_failure_brings_a_link_back(host, new, as_request):
     assert (host.root / ONE[1:]).is_symlink()
 
 
-def exposed(folder, secret):
+def exposed(folder: Path, secret: bytes) -> Iterator[tuple[str, str]]:
     """Files with the secret that others may read, in folders that others may enter."""
     for path, folders, files in os.walk(folder):
         folders[:] = [n for n in folders if os.stat(os.path.join(path, n)).st_mode & 0o011]
@@ -463,11 +540,11 @@ def exposed(folder, secret):
                 continue
 
 
-def watched(action, folder, secret):
+def watched(action: Callable[[], object], folder: Path, secret: bytes) -> set[tuple[str, str]]:
     """Do something; return the secret's exposures, looked for at each line that Python runs."""
-    found = set()
+    found: set[tuple[str, str]] = set()
 
-    def tracer(frame, event, _):
+    def tracer(frame: types.FrameType, event: str, _: object) -> Any:
         if frame.f_code.co_filename in (apply_files.__file__, shutil.__file__):
             found.update(exposed(folder, secret))
             return tracer
@@ -483,34 +560,38 @@ def watched(action, folder, secret):
     return found
 
 
-def secret_set(file, content, **commands):
+def secret_set(file: MakeFile, content: str, **commands: Any) -> FileSet:
     return FileSet("demo", (file("/etc/secret", content, 0o600, secret=True),), **commands)
 
 
-def test_the_watcher_sees_a_careless_copy(tmp_path):
+def test_the_watcher_sees_a_careless_copy(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("s3cret")
     (tmp_path / "a").chmod(0o600)
     assert watched(lambda: shutil.copy2(tmp_path / "a", tmp_path / "b"), tmp_path, b"s3cret")
 
 
-def test_a_secret_is_never_readable_by_others(host, file, as_request):
+def test_a_secret_is_never_readable_by_others(
+    host: Host, file: MakeFile, as_request: AsRequest
+) -> None:
     before = os.umask(0)
     try:
         for content in ("s3cret one", "s3cret two"):
             request = as_request(secret_set(file, content))
-            assert watched(lambda r=request: host.apply(r), host.root, b"s3cret") == set()
+            assert watched(partial(host.apply, request), host.root, b"s3cret") == set()
     finally:
         os.umask(before)
     assert host.mode("/etc/secret") == 0o600
 
 
-def test_a_secret_that_comes_back_is_never_readable_by_others(host, file, as_request):
+def test_a_secret_that_comes_back_is_never_readable_by_others(
+    host: Host, file: MakeFile, as_request: AsRequest
+) -> None:
     host.apply(as_request(secret_set(file, "s3cret one")))
     failing = as_request(secret_set(file, "s3cret two", verify=(says("broken", 1),)))
     assert watched(lambda: host.apply(failing), host.root, b"s3cret") == set()
 
 
-def test_a_restored_secret_has_its_mode(host, file, as_request):
+def test_a_restored_secret_has_its_mode(host: Host, file: MakeFile, as_request: AsRequest) -> None:
     host.apply(as_request(secret_set(file, "one")))
     with pytest.raises(commands.StepError):
         host.apply(as_request(secret_set(file, "two", verify=(says("broken", 1),))))
@@ -518,7 +599,9 @@ def test_a_restored_secret_has_its_mode(host, file, as_request):
     assert host.text("/etc/secret") == "one"
 
 
-def test_main_says_whose_set_failed(host, new, as_request, monkeypatch):
+def test_main_says_whose_set_failed(
+    host: Host, new: MakeSet, as_request: AsRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(storage, "STATE", host.state)
     with pytest.raises(SystemExit) as ended:
         apply_files.main(as_request(new(validate=(says("line 7: broken", 1),))))
@@ -526,7 +609,7 @@ def test_main_says_whose_set_failed(host, new, as_request, monkeypatch):
     assert "line 7: broken" in str(ended.value)
 
 
-def test_one_run_at_a_time(tmp_path, program, until):
+def test_one_run_at_a_time(tmp_path: Path, program: Start, until: Until) -> None:
     hold = (
         "import json, pathlib, sys\nfrom wshost.common import storage\n"
         "state, log, name = (json.loads(a) for a in sys.argv[1:])\n"
@@ -545,11 +628,11 @@ def test_one_run_at_a_time(tmp_path, program, until):
     until(lambda: "second" in log.read_text())
 
 
-def test_the_request_is_json(new, as_request):
+def test_the_request_is_json(new: MakeSet, as_request: AsRequest) -> None:
     assert json.loads(json.dumps(as_request(new())))["digest"] == new().digest
 
 
-def test_who_can_not_read_the_state_can_not_lock_it_either(tmp_path):
+def test_who_can_not_read_the_state_can_not_lock_it_either(tmp_path: Path) -> None:
     """A lock needs nothing but a file that can be opened, and would hold up every run."""
     with storage.exclusive(tmp_path / "state"):
         assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,17 +32,23 @@ time.sleep(600)
 """
 
 
-@pytest.fixture
-def family():
-    """Start a process with a child; return their PIDs."""
-    started = []
+StartFamily = Callable[..., tuple[subprocess.Popen[bytes], set[int]]]
 
-    def start(character="meek", name="ws_00", group=GROUP):
+
+@pytest.fixture
+def family() -> Iterator[StartFamily]:
+    """Start a process with a child; return their PIDs."""
+    started: list[tuple[subprocess.Popen[bytes], set[int]]] = []
+
+    def start(
+        character: str = "meek", name: str = "ws_00", group: str = GROUP
+    ) -> tuple[subprocess.Popen[bytes], set[int]]:
         process = subprocess.Popen(
             [sys.executable, "-S", "-c", FAMILY, character],
             stdout=subprocess.PIPE,
             env=ENVIRONMENT | {"SUPERVISOR_PROCESS_NAME": name, "SUPERVISOR_GROUP_NAME": group},
         )
+        assert process.stdout is not None
         pids = {int(process.stdout.readline()) for _ in range(2)}
         started.append((process, pids))
         return process, pids
@@ -53,7 +61,7 @@ def family():
         process.wait()
 
 
-def alive(pids):
+def alive(pids: set[int]) -> set[int]:
     found = set()
     for pid in pids:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
@@ -62,7 +70,7 @@ def alive(pids):
     return found
 
 
-def test_those_that_have_its_environment(family):
+def test_those_that_have_its_environment(family: StartFamily) -> None:
     _, mine = family()
     _, others = family(name="ws_01")
     _, strange = family(group="ws-ffffffffffff")
@@ -72,7 +80,7 @@ def test_those_that_have_its_environment(family):
     assert alive(strange) == strange
 
 
-def test_an_orphan_ends_too(family):
+def test_an_orphan_ends_too(family: StartFamily) -> None:
     process, pids = family()
     process.kill()
     process.wait()
@@ -81,7 +89,7 @@ def test_an_orphan_ends_too(family):
     assert alive(pids) == set()
 
 
-def test_one_that_ignores_sigterm_is_killed_at_the_deadline(family):
+def test_one_that_ignores_sigterm_is_killed_at_the_deadline(family: StartFamily) -> None:
     process, pids = family("stubborn")
     begun = time.monotonic()
     Belongings(GROUP, []).end(begun + 1.5)
@@ -89,14 +97,16 @@ def test_one_that_ignores_sigterm_is_killed_at_the_deadline(family):
     assert alive(pids - {process.pid}) == set()
 
 
-def test_who_has_no_parent_of_supervisors_is_not_taken_for_a_leader(family):
+def test_who_has_no_parent_of_supervisors_is_not_taken_for_a_leader(family: StartFamily) -> None:
     """A process ID that Supervisor has told may be somebody else's by now."""
     _, strange = family(group="ws-ffffffffffff")
     Belongings(GROUP, [*strange, 1, os.getpid()]).end(time.monotonic())
     assert alive(strange) == strange
 
 
-def test_a_process_that_starts_ends_what_its_predecessor_has_left(family, monkeypatch, tmp_path):
+def test_a_process_that_starts_ends_what_its_predecessor_has_left(
+    family: StartFamily, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     process, pids = family("stubborn")
     process.kill()
     process.wait()
@@ -109,7 +119,7 @@ def test_a_process_that_starts_ends_what_its_predecessor_has_left(family, monkey
     assert alive(others) == others
 
 
-def test_starts_are_counted(monkeypatch, tmp_path):
+def test_starts_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for expected in ("1", "2", "3"):
         launch.count("ws_00")
@@ -121,7 +131,7 @@ def test_starts_are_counted(monkeypatch, tmp_path):
     assert (tmp_path / ".starts-ws_00").read_text().startswith("1 ")
 
 
-def test_a_note_of_starts_is_not_trusted(tmp_path):
+def test_a_note_of_starts_is_not_trusted(tmp_path: Path) -> None:
     """The app's user writes it, and root reads it."""
     path = tmp_path / ".starts-ws_00"
     os.mkfifo(path)

@@ -3,9 +3,13 @@
 import contextlib
 import json
 import socket
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.unit.host_programs.conftest import Start, Supervisord
 from wsdeploy.plan.capacity.usage import Measured
 from wshost.common import sockets
 from wshost.survey import capacity, survey
@@ -33,12 +37,13 @@ while not select.select([sys.stdin], [], [], 0)[0]:
 
 
 @pytest.fixture
-def server(program, tmp_path):
+def server(program: Start, tmp_path: Path) -> Iterator[tuple[int, int]]:
     """A server that holds three connections on TCP and two on a socket; its PID and its port."""
     path = str(tmp_path / "own.sock")
     with contextlib.ExitStack() as stack:
         elsewhere = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         process = program(SERVER, path, elsewhere.getsockname(), stdin=-1)
+        assert process.stdout is not None
         port = int(process.stdout.readline())
         for _ in range(3):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -48,7 +53,7 @@ def server(program, tmp_path):
         yield process.pid, port
 
 
-def test_connections_that_were_accepted(server):
+def test_connections_that_were_accepted(server: tuple[int, int]) -> None:
     pid, port = server
     members = sockets.families({pid})[pid]
     assert len(members) == 2
@@ -58,7 +63,12 @@ def test_connections_that_were_accepted(server):
     assert sockets.held([pid], port) == 0, "its child has accepted them"
 
 
-def test_what_a_service_takes(server, root, supervisord, monkeypatch):
+def test_what_a_service_takes(
+    server: tuple[int, int],
+    root: types.SimpleNamespace,
+    supervisord: Supervisord,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     pid, port = server
     process = {"group": "ws-0123456789ab", "name": "ws_00", "statename": "RUNNING", "pid": pid}
     other = process | {"group": "wsx-0123456789ab", "pid": 1}
@@ -69,6 +79,8 @@ def test_what_a_service_takes(server, root, supervisord, monkeypatch):
     answer = json.loads(json.dumps(capacity.report("ws", units, 0.3)))
     found = Measured.from_json(answer)
     assert found.internal is None
+    assert found.app is not None
+    assert found.proxy is not None
     assert (found.app.processes, found.app.clients, found.proxy.clients) == (1, 5, 3)
     assert 2**20 < found.app.memory < found.limits["memory"]
     # It does nothing else, but the machine may have others to serve.
@@ -79,22 +91,24 @@ def test_what_a_service_takes(server, root, supervisord, monkeypatch):
     assert found.ports > 1_000
 
 
-def test_a_host_without_the_service(root, supervisord):
+def test_a_host_without_the_service(root: types.SimpleNamespace, supervisord: Supervisord) -> None:
     answer = capacity.report("ws", {}, 0)
     assert answer["uses"] == {"app": None}
 
 
 @pytest.fixture
-def files(monkeypatch):
+def files(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
     """Let files have other texts."""
 
-    def make(texts):
+    def make(texts: dict[str, str]) -> None:
         monkeypatch.setattr(survey, "read", texts.get)
 
     return make
 
 
-def test_source_ports_but_for_those_that_are_reserved(files):
+def test_source_ports_but_for_those_that_are_reserved(
+    files: Callable[[dict[str, str]], None],
+) -> None:
     limits = "/proc/sys/net/ipv4/ip_local_port_range", "/proc/sys/net/ipv4/ip_local_reserved_ports"
     for span, reserved, expected in (
         ("32768\t60999", "", 28_232),
@@ -104,7 +118,9 @@ def test_source_ports_but_for_those_that_are_reserved(files):
         assert capacity.source_ports() == expected
 
 
-def test_a_container_may_have_less_memory_than_the_machine(files):
+def test_a_container_may_have_less_memory_than_the_machine(
+    files: Callable[[dict[str, str]], None],
+) -> None:
     machine = {"/proc/meminfo": "MemTotal: 1000 kB\nMemAvailable:     600 kB"}
     files(machine)
     assert capacity.memory(1_024_000) == (1_024_000 - 600 * 1024, 1_024_000)
@@ -119,7 +135,7 @@ def test_a_container_may_have_less_memory_than_the_machine(files):
     assert capacity.memory(1_024_000)[1] == 1_024_000
 
 
-def test_tracked_connections(files):
+def test_tracked_connections(files: Callable[[dict[str, str]], None]) -> None:
     folder = "/proc/sys/net/netfilter/nf_conntrack_"
     files({f"{folder}count": "7", f"{folder}max": "100"})
     assert capacity.tracked() == [7, 100]
@@ -127,5 +143,5 @@ def test_tracked_connections(files):
     assert capacity.tracked() is None
 
 
-def test_a_process_that_is_gone_counts_nothing():
+def test_a_process_that_is_gone_counts_nothing() -> None:
     assert capacity.ticks({2**30}) == capacity.own_memory(2**30) == capacity.open_files(2**30) == 0

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import types
+from typing import Any
 
 import pytest
 
@@ -33,17 +35,17 @@ stop_wait = 68
 LISTEN = {"unix": "unix:/run/ws/{identity}", "tcp": "tcp:10.0.0.1:8000"}
 
 
-def encoded(text):
+def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def conf(kind="unix", identity=OLD):
+def conf(kind: str = "unix", identity: str = OLD) -> str:
     listen = LISTEN[kind].format(identity=identity)
     return CONF.format(identity=identity, listen=listen, place=f"/etc/ws/{identity}.env")
 
 
-def request(kind="unix", identity=OLD):
-    new = rollout_request(identity)
+def request(kind: str = "unix", identity: str = OLD) -> dict[str, Any]:
+    new: dict[str, Any] = {**rollout_request(identity)}
     same = {key: new[key] for key in earlier.SAME}
     listen = LISTEN[kind].format(identity=identity)
     return same | {
@@ -63,7 +65,7 @@ def request(kind="unix", identity=OLD):
 
 @pytest.mark.parametrize("kind", LISTEN)
 @pytest.mark.parametrize("identity", [OLD, f"{OLD}-2"])
-def test_what_serves_is_described(root, kind, identity):
+def test_what_serves_is_described(root: types.SimpleNamespace, kind: str, identity: str) -> None:
     old = Generation("ws", identity)
     old.conf.write_text(conf(kind, identity))
     listen = LISTEN[kind].format(identity=identity)
@@ -85,13 +87,15 @@ def test_what_serves_is_described(root, kind, identity):
 
 
 @pytest.mark.parametrize("text", ["", "[", "[program:ws-x]\ncommand=x\n"])
-def test_what_is_none(root, text):
+def test_what_is_none(root: types.SimpleNamespace, text: str) -> None:
     old = Generation("ws", OLD)
     old.conf.write_text(text)
     assert old.described() is None
 
 
-def written(root, kind, identity=OLD, number=1):
+def written(
+    root: types.SimpleNamespace, kind: str, identity: str = OLD, number: int = 1
+) -> history.Record:
     """Let a host have a record of that version, and return it as it is read."""
     folder = lock.folder("ws") / "generations"
     folder.mkdir(exist_ok=True)
@@ -100,11 +104,15 @@ def written(root, kind, identity=OLD, number=1):
         json.dumps({"request": request(kind, identity), "deployed": number, "since": number})
     )
     path.chmod(0o600)
-    return history.record("ws", identity)
+    found = history.record("ws", identity)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("kind", LISTEN)
-def test_what_a_record_brings_back_is_what_was_there(root, kind):
+def test_what_a_record_brings_back_is_what_was_there(
+    root: types.SimpleNamespace, kind: str
+) -> None:
     record = written(root, kind)
     generations.write(Generation("ws", OLD), record.request)
     old = Generation("ws", OLD)
@@ -115,7 +123,7 @@ def test_what_a_record_brings_back_is_what_was_there(root, kind):
     assert str(generations.listens_at(record.request)) == LISTEN[kind].format(identity=OLD)
 
 
-def test_by_another_name_on_trial_and_waiting(root):
+def test_by_another_name_on_trial_and_waiting(root: types.SimpleNamespace) -> None:
     record = written(root, "tcp")
     again = Generation("ws", f"{OLD}-1")
     generations.write(again, record.request | {"generation": again.identity})

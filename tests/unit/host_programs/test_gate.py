@@ -3,15 +3,24 @@
 import http
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from websockets.sync.server import unix_serve
+from websockets.http11 import Request, Response
+from websockets.sync.server import ServerConnection, unix_serve
 
+from tests.unit.host_programs.conftest import Start
 from wshost.common.listen import Listen
-from wshost.rollout import gate
+from wshost.requests import Probe
+from wshost.rollout import gate, generations
 from wshost.rollout.gate import GateClosedError
+
+Character = Callable[[ServerConnection, Request], Response | None]
+"""How a process answers."""
 
 NAMES = ["ws_00", "ws_01"]
 NOT_THERE = 2**22 + 1
@@ -21,39 +30,49 @@ NOT_THERE = 2**22 + 1
 class Generation:
     """Knows of its processes what Supervisor would."""
 
-    def __init__(self, **pids):
+    def __init__(self, **pids: int) -> None:
         self.pids = pids
-        self.started = {}
+        self.started: dict[str, list[int]] = {}
 
-    def pid(self, name):
+    def pid(self, name: str) -> int:
         return self.pids.get(name, 0)
 
-    def starts(self, name):
+    def starts(self, name: str) -> int:
         found = self.started.setdefault(name, [1])
         return found.pop(0) if len(found) > 1 else found[0]
 
-    def last_end(self, name):
+    def last_end(self, name: str) -> str:
         return "exit status 1"
 
 
-def wanted(listen, start_timeout, healthy_for=0, **probe):
-    asked = {"host": "a.com", "health": "/alive", "path": "/", "send": None, "expect": None}
-    return gate.Terms(Listen.read(listen), asked | probe, start_timeout, healthy_for)
+def wanted(listen: str, start_timeout: float, healthy_for: int = 0, **probe: Any) -> gate.Terms:
+    asked: dict[str, Any] = {
+        "host": "a.com",
+        "health": "/alive",
+        "path": "/",
+        "send": None,
+        "expect": None,
+    }
+    return gate.Terms(Listen.read(listen), cast(Probe, asked | probe), start_timeout, healthy_for)
 
 
-def healthy(connection, request):
+def wait_healthy(generation: Generation, names: list[str], terms: gate.Terms) -> None:
+    gate.wait_healthy(cast(generations.Generation, generation), names, terms)
+
+
+def healthy(connection: ServerConnection, request: Request) -> Response | None:
     return connection.respond(http.HTTPStatus.OK, "ok") if request.path == "/alive" else None
 
 
-def sick(connection, request):
+def sick(connection: ServerConnection, request: Request) -> Response | None:
     if request.path == "/alive":
         return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "draining")
     return None
 
 
 @contextmanager
-def serving(path, process_request):
-    def echo(connection):
+def serving(path: Path, process_request: Character) -> Iterator[None]:
+    def echo(connection: ServerConnection) -> None:
         for message in connection:
             connection.send(message)
 
@@ -67,15 +86,23 @@ def serving(path, process_request):
         thread.join()
 
 
+WaitAtGate = Callable[..., None]
+
+
 @pytest.fixture
-def on_sockets(tmp_path):
+def on_sockets(tmp_path: Path) -> WaitAtGate:
     """Wait at the gate for processes with these characters, two of them."""
 
-    def wait(*characters, start_timeout=0.3, generation=None, **probe):
+    def wait(
+        *characters: Character,
+        start_timeout: float = 0.3,
+        generation: Generation | None = None,
+        **probe: Any,
+    ) -> None:
         with ExitStack() as running:
             for name, character in zip(NAMES, characters, strict=False):
                 running.enter_context(serving(tmp_path / f"{name}.sock", character))
-            gate.wait_healthy(
+            wait_healthy(
                 generation or Generation(),
                 NAMES,
                 wanted(f"unix:{tmp_path}", start_timeout, **probe),
@@ -84,11 +111,11 @@ def on_sockets(tmp_path):
     return wait
 
 
-def test_healthy_processes_on_sockets(on_sockets):
+def test_healthy_processes_on_sockets(on_sockets: WaitAtGate) -> None:
     on_sockets(healthy, healthy, start_timeout=20, send="hello", expect="hello")
 
 
-def test_an_app_without_a_health_check(on_sockets):
+def test_an_app_without_a_health_check(on_sockets: WaitAtGate) -> None:
     on_sockets(sick, healthy, start_timeout=20, health=None)
 
 
@@ -105,13 +132,15 @@ def test_an_app_without_a_health_check(on_sockets):
         ),
     ],
 )
-def test_the_gate_stays_closed(on_sockets, characters, probe, complaint):
+def test_the_gate_stays_closed(
+    on_sockets: WaitAtGate, characters: tuple[Character, ...], probe: dict[str, str], complaint: str
+) -> None:
     with pytest.raises(GateClosedError) as closed:
         on_sockets(*characters, **probe)
     assert str(closed.value) == f"{complaint} (waited 0.3 s; nobody was sent there)"
 
 
-def test_one_that_does_not_listen_in_time(on_sockets, tmp_path):
+def test_one_that_does_not_listen_in_time(on_sockets: WaitAtGate, tmp_path: Path) -> None:
     with pytest.raises(GateClosedError) as closed:
         on_sockets(healthy, generation=Generation(ws_01=NOT_THERE))
     assert str(closed.value) == (
@@ -121,7 +150,7 @@ def test_one_that_does_not_listen_in_time(on_sockets, tmp_path):
     )
 
 
-def test_one_that_ends_again_and_again_is_not_waited_for(on_sockets):
+def test_one_that_ends_again_and_again_is_not_waited_for(on_sockets: WaitAtGate) -> None:
     generation = Generation()
     generation.started = {name: [1, 1, 2, 3] for name in NAMES}
     with pytest.raises(GateClosedError) as closed:
@@ -132,15 +161,17 @@ def test_one_that_ends_again_and_again_is_not_waited_for(on_sockets):
 class Turning:
     """Healthy at first, then sick."""
 
-    def __init__(self, times):
+    def __init__(self, times: int) -> None:
         self.left = times
 
-    def __call__(self, connection, request):
+    def __call__(self, connection: ServerConnection, request: Request) -> Response | None:
         self.left -= 1
         return healthy(connection, request) if self.left > 0 else sick(connection, request)
 
 
-def test_a_process_that_turns_sick_later_closes_it(on_sockets, monkeypatch):
+def test_a_process_that_turns_sick_later_closes_it(
+    on_sockets: WaitAtGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gate, "WATCH", 0.01)
     monkeypatch.setattr(gate, "SECOND_LOOK", 0.05)
     with pytest.raises(GateClosedError, match=r"^ws_01 was healthy for .*/alive answers 503"):
@@ -148,9 +179,11 @@ def test_a_process_that_turns_sick_later_closes_it(on_sockets, monkeypatch):
         on_sockets(healthy, Turning(20), start_timeout=20, healthy_for=600)
 
 
-def test_a_process_that_is_started_again_closes_it(on_sockets, monkeypatch):
+def test_a_process_that_is_started_again_closes_it(
+    on_sockets: WaitAtGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Restarted(Generation):
-        def pid(self, name):
+        def pid(self, name: str) -> int:
             self.pids[name] = self.pids.get(name, 0) + 1
             return self.pids[name]
 
@@ -175,28 +208,30 @@ serve(
 """
 
 
+StartApp = Callable[..., tuple[int, int]]
+
+
 @pytest.fixture
-def app(program):
+def app(program: Start) -> StartApp:
     """Start an app on a port that others may have too; return the port and the process's PID."""
 
-    def start(port=0):
+    def start(port: int = 0) -> tuple[int, int]:
         process = program(APP, port)
+        assert process.stdout is not None
         return int(process.stdout.readline()), process.pid
 
     return start
 
 
 @pytest.mark.parametrize("kind", ["tcp", "shared"])
-def test_on_a_port_of_an_old_process_it_waits_for_the_new_one(app, kind):
+def test_on_a_port_of_an_old_process_it_waits_for_the_new_one(app: StartApp, kind: str) -> None:
     port, old = app()
-    found = {}
+    found: dict[str, int] = {}
     # Supervisor knows its PID as soon as it has started it, which is before it listens.
     new = Generation()
     new.pids = found
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(
-            gate.wait_healthy, new, ["ws_00"], wanted(f"{kind}:127.0.0.1:{port}", 20)
-        )
+        waiting = pool.submit(wait_healthy, new, ["ws_00"], wanted(f"{kind}:127.0.0.1:{port}", 20))
         with pytest.raises(TimeoutError):
             waiting.result(timeout=0.3)
         _, found["ws_00"] = app(port)
@@ -204,33 +239,31 @@ def test_on_a_port_of_an_old_process_it_waits_for_the_new_one(app, kind):
     assert found["ws_00"] != old
 
 
-def test_an_old_process_alone_does_not_open_it(app):
+def test_an_old_process_alone_does_not_open_it(app: StartApp) -> None:
     port, old = app()
     with pytest.raises(GateClosedError, match="ws_00 is not healthy"):
-        gate.wait_healthy(
-            Generation(ws_00=old + 1), ["ws_00"], wanted(f"tcp:127.0.0.1:{port}", 0.3)
-        )
-    gate.wait_healthy(Generation(ws_00=old), ["ws_00"], wanted(f"tcp:127.0.0.1:{port}", 20))
+        wait_healthy(Generation(ws_00=old + 1), ["ws_00"], wanted(f"tcp:127.0.0.1:{port}", 0.3))
+    wait_healthy(Generation(ws_00=old), ["ws_00"], wanted(f"tcp:127.0.0.1:{port}", 20))
 
 
 @pytest.mark.parametrize(
     ("listen", "should"),
     [("tcp:127.0.0.2:{port}", "127.0.0.2:{port}"), ("unix:/run/no", "/run/no/ws_00.sock")],
 )
-def test_an_app_that_listens_elsewhere(app, listen, should):
+def test_an_app_that_listens_elsewhere(app: StartApp, listen: str, should: str) -> None:
     port, pid = app()
     with pytest.raises(GateClosedError) as closed:
-        gate.wait_healthy(Generation(ws_00=pid), ["ws_00"], wanted(listen.format(port=port), 0.3))
+        wait_healthy(Generation(ws_00=pid), ["ws_00"], wanted(listen.format(port=port), 0.3))
     should = should.format(port=port)
     expected = f"; it should listen on {should}, and listens on 127.0.0.1:{port} ("
     assert expected in str(closed.value)
 
 
-def test_nobody_listens_on_a_port():
+def test_nobody_listens_on_a_port() -> None:
     # Taken, so that nobody else listens there.
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         # ws_01 has the second port.
         listen = f"tcp:127.0.0.1:{taken.getsockname()[1] - 1}"
         with pytest.raises(GateClosedError, match=r"^ws_01 is not healthy: .*Connection refused"):
-            gate.wait_healthy(Generation(ws_01=1), ["ws_01"], wanted(listen, 0.3))
+            wait_healthy(Generation(ws_01=1), ["ws_01"], wanted(listen, 0.3))

@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import types
+from typing import Any
 
 import pytest
 
-from tests.unit.host_programs.conftest import rollout_request
+from tests.unit.host_programs.conftest import MakeFile, Supervisord, rollout_request
 from wshost.common import storage, supervisor
 from wshost.common.listen import Listen
 from wshost.rollout import description, generations
@@ -14,22 +16,28 @@ from wshost.rollout.generations import Generation
 NEW, OLD, OLDER = "c" * 12, "b" * 12, "a" * 12
 
 
-def process(group, name="ws_00", statename="RUNNING", pid=7):
+def process(
+    group: str, name: str = "ws_00", statename: str = "RUNNING", pid: int = 7
+) -> dict[str, Any]:
     return {"group": group, "name": name, "statename": statename, "pid": pid}
 
 
-def names(calls):
+def names(calls: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [call for call in calls if call[0] != "getAllProcessInfo"]
 
 
-def test_those_that_run_and_those_with_a_file(supervisord, root):
+def test_those_that_run_and_those_with_a_file(
+    supervisord: Supervisord, root: types.SimpleNamespace
+) -> None:
     supervisord.processes = [process(f"ws-{OLD}"), process(f"ws-{OLD}", "ws_01")]
     for identity in (OLDER, OLD):
         Generation("ws", identity).conf.touch()
     assert list(generations.generations("ws")) == [Generation("ws", OLDER), Generation("ws", OLD)]
 
 
-def test_other_programs_are_no_generations(supervisord, root):
+def test_other_programs_are_no_generations(
+    supervisord: Supervisord, root: types.SimpleNamespace
+) -> None:
     for other in (
         "celery",
         "ws",
@@ -45,13 +53,13 @@ def test_other_programs_are_no_generations(supervisord, root):
     assert list(generations.generations("ws-chat")) == [Generation("ws-chat", OLD)]
 
 
-def test_the_live_one(root):
+def test_the_live_one(root: types.SimpleNamespace) -> None:
     assert generations.live("ws") is None
     (root.path / "run/ws/current").symlink_to(NEW)
     assert generations.live("ws") == NEW
 
 
-def test_where_it_listens(root):
+def test_where_it_listens(root: types.SimpleNamespace) -> None:
     new = Generation("ws", NEW)
     assert not new.listens(Listen.read("tcp:10.0.0.1:8000"))
     generations.write(new, rollout_request(NEW, "tcp:10.0.0.1:8000"))
@@ -60,7 +68,7 @@ def test_where_it_listens(root):
     assert not new.listens(Listen.read("shared:10.0.0.1:8000"))
 
 
-def test_a_process_by_its_name(supervisord):
+def test_a_process_by_its_name(supervisord: Supervisord) -> None:
     supervisord.processes = [
         process(f"ws-{OLD}", "ws_01", pid=5),
         process(f"ws-{NEW}", "ws_00", pid=6),
@@ -71,7 +79,7 @@ def test_a_process_by_its_name(supervisord):
 
 
 @pytest.mark.parametrize("autostart", [True, False])
-def test_adding(supervisord, root, autostart):
+def test_adding(supervisord: Supervisord, root: types.SimpleNamespace, autostart: bool) -> None:
     new = Generation("ws", NEW)
     supervisord.faults["addProcessGroup"] = (90, "ALREADY_ADDED: ws")  # by a killed run
     generations.add(new, rollout_request(NEW), autostart=autostart)
@@ -80,6 +88,7 @@ def test_adding(supervisord, root, autostart):
     assert new.conf.read_text() == f"[program:ws-{NEW}]\n{waits}\nautorestart=true\n"
     assert new.environment.read_text() == 'A="@one@"\n'
     described = new.described()
+    assert described is not None
     assert described["environment"] == str(new.environment).removeprefix(str(root.path))
     assert described["listen"] == f"unix:/run/ws/{NEW}"
     modes = [path.stat().st_mode & 0o777 for path in (new.conf, new.environment)]
@@ -93,13 +102,15 @@ def test_adding(supervisord, root, autostart):
     }
 
 
-def test_adding_what_supervisor_refuses(supervisord, root):
+def test_adding_what_supervisor_refuses(
+    supervisord: Supervisord, root: types.SimpleNamespace
+) -> None:
     supervisord.faults["reloadConfig"] = (92, "CANT_REREAD: nonsense in another file")
     with pytest.raises(supervisor.SupervisorError, match="nonsense in another file"):
         generations.add(Generation("ws", NEW), rollout_request(NEW))
 
 
-def test_starting_what_does_not_run(supervisord):
+def test_starting_what_does_not_run(supervisord: Supervisord) -> None:
     supervisord.processes = [
         process(f"ws-{NEW}", "ws_00", "RUNNING"),
         process(f"ws-{NEW}", "ws_01", "STARTING"),
@@ -119,13 +130,15 @@ def test_starting_what_does_not_run(supervisord):
     assert names(supervisord.calls) == [("startProcess", f"ws-{NEW}:ws_03", False)]
 
 
-def test_stopping_one(supervisord):
+def test_stopping_one(supervisord: Supervisord) -> None:
     supervisord.faults["stopProcess"] = (70, "NOT_RUNNING: ws_01")
     generations.stop(Generation("ws", OLD), "ws_01", 1)
     assert names(supervisord.calls) == [("stopProcess", f"ws-{OLD}:ws_01")]
 
 
-def test_removing_stops_forgets_and_leaves_the_logs(supervisord, root):
+def test_removing_stops_forgets_and_leaves_the_logs(
+    supervisord: Supervisord, root: types.SimpleNamespace
+) -> None:
     old = Generation("ws", OLD)
     for folder in (old.sockets, old.logs):
         folder.mkdir()
@@ -141,7 +154,9 @@ def test_removing_stops_forgets_and_leaves_the_logs(supervisord, root):
     assert old.logs.exists()
 
 
-def test_files_that_the_app_has_left_in_its_working_directory_are_kept(supervisord, root):
+def test_files_that_the_app_has_left_in_its_working_directory_are_kept(
+    supervisord: Supervisord, root: types.SimpleNamespace
+) -> None:
     old = Generation("ws", OLD)
     old.sockets.mkdir()
     for name in ("chat.db", ".starts-ws_00"):
@@ -163,7 +178,9 @@ def test_files_that_the_app_has_left_in_its_working_directory_are_kept(superviso
     assert left.with_name(f"{OLD}.2").joinpath("chat.db").read_text() == "newer"
 
 
-def test_what_is_left_can_neither_end_the_run_nor_fill_the_disk(supervisord, root, monkeypatch):
+def test_what_is_left_can_neither_end_the_run_nor_fill_the_disk(
+    supervisord: Supervisord, root: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(generations, "LEFT_MOST", 10_000_000)
     old = Generation("ws", OLD)
     old.sockets.mkdir()
@@ -187,14 +204,18 @@ def test_what_is_left_can_neither_end_the_run_nor_fill_the_disk(supervisord, roo
     subprocess.run(["rm", "-rf", left], check=True)
 
 
-def test_folders_of_logs_that_somebody_has_removed_come_back(supervisord, root, file):
+def test_folders_of_logs_that_somebody_has_removed_come_back(
+    supervisord: Supervisord, root: types.SimpleNamespace, file: MakeFile
+) -> None:
     """Supervisor would read none of its files otherwise."""
     supervisord.processes = [{"group": f"ws-{OLD}", "name": "ws_00", "pid": 1}]
     generations.add(Generation("ws", NEW), rollout_request(NEW))
     assert Generation("ws", OLD).logs.is_dir()
 
 
-def test_a_file_of_supervisors_that_is_broken_leaves_none_of_ours(supervisord, root, file):
+def test_a_file_of_supervisors_that_is_broken_leaves_none_of_ours(
+    supervisord: Supervisord, root: types.SimpleNamespace, file: MakeFile
+) -> None:
     new = Generation("ws", NEW)
     supervisord.faults["reloadConfig"] = (92, "CANT_REREAD: nonsense in another file")
     with pytest.raises(supervisor.SupervisorError):
@@ -202,7 +223,7 @@ def test_a_file_of_supervisors_that_is_broken_leaves_none_of_ours(supervisord, r
     assert not new.conf.exists()
 
 
-def test_how_a_process_ended(supervisord):
+def test_how_a_process_ended(supervisord: Supervisord) -> None:
     new = Generation("ws", NEW)
     supervisord.log = (
         "INFO exited: ws_00 (exit status 3; not expected)\n"
@@ -213,7 +234,9 @@ def test_how_a_process_ended(supervisord):
     assert new.last_end("ws_02") == "Supervisor does not say how"
 
 
-def test_removing_what_supervisor_does_not_know(supervisord, root):
+def test_removing_what_supervisor_does_not_know(
+    supervisord: Supervisord, root: types.SimpleNamespace
+) -> None:
     for method in ("stopProcessGroup", "removeProcessGroup"):
         supervisord.faults[method] = (10, "BAD_NAME: ws")
     old = Generation("ws", OLD)
@@ -222,7 +245,9 @@ def test_removing_what_supervisor_does_not_know(supervisord, root):
     assert not old.conf.exists()
 
 
-def test_what_can_not_be_stopped_is_not_forgotten(supervisord, root):
+def test_what_can_not_be_stopped_is_not_forgotten(
+    supervisord: Supervisord, root: types.SimpleNamespace
+) -> None:
     supervisord.faults["removeProcessGroup"] = (91, "STILL_RUNNING: ws")
     old = Generation("ws", OLD)
     old.conf.touch()
@@ -231,7 +256,7 @@ def test_what_can_not_be_stopped_is_not_forgotten(supervisord, root):
     assert old.conf.exists()
 
 
-def test_last_lines_of_the_app(root):
+def test_last_lines_of_the_app(root: types.SimpleNamespace) -> None:
     new = Generation("ws", NEW)
     assert new.last_lines() == f"It logged nothing to {new.logs}."
     new.logs.mkdir()
@@ -245,7 +270,7 @@ def test_last_lines_of_the_app(root):
     ]
 
 
-def test_descriptions_without_a_file_of_supervisors(root):
+def test_descriptions_without_a_file_of_supervisors(root: types.SimpleNamespace) -> None:
     """As of one that was killed while its files were written or removed."""
     generations.write(Generation("ws", NEW), rollout_request(NEW))
     Generation("ws", NEW).conf.unlink()

@@ -4,10 +4,14 @@ import json
 import os
 import stat
 import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.unit.host_programs.conftest import rollout_request
+from tests.unit.host_programs.conftest import Supervisord, rollout_request
 from wshost.common import atomic
 from wshost.rollout import description, generations, history
 from wshost.rollout.generations import Generation
@@ -15,17 +19,26 @@ from wshost.rollout.history import KEEP
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by a second whenever somebody looks."""
     seconds = iter(range(1_000_000, 2_000_000))
-    monkeypatch.setattr(history.time, "time", lambda: float(next(seconds)))
+    monkeypatch.setattr(time, "time", lambda: float(next(seconds)))
+
+
+GoLive = Callable[..., None]
 
 
 @pytest.fixture
-def live(root, clock, supervisord):
+def live(root: types.SimpleNamespace, clock: None, supervisord: Supervisord) -> GoLive:
     """Let generations go live; returns their records' letters from the newest to the oldest."""
 
-    def go(letter, action="deploy", release=None, identity=None, version=None):
+    def go(
+        letter: str,
+        action: str = "deploy",
+        release: str | None = None,
+        identity: str | None = None,
+        version: str | None = None,
+    ) -> None:
         identity = identity or letter * 12
         request = rollout_request(
             identity,
@@ -42,21 +55,21 @@ def live(root, clock, supervisord):
     return go
 
 
-def known():
+def known() -> str:
     return "".join(record.identity[0] for record in history.records("ws"))
 
 
-def previous():
+def previous() -> str | None:
     found = history.previous("ws")
-    return found and found.identity[0]
+    return found.identity[0] if found else None
 
 
-def test_nothing_is_known_at_first(live):
+def test_nothing_is_known_at_first(live: GoLive) -> None:
     assert history.records("ws") == []
     assert history.previous("ws") is None
 
 
-def test_records_hold_all_and_are_for_root_alone(live, root):
+def test_records_hold_all_and_are_for_root_alone(live: GoLive, root: types.SimpleNamespace) -> None:
     live("a")
     (record,) = history.records("ws")
     assert record.request["environment"] == "secret"
@@ -66,7 +79,7 @@ def test_records_hold_all_and_are_for_root_alone(live, root):
     assert stat.S_IMODE((folder / f"{'a' * 12}.json").stat().st_mode) == 0o600
 
 
-def test_one_rollback_after_the_other_goes_further_back(live):
+def test_one_rollback_after_the_other_goes_further_back(live: GoLive) -> None:
     for letter in "abc":
         live(letter)
     assert (known(), previous()) == ("cba", "b")
@@ -76,7 +89,7 @@ def test_one_rollback_after_the_other_goes_further_back(live):
     assert (known(), previous()) == ("cba", None)
 
 
-def test_a_bad_release_is_not_gone_back_to(live):
+def test_a_bad_release_is_not_gone_back_to(live: GoLive) -> None:
     for letter in "abc":
         live(letter)
     live("b", "rollback")
@@ -87,7 +100,7 @@ def test_a_bad_release_is_not_gone_back_to(live):
     assert (known(), previous()) == ("cdba", "d")
 
 
-def test_forward_again_by_name(live):
+def test_forward_again_by_name(live: GoLive) -> None:
     for letter in "abc":
         live(letter)
     live("a", "rollback")
@@ -95,7 +108,9 @@ def test_forward_again_by_name(live):
     assert (known(), previous()) == ("cba", "a"), "b was withdrawn"
 
 
-def test_a_restart_takes_the_place_of_what_it_restarts(live, root):
+def test_a_restart_takes_the_place_of_what_it_restarts(
+    live: GoLive, root: types.SimpleNamespace
+) -> None:
     for letter in "ab":
         live(letter)
     again = "b" * 12 + "-1"
@@ -104,7 +119,7 @@ def test_a_restart_takes_the_place_of_what_it_restarts(live, root):
     assert previous() == "a"
 
 
-def test_the_same_version_is_nothing_to_go_back_to(live):
+def test_the_same_version_is_nothing_to_go_back_to(live: GoLive) -> None:
     live("a")
     live("b")
     # The same deployment after an upgrade of Python, say.
@@ -112,7 +127,7 @@ def test_the_same_version_is_nothing_to_go_back_to(live):
     assert previous() == "a"
 
 
-def test_mending_the_live_one_is_no_deployment(live):
+def test_mending_the_live_one_is_no_deployment(live: GoLive) -> None:
     live("a")
     live("b")
     (before, _) = history.records("ws")
@@ -121,14 +136,16 @@ def test_mending_the_live_one_is_no_deployment(live):
     assert after == before
 
 
-def test_a_clock_that_was_wrong(live, monkeypatch):
+def test_a_clock_that_was_wrong(live: GoLive, monkeypatch: pytest.MonkeyPatch) -> None:
     live("a")
-    monkeypatch.setattr(history.time, "time", lambda: 5.0)
+    monkeypatch.setattr(time, "time", lambda: 5.0)
     live("b")
     assert (known(), previous()) == ("ba", "a")
 
 
-def test_the_link_shows_what_a_rollback_goes_back_to(live, root):
+def test_the_link_shows_what_a_rollback_goes_back_to(
+    live: GoLive, root: types.SimpleNamespace
+) -> None:
     link = root.path / "srv/ws/previous"
     live("a")
     assert not link.is_symlink()
@@ -141,7 +158,7 @@ def test_the_link_shows_what_a_rollback_goes_back_to(live, root):
     assert not link.is_symlink()
 
 
-def test_few_records_are_kept_but_those_that_are_needed(live):
+def test_few_records_are_kept_but_those_that_are_needed(live: GoLive) -> None:
     for letter in "0123456789":
         live(letter)
     assert known() == "98765"
@@ -153,7 +170,7 @@ def test_few_records_are_kept_but_those_that_are_needed(live):
     assert len(known()) == KEEP
 
 
-def test_the_one_to_go_back_to_is_never_pruned(live):
+def test_the_one_to_go_back_to_is_never_pruned(live: GoLive) -> None:
     live("a")
     live("b")
     for letter in "cdef":
@@ -164,7 +181,7 @@ def test_the_one_to_go_back_to_is_never_pruned(live):
     assert len(known()) == KEEP
 
 
-def aged(folder, count):
+def aged(folder: Path, count: int) -> list[str]:
     """Make folders, the first the oldest; return their names."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{number:012x}" for number in range(count)]
@@ -174,7 +191,12 @@ def aged(folder, count):
     return names
 
 
-def test_pruning_keeps_the_newest_and_those_in_use(root, live, supervisord, monkeypatch):
+def test_pruning_keeps_the_newest_and_those_in_use(
+    root: types.SimpleNamespace,
+    live: GoLive,
+    supervisord: Supervisord,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     base = root.path / "srv/ws"
     names = aged(base / "releases", 12)
     (base / "releases/.new-xyz").mkdir()
@@ -194,7 +216,7 @@ def test_pruning_keeps_the_newest_and_those_in_use(root, live, supervisord, monk
     day, now = 86_400, time.time()
     for number, log in enumerate(logs):
         os.utime(root.path / "var/log/ws" / log, (now - (16 - number) * day,) * 2)
-    monkeypatch.setattr(history.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     (root.path / "var/log/ws/deploys.log").touch()
     atomic.link(root.path / "run/ws/current", logs[0])
     history.prune("ws")
@@ -208,19 +230,19 @@ def test_pruning_keeps_the_newest_and_those_in_use(root, live, supervisord, monk
     assert set(os.listdir(root.path / "var/log/ws")) == {logs[0], "deploys.log"}
 
 
-def test_pruning_few_removes_none(root, supervisord):
+def test_pruning_few_removes_none(root: types.SimpleNamespace, supervisord: Supervisord) -> None:
     names = aged(root.path / "srv/ws/releases", KEEP)
     history.prune("ws")
     assert sorted(os.listdir(root.path / "srv/ws/releases")) == names
 
 
-def noted(root):
+def noted(root: types.SimpleNamespace) -> list[dict[str, Any]]:
     log = root.path / "var/log/ws/deploys.log"
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def test_every_change_leaves_a_line(root, live):
-    request = {"name": "ws", "by": "anna@laptop", "release": "r", "generation": "g"}
+def test_every_change_leaves_a_line(root: types.SimpleNamespace, live: GoLive) -> None:
+    request = rollout_request("g", release="r")
     with history.noted("deploy", request, "anna@laptop"):
         pass
     with pytest.raises(OSError, match="full"), history.noted("rollback", request, "anna@laptop"):
@@ -242,9 +264,9 @@ def test_every_change_leaves_a_line(root, live):
     assert ("root", "adm") in root.owned
 
 
-def test_the_log_does_not_grow_for_ever(root, live):
+def test_the_log_does_not_grow_for_ever(root: types.SimpleNamespace, live: GoLive) -> None:
     (root.path / "var/log/ws/deploys.log").write_text('{"n": 1}\n' * 2 * history.LINES)
-    request = {"name": "ws", "by": "anna@laptop", "release": "r", "generation": "g"}
+    request = rollout_request("g", release="r")
     with history.noted("deploy", request, "anna@laptop"):
         pass
     lines = noted(root)
@@ -252,7 +274,7 @@ def test_the_log_does_not_grow_for_ever(root, live):
     assert lines[-1]["action"] == "deploy"
 
 
-def test_an_answer_without_secrets(live, capsys):
+def test_an_answer_without_secrets(live: GoLive, capsys: pytest.CaptureFixture[str]) -> None:
     live("a")
     live("b")
     history.main({"name": "ws"})
@@ -263,19 +285,21 @@ def test_an_answer_without_secrets(live, capsys):
     assert [record["generation"] for record in answer["records"]] == ["b" * 12, "a" * 12]
 
 
-def test_a_broken_record_is_passed_over(live, root):
+def test_a_broken_record_is_passed_over(live: GoLive, root: types.SimpleNamespace) -> None:
     live("a")
     (root.path / "var/lib/wsdeploy/services/ws/generations" / ("b" * 12 + ".json")).write_text("{")
     assert known() == "a"
 
 
-def test_the_longest_drain_counts(live):
+def test_the_longest_drain_counts(live: GoLive) -> None:
     live("a")
     assert history.stop_wait("ws", 5) == 10
     assert history.stop_wait("ws", 15) == 15
 
 
-def test_logs_stay_that_were_written_last(root, supervisord):
+def test_logs_stay_that_were_written_last(
+    root: types.SimpleNamespace, supervisord: Supervisord
+) -> None:
     logs = aged(root.path / "var/log/ws", 8)
     # Its folder is the oldest, but its processes have only just gone.
     (root.path / f"var/log/ws/{logs[0]}/ws_00.log").write_text("stopped\n")

@@ -5,6 +5,9 @@ import socket
 import ssl
 import stat
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,30 +26,31 @@ NAME = plan.name(SETTINGS)
 class Host:
     """A host's two pairs, in a folder of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.used, self.spare = folder / "used.pem", folder / "spare.pem"
 
-    def survey(self):
-        pairs = {
+    def survey(self) -> Survey:
+        pairs: dict[str, Any] = {
             places.identity("ws"): survey.certificate(str(self.used)),
             places.identity("ws", spare=True): survey.certificate(str(self.spare)),
         }
         return Survey(certificates=pairs)
 
-    def deploy(self, now=NOW):
+    def deploy(self, now: datetime.datetime = NOW) -> list[str]:
         """Do what a deployment would do; return what that was."""
         todo = plan.work(SETTINGS, self.survey(), now)
         if todo:
             request = plan.request_for_work(SETTINGS, todo, ())
             paths = {request["used"]: str(self.used), request["spare"]: str(self.spare)}
-            own = {"used": str(self.used), "spare": str(self.spare)}
-            host_keypairs.main(request | own | {"todo": [paths.get(step, step) for step in todo]})
+            request |= {"used": str(self.used), "spare": str(self.spare)}
+            request["todo"] = [paths.get(step, step) for step in todo]
+            host_keypairs.main(request)
         return [step.rpartition("/")[2] for step in todo]
 
 
 @pytest.fixture
-def make(tmp_path):
-    def host(name):
+def make(tmp_path: Path) -> Callable[[str], Host]:
+    def host(name: str) -> Host:
         (tmp_path / name).mkdir()
         made = Host(tmp_path / name)
         made.deploy()
@@ -55,7 +59,7 @@ def make(tmp_path):
     return host
 
 
-def test_two_good_pairs_once(tmp_path):
+def test_two_good_pairs_once(tmp_path: Path) -> None:
     host = Host(tmp_path)
     assert host.deploy() == ["internal.pem", "internal-spare.pem"]
     assert host.deploy() == []
@@ -68,7 +72,7 @@ def test_two_good_pairs_once(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["spare.pem", "used.pem"]
 
 
-def test_the_spare_pair_is_used_when_the_other_one_is_gone(make):
+def test_the_spare_pair_is_used_when_the_other_one_is_gone(make: Callable[[str], Host]) -> None:
     host = make("a")
     _, spare = plan.own(SETTINGS, host.survey())
     host.used.unlink()
@@ -78,7 +82,7 @@ def test_the_spare_pair_is_used_when_the_other_one_is_gone(make):
     assert new != spare
 
 
-def test_a_lost_spare_pair_is_made_again(make):
+def test_a_lost_spare_pair_is_made_again(make: Callable[[str], Host]) -> None:
     host = make("a")
     used, _ = plan.own(SETTINGS, host.survey())
     host.spare.unlink()
@@ -86,7 +90,7 @@ def test_a_lost_spare_pair_is_made_again(make):
     assert plan.own(SETTINGS, host.survey())[0] == used
 
 
-def test_only_a_pair_in_use_needs_anybody_to_be_told():
+def test_only_a_pair_in_use_needs_anybody_to_be_told() -> None:
     reload = (("true",),)
     told = [["true"]]
     for todo, activate in (
@@ -101,7 +105,7 @@ def test_only_a_pair_in_use_needs_anybody_to_be_told():
         assert plan.request_for_work(SETTINGS, steps, reload)["activate"] == activate
 
 
-def trust(tmp_path, name, *hosts):
+def trust(tmp_path: Path, name: str, *hosts: Host) -> Path:
     """What a host trusts that knows these, as a file."""
     known = {f"host {i}": plan.own(SETTINGS, each.survey()) for i, each in enumerate(hosts)}
     file = tmp_path / name
@@ -109,7 +113,7 @@ def trust(tmp_path, name, *hosts):
     return file
 
 
-def shake_hands(server, server_trusts, client, client_trusts):
+def shake_hands(server: Path, server_trusts: Path, client: Path, client_trusts: Path) -> bool:
     """Return whether both sides accept each other."""
     inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     inside.load_cert_chain(server)
@@ -118,9 +122,9 @@ def shake_hands(server, server_trusts, client, client_trusts):
     outside = ssl.create_default_context(cafile=client_trusts)
     outside.load_cert_chain(client)
     one, other = socket.socketpair()
-    heard = []
+    heard: list[bytes | None] = []
 
-    def serve():
+    def serve() -> None:
         with one:
             try:
                 with inside.wrap_socket(one, server_side=True) as connection:
@@ -141,7 +145,9 @@ def shake_hands(server, server_trusts, client, client_trusts):
         thread.join()
 
 
-def test_hosts_that_know_each_other_talk_and_nobody_else(make, tmp_path):
+def test_hosts_that_know_each_other_talk_and_nobody_else(
+    make: Callable[[str], Host], tmp_path: Path
+) -> None:
     app1, app2, proxy, stranger = map(make, ("app1", "app2", "proxy", "stranger"))
     apps = trust(tmp_path, "apps", app1, app2)
     proxies = trust(tmp_path, "proxies", proxy)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.host_programs.conftest import Start, Until
 from wshost.rollout import install_release
 
 FILES = {
@@ -24,7 +25,7 @@ FILES = {
 SECOND = "second"
 
 
-def packed(files):
+def packed(files: dict[str, bytes]) -> bytes:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         for path, content in files.items():
@@ -34,14 +35,14 @@ def packed(files):
     return archive.getvalue()
 
 
-def test_contents(tmp_path):
+def test_contents(tmp_path: Path) -> None:
     install_release.install(packed(FILES), tmp_path, "one")
     for path, content in FILES.items():
         assert (tmp_path / "one" / path).read_bytes() == content
     assert os.listdir(tmp_path) == ["one"]
 
 
-def test_files_are_this_users_own_and_readable_by_the_app(tmp_path):
+def test_files_are_this_users_own_and_readable_by_the_app(tmp_path: Path) -> None:
     install_release.install(packed(FILES), tmp_path, "one")
     for path in [tmp_path / "one", *(tmp_path / "one").rglob("*")]:
         info = path.stat()
@@ -49,21 +50,21 @@ def test_files_are_this_users_own_and_readable_by_the_app(tmp_path):
         assert stat.S_IMODE(info.st_mode) == (0o755 if path.is_dir() else 0o644)
 
 
-def test_a_second_time_changes_nothing(tmp_path):
+def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
     install_release.install(packed(FILES), tmp_path, "one")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     install_release.install(packed({"other": b""}), tmp_path, "one")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_releases_stand_beside_each_other(tmp_path):
+def test_releases_stand_beside_each_other(tmp_path: Path) -> None:
     install_release.install(packed(FILES), tmp_path, "one")
     install_release.install(packed(FILES | {"lib/data.txt": b"new"}), tmp_path, SECOND)
     assert (tmp_path / "one/lib/data.txt").read_bytes() == b"data"
     assert (tmp_path / SECOND / "lib/data.txt").read_bytes() == b"new"
 
 
-def test_a_truncated_archive_installs_nothing_or_lacks_nothing(tmp_path):
+def test_a_truncated_archive_installs_nothing_or_lacks_nothing(tmp_path: Path) -> None:
     archive = packed(FILES)
     installed = 0
     for kept in range(len(archive)):
@@ -79,7 +80,7 @@ def test_a_truncated_archive_installs_nothing_or_lacks_nothing(tmp_path):
     assert installed < 50
 
 
-def test_a_member_that_leads_out_installs_nothing(tmp_path):
+def test_a_member_that_leads_out_installs_nothing(tmp_path: Path) -> None:
     releases = tmp_path / "releases"
     releases.mkdir()
     with pytest.raises(tarfile.TarError):
@@ -88,7 +89,9 @@ def test_a_member_that_leads_out_installs_nothing(tmp_path):
     assert not (releases / "one").exists()
 
 
-def test_a_killed_run_leaves_nothing_under_the_name_and_is_cleaned_up(tmp_path, program, until):
+def test_a_killed_run_leaves_nothing_under_the_name_and_is_cleaned_up(
+    tmp_path: Path, program: Start, until: Until
+) -> None:
     # It dies while it compiles, when everything is unpacked already.
     code = (
         "import json, os, pathlib, sys\nfrom wshost.rollout import install_release\n"
@@ -104,7 +107,7 @@ def test_a_killed_run_leaves_nothing_under_the_name_and_is_cleaned_up(tmp_path, 
     assert os.listdir(tmp_path) == ["one"]
 
 
-def test_bytecode_is_there_and_trusted(tmp_path):
+def test_bytecode_is_there_and_trusted(tmp_path: Path) -> None:
     install_release.install(packed(FILES), tmp_path, "one")
     for source in (tmp_path / "one").rglob("*.py"):
         (compiled,) = (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc")
@@ -115,7 +118,7 @@ def test_bytecode_is_there_and_trusted(tmp_path):
         assert code.co_filename == str(source), "as tracebacks show it"
 
 
-def test_bytecode_is_what_runs(tmp_path):
+def test_bytecode_is_what_runs(tmp_path: Path) -> None:
     install_release.install(packed(FILES), tmp_path, "one")
     lib = tmp_path / "one/lib"
     done = subprocess.run(
@@ -129,7 +132,9 @@ def test_bytecode_is_what_runs(tmp_path):
     assert f"{lib}/one/__pycache__" in done.stderr
 
 
-def test_a_file_that_does_not_compile_is_somebody_elses_matter(tmp_path, capfd):
+def test_a_file_that_does_not_compile_is_somebody_elses_matter(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     install_release.install(
         packed(FILES | {"lib/template.py": b"{{ no }} python"}), tmp_path, "one"
     )
@@ -137,7 +142,9 @@ def test_a_file_that_does_not_compile_is_somebody_elses_matter(tmp_path, capfd):
     assert "".join(capfd.readouterr()) == ""
 
 
-def test_main_reads_the_archive_from_standard_input(tmp_path, monkeypatch):
+def test_main_reads_the_archive_from_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(base64.b64encode(packed(FILES)).decode() + "\n"))
     install_release.main({"releases": str(tmp_path), "id": "one"})
     assert Path(tmp_path, "one/launch.py").exists()

@@ -5,6 +5,9 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +36,7 @@ VALUES = [
 PROCESS = {"SUPERVISOR_PROCESS_NAME": "ws_03"}
 
 
-def planned_environment(values):
+def planned_environment(values: dict[str, str]) -> str:
     """The file that a deployment writes for an app with these variables."""
     settings = Settings("ws.a-company.com", App("app.py", env=values), SelfSigned())
     wanted = plan.planned(settings, Survey(), "one", "0" * 12, "app/app.py")
@@ -42,10 +45,10 @@ def planned_environment(values):
 
 
 @pytest.fixture
-def described(tmp_path):
+def described(tmp_path: Path) -> Callable[..., str]:
     """Write a generation's description and environment, and return the first one's path."""
 
-    def write(text="", open_files=256, listen="unix:/run/ws/x"):
+    def write(text: str = "", open_files: int = 256, listen: str = "unix:/run/ws/x") -> str:
         environment = tmp_path / "environment"
         environment.write_text(text, newline="")
         path = tmp_path / "generation.json"
@@ -56,9 +59,19 @@ def described(tmp_path):
     return write
 
 
+Launch = Callable[..., subprocess.Popen[str]]
+
+
 @pytest.fixture
-def run(tmp_path, described):
-    def start(text="", open_files=256, code=SHOW, listen="unix:/run/ws/x", words=(), **options):
+def run(tmp_path: Path, described: Callable[..., str]) -> Launch:
+    def start(
+        text: str = "",
+        open_files: int = 256,
+        code: str = SHOW,
+        listen: str = "unix:/run/ws/x",
+        words: Sequence[str] = (),
+        **options: Any,
+    ) -> subprocess.Popen[str]:
         path = described(text, open_files, listen)
         command = [sys.executable, "-I", launch.__file__, path]
         # It leaves a note in its working directory.
@@ -74,21 +87,22 @@ def run(tmp_path, described):
     return start
 
 
-def answer(process):
-    return json.loads(process.communicate()[0])
+def answer(process: subprocess.Popen[str]) -> list[Any]:
+    said: list[Any] = json.loads(process.communicate()[0])
+    return said
 
 
-def test_round_trip():
+def test_round_trip() -> None:
     values = {f"V{number}": value for number, value in enumerate(VALUES)}
     found = launch.parse(planned_environment(values))
     assert {name: found[name] for name in values} == values
 
 
-def test_comments_and_empty_lines():
+def test_comments_and_empty_lines() -> None:
     assert launch.parse('# A="no"\n\nB="yes"\n') == {"B": "yes"}
 
 
-def test_the_app_gets_its_environment_and_keeps_its_own(run):
+def test_the_app_gets_its_environment_and_keeps_its_own(run: Launch) -> None:
     values = {f"V{number}": value for number, value in enumerate(VALUES)} | {"LANG": "C.UTF-8"}
     process = run(planned_environment(values), env={"MORE": "of Supervisor's", "LANG": "x"})
     environment, *_ = answer(process)
@@ -105,7 +119,7 @@ PLACES = {
 }
 
 
-def test_where_a_process_listens():
+def test_where_a_process_listens() -> None:
     for text, variables in PLACES.items():
         assert launch.listener(text, "ws_03") == variables
         listen = Listen.read(text)
@@ -121,7 +135,7 @@ def test_where_a_process_listens():
     assert launch.listener("tcp:10.0.0.1:8000", "chat-2_98")["WS_PORT"] == "8098"
 
 
-def test_the_app_learns_where_to_listen_by_variables_and_words(run):
+def test_the_app_learns_where_to_listen_by_variables_and_words(run: Launch) -> None:
     words = ["$WS_HOST:${WS_PORT}", "$NO_SUCH_VARIABLE", "$TOKEN"]
     process = run('TOKEN="a value"\n', listen="tcp:10.0.0.1:8000", words=words)
     environment, _, _, given = answer(process)
@@ -130,7 +144,9 @@ def test_the_app_learns_where_to_listen_by_variables_and_words(run):
     assert given == ["10.0.0.1:8003", "$NO_SUCH_VARIABLE", "a value"]
 
 
-def test_python_is_the_hosts(tmp_path, monkeypatch, described):
+def test_python_is_the_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: Callable[..., str]
+) -> None:
     path = described()
     # It leaves a note in its working directory.
     monkeypatch.chdir(tmp_path)
@@ -146,7 +162,7 @@ def test_python_is_the_hosts(tmp_path, monkeypatch, described):
     ]
 
 
-def test_the_app_takes_the_launchers_place(run):
+def test_the_app_takes_the_launchers_place(run: Launch) -> None:
     process = run()
     _, _, pid, _ = answer(process)
     assert pid == process.pid, "Supervisor's signals reach the app itself"
@@ -155,15 +171,17 @@ def test_the_app_takes_the_launchers_place(run):
 
 
 @pytest.mark.parametrize(("wanted", "hard", "got"), [(200, 400, 200), (4000, 400, 400)])
-def test_limit(run, wanted, hard, got):
-    def lower():
+def test_limit(run: Launch, wanted: int, hard: int, got: int) -> None:
+    def lower() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
 
     _, limit, *_ = answer(run(open_files=wanted, preexec_fn=lower))
     assert limit == [got, hard], "the hard limit is not touched: it can't be raised again"
 
 
-def test_no_variable_is_logged_when_the_command_is_missing(tmp_path, described):
+def test_no_variable_is_logged_when_the_command_is_missing(
+    tmp_path: Path, described: Callable[..., str]
+) -> None:
     path = described('TOKEN="s3cret"\n')
     done = subprocess.run(
         [sys.executable, "-I", launch.__file__, path, "/no/such/program"],

@@ -16,7 +16,7 @@ tcp LISTEN 0      5    [fe80::1]%eth0:9101 [::]:* ino:9 sk:9 <->
 """
 
 
-def test_what_others_could_reach():
+def test_what_others_could_reach() -> None:
     assert [(it["protocol"], it["port"], it["unit"]) for it in listeners.parse(LISTING)] == [
         ("tcp", 22, "ssh.service"),
         ("tcp", 2022, "ssh.socket"),
@@ -27,7 +27,7 @@ def test_what_others_could_reach():
     assert listeners.parse("") == listeners.parse("ss: not there\n") == []
 
 
-def test_where_ssh_comes_in():
+def test_where_ssh_comes_in() -> None:
     found = listeners.parse(LISTING)
     assert listeners.ssh_ports(found, []) == [22, 2022]
     # A server that is no unit is known by the connection that this program has come by.
@@ -36,7 +36,7 @@ def test_where_ssh_comes_in():
     assert listeners.ssh_ports([], ["XSSH_CONNECTION=1 2 3 4\0", "SSH_CONNECTION=1 2\0"]) == []
 
 
-def test_only_ssh_servers_are_ssh():
+def test_only_ssh_servers_are_ssh() -> None:
     for unit, ssh in (
         ("ssh.service", True),
         ("sshd.service", True),
@@ -49,6 +49,6 @@ def test_only_ssh_servers_are_ssh():
     assert not listeners.is_ssh({"protocol": "udp", "port": 1, "unit": "ssh.service"})
 
 
-def test_ports_in_rules():
+def test_ports_in_rules() -> None:
     assert listeners.app_ports("#!/usr/sbin/nft -f\n# app ports: 8000 8001\n\n") == [8000, 8001]
     assert listeners.app_ports("# app ports: \n") == listeners.app_ports("") == []

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,14 +11,16 @@ from wshost.survey import neighbours
 
 
 @pytest.fixture
-def says(monkeypatch):
+def says(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Let commands print what a test wants, by their first word."""
-    answers = {}
+    answers: dict[str, str] = {}
     monkeypatch.setattr(neighbours, "_output", lambda *command: answers.get(command[0], ""))
     return answers
 
 
-def test_configuration_of_a_proxy(tmp_path, monkeypatch, says):
+def test_configuration_of_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: dict[str, Any]
+) -> None:
     monkeypatch.setattr(neighbours, "STATE", str(tmp_path / "state"))
     monkeypatch.setattr(neighbours, "CONFIGURED", {"nginx": (f"{tmp_path}/*.conf",)})
     texts = {
@@ -42,7 +46,7 @@ def test_configuration_of_a_proxy(tmp_path, monkeypatch, says):
     assert neighbours.services("ws") == ["chat"]
 
 
-def test_who_has_the_ports(says):
+def test_who_has_the_ports(says: dict[str, Any]) -> None:
     says["ss"] = (
         "LISTEN 0 511 0.0.0.0:80 0.0.0.0:* cgroup:/system.slice/apache2.service <->\n"
         'LISTEN 0 511 [::]:443 [::]:* users:(("caddy",pid=7,fd=3))\n'
@@ -51,7 +55,7 @@ def test_who_has_the_ports(says):
     assert neighbours.ports() == {"80": "apache2.service", "443": "caddy"}
 
 
-def test_packet_filters_that_drop(says):
+def test_packet_filters_that_drop(says: dict[str, Any]) -> None:
     chain = {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input"}
     chains = [
         {"chain": chain | {"policy": "drop"}},
@@ -66,7 +70,7 @@ def test_packet_filters_that_drop(says):
     assert neighbours.filters("ws") == []
 
 
-def test_a_service_that_has_been_here(tmp_path, says):
+def test_a_service_that_has_been_here(tmp_path: Path, says: dict[str, Any]) -> None:
     marker = tmp_path / "marker"
     assert neighbours.report("ws", [str(marker)]) is not None
     marker.touch()

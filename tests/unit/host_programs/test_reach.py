@@ -3,6 +3,9 @@
 import errno
 import json
 import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,23 +16,23 @@ from wshost.watchdog.reach import Host, Reach
 class Table:
     """What stands in for nft: it notes what it is told."""
 
-    def __init__(self):
-        self.calls = []
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
         self.there = True
 
-    def __call__(self, *words, text="", quiet=False):
+    def __call__(self, *words: str, text: str = "", quiet: bool = False) -> bool:
         if words[0] == "list":
             return self.there
         self.there = self.there or words[0] == "--file"
         self.calls.append(words)
         return True
 
-    def marks(self):
+    def marks(self) -> list[str]:
         return [words[0] for words in self.calls if words[0] in ("add", "delete")]
 
 
 @pytest.fixture
-def watched(monkeypatch):
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Reach, Host, Table]]:
     table = Table()
     monkeypatch.setattr(Reach, "_nft", staticmethod(table))
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -37,13 +40,13 @@ def watched(monkeypatch):
         yield Reach("ws-reach", [host], "rules"), host, table
 
 
-def silent(monkeypatch):
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections go nowhere from now on."""
     monkeypatch.setattr(socket.socket, "connect_ex", lambda self, where: errno.EINPROGRESS)
     monkeypatch.setattr(Reach, "wait", lambda self, until: None)
 
 
-def test_one_that_answers_is_let_alone(watched):
+def test_one_that_answers_is_let_alone(watched: tuple[Reach, Host, Table]) -> None:
     checker, host, table = watched
     for tenth in range(50):
         now = 100 + tenth / 10
@@ -54,7 +57,9 @@ def test_one_that_answers_is_let_alone(watched):
     assert table.marks() == []
 
 
-def test_one_that_is_silent_is_marked_and_unmarked(watched, monkeypatch):
+def test_one_that_is_silent_is_marked_and_unmarked(
+    watched: tuple[Reach, Host, Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
     checker, host, table = watched
     with monkeypatch.context() as broken:
         silent(broken)
@@ -74,7 +79,9 @@ def test_one_that_is_silent_is_marked_and_unmarked(watched, monkeypatch):
     assert not host.down
 
 
-def test_one_that_refuses_is_there(watched, monkeypatch):
+def test_one_that_refuses_is_there(
+    watched: tuple[Reach, Host, Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
     checker, host, table = watched
     monkeypatch.setattr(socket.socket, "connect_ex", lambda self, where: errno.ECONNREFUSED)
     for tenth in range(60):
@@ -83,7 +90,9 @@ def test_one_that_refuses_is_there(watched, monkeypatch):
     assert host.silent_since is None
 
 
-def test_what_the_network_can_not_reach_is_no_answer(watched, monkeypatch):
+def test_what_the_network_can_not_reach_is_no_answer(
+    watched: tuple[Reach, Host, Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
     checker, _, table = watched
     monkeypatch.setattr(socket.socket, "connect_ex", lambda self, where: errno.EHOSTUNREACH)
     for tenth in range(30):
@@ -91,7 +100,9 @@ def test_what_the_network_can_not_reach_is_no_answer(watched, monkeypatch):
     assert table.marks() == ["add"]
 
 
-def test_rules_that_somebody_has_flushed_come_back_with_the_marks(watched, monkeypatch):
+def test_rules_that_somebody_has_flushed_come_back_with_the_marks(
+    watched: tuple[Reach, Host, Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
     checker, _, table = watched
     silent(monkeypatch)
     for tenth in range(30):
@@ -101,7 +112,7 @@ def test_rules_that_somebody_has_flushed_come_back_with_the_marks(watched, monke
     assert [words[0] for words in table.calls] == ["add", "--file", "add"]
 
 
-def test_the_rules_and_the_configuration(tmp_path):
+def test_the_rules_and_the_configuration(tmp_path: Path) -> None:
     text = reach.rules("ws-reach", [8000, 8001])
     assert "tcp dport { 8000, 8001 } tcp flags & (syn | ack) == syn reject with tcp reset" in text
     path = tmp_path / "reach.json"
@@ -112,7 +123,7 @@ def test_the_rules_and_the_configuration(tmp_path):
         reach.main(["--check", str(path)])
 
 
-def test_two_answers_at_once(watched):
+def test_two_answers_at_once(watched: tuple[Reach, Host, Table]) -> None:
     """As when the first packets to a host that is back all leave together."""
     checker, host, table = watched
     host.down = True

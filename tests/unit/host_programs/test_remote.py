@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,11 @@ for program in sys.argv[1:]:
 """
 
 
+RunShell = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture
-def shell(tmp_path):
+def shell(tmp_path: Path) -> RunShell:
     """Run a command as an SSH server would, far away from this project's folder.
 
     sudo only takes note of what it is asked for, so that this needs no rights.
@@ -66,7 +70,9 @@ def shell(tmp_path):
         stub.chmod(0o755)
     found = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
 
-    def run(command, payload, path=found, user=0):
+    def run(
+        command: str, payload: Iterable[object], path: str = found, user: int = 0
+    ) -> subprocess.CompletedProcess[str]:
         command = command.replace(remote.FOLDER, str(tmp_path / "run"))
         # As pyinfra does: each item of standard input is a line.
         standard_input = "".join(f"{line}\n" for line in payload)
@@ -83,7 +89,7 @@ def shell(tmp_path):
     return run
 
 
-def test_a_programs_answer(shell, tmp_path):
+def test_a_programs_answer(shell: RunShell, tmp_path: Path) -> None:
     request = Request(paths=(str(tmp_path), "/no/such/path"), users=("root",))
     payload = remote.payload("survey.survey", request.to_json())
     done = shell(remote.command("survey.survey"), payload)
@@ -94,14 +100,14 @@ def test_a_programs_answer(shell, tmp_path):
     assert survey.paths[str(tmp_path)].kind == "directory"
 
 
-def test_a_host_with_python_answers_in_full(shell):
+def test_a_host_with_python_answers_in_full(shell: RunShell) -> None:
     payload = remote.payload("survey.survey", Request().to_json())
     done = shell(remote.command_on_bare_host("survey.survey"), payload)
     assert done.returncode == 0, done.stderr
     assert Survey.from_json(json.loads(done.stdout)).bare is False
 
 
-def test_a_host_without_python_says_what_it_is(shell, tmp_path):
+def test_a_host_without_python_says_what_it_is(shell: RunShell, tmp_path: Path) -> None:
     payload = remote.payload("survey.survey", Request().to_json())
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -113,7 +119,7 @@ def test_a_host_without_python_says_what_it_is(shell, tmp_path):
     assert set(survey.system) == {"id", "version"}
 
 
-def test_an_attachment(shell, tmp_path):
+def test_an_attachment(shell: RunShell, tmp_path: Path) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         member = tarfile.TarInfo("app/app.py")
@@ -126,7 +132,7 @@ def test_an_attachment(shell, tmp_path):
     assert (tmp_path / "one/app/app.py").read_text() == "pass"
 
 
-def test_a_program_that_fails_fails_the_command_with_one_line(shell):
+def test_a_program_that_fails_fails_the_command_with_one_line(shell: RunShell) -> None:
     request = {
         "target": {
             "host": "a-company.com",
@@ -146,7 +152,9 @@ def test_a_program_that_fails_fails_the_command_with_one_line(shell):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_every_program_loads_with_nothing_but_what_it_is_made_of(shell, tmp_path):
+def test_every_program_loads_with_nothing_but_what_it_is_made_of(
+    shell: RunShell, tmp_path: Path
+) -> None:
     shell(remote.command("survey.survey"), remote.payload("survey.survey", Request().to_json()))
     (sent,) = (tmp_path / "run").iterdir()
     for program in PROGRAMS:
@@ -157,7 +165,7 @@ def test_every_program_loads_with_nothing_but_what_it_is_made_of(shell, tmp_path
     subprocess.run([sys.executable, "-c", ALONE, *PROGRAMS], cwd=tmp_path / "alone", check=True)
 
 
-def test_a_host_is_sent_programs_once(shell, tmp_path):
+def test_a_host_is_sent_programs_once(shell: RunShell, tmp_path: Path) -> None:
     asked = Request().to_json()
     done = shell(
         remote.command("survey.survey"),
@@ -177,8 +185,8 @@ def test_a_host_is_sent_programs_once(shell, tmp_path):
     assert sent.stat().st_mode & 0o777 == 0o700
 
 
-def test_versions_that_nobody_needs_any_more_go(shell, tmp_path):
-    def age(name, days):
+def test_versions_that_nobody_needs_any_more_go(shell: RunShell, tmp_path: Path) -> None:
+    def age(name: str, days: float) -> None:
         then = time.time() - days * 86400
         os.utime(tmp_path / "run" / name, (then, then))
 
@@ -195,7 +203,7 @@ def test_versions_that_nobody_needs_any_more_go(shell, tmp_path):
     assert (tmp_path / "run" / remote.digest()).stat().st_mtime > time.time() - 86400
 
 
-def test_a_version_that_is_half_there_is_sent_again(shell, tmp_path):
+def test_a_version_that_is_half_there_is_sent_again(shell: RunShell, tmp_path: Path) -> None:
     half = tmp_path / "run" / remote.digest() / "wshost"
     half.mkdir(parents=True)
     (half / "requests.py").touch()
@@ -207,20 +215,20 @@ def test_a_version_that_is_half_there_is_sent_again(shell, tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == [remote.digest()]
 
 
-def test_no_room_for_them_is_a_line(shell, tmp_path):
+def test_no_room_for_them_is_a_line(shell: RunShell, tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     done = shell(remote.command("survey.survey"), remote.payload("survey.survey", {}))
     assert done.returncode == 1
     assert done.stderr == f"File exists: {tmp_path / 'run'}\n"
 
 
-def test_a_host_that_has_lost_them_in_the_middle_of_a_run_says_so(shell):
+def test_a_host_that_has_lost_them_in_the_middle_of_a_run_says_so(shell: RunShell) -> None:
     done = shell(remote.command("survey.survey"), remote.payload("survey.survey", {}, bundle=False))
     assert done.returncode == 1
     assert done.stderr.startswith("this host has lost the programs of this run")
 
 
-def test_every_program_of_the_hosts_is_tested_here():
+def test_every_program_of_the_hosts_is_tested_here() -> None:
     assert {
         ".".join(path.relative_to(remote.PROGRAMS).with_suffix("").parts)
         for path in remote.PROGRAMS.rglob("*.py")
@@ -228,7 +236,7 @@ def test_every_program_of_the_hosts_is_tested_here():
     } == {*PROGRAMS}
 
 
-def test_the_shell_leaves_the_command_alone(shell, tmp_path):
+def test_the_shell_leaves_the_command_alone(shell: RunShell, tmp_path: Path) -> None:
     show = f"set -- {remote.command('survey')}; printf '%s\\0' \"$@\""
     for user, before in ((0, []), (1000, ["sudo", "-n"])):
         words = shell(show, [], user=user).stdout.split("\0")
@@ -244,7 +252,7 @@ def test_the_shell_leaves_the_command_alone(shell, tmp_path):
         ]
 
 
-def test_who_is_not_root_uses_sudo(shell, tmp_path):
+def test_who_is_not_root_uses_sudo(shell: RunShell, tmp_path: Path) -> None:
     payload = remote.payload("survey.survey", Request().to_json())
     for user in (0, 1000):
         assert not (tmp_path / "sudo.log").exists()
@@ -253,7 +261,7 @@ def test_who_is_not_root_uses_sudo(shell, tmp_path):
     assert (tmp_path / "sudo.log").read_text() == "true\npython3\n"
 
 
-def test_who_can_not_become_root_is_named_before_sudo_asks(shell, tmp_path):
+def test_who_can_not_become_root_is_named_before_sudo_asks(shell: RunShell, tmp_path: Path) -> None:
     (tmp_path / "bin" / "sudo").write_text(
         "#!/bin/sh\necho sudo: a password is required >&2; exit 1"
     )
@@ -264,7 +272,7 @@ def test_who_can_not_become_root_is_named_before_sudo_asks(shell, tmp_path):
     assert "a password is required" not in done.stderr
 
 
-def test_a_strict_umask_changes_nothing(shell, tmp_path):
+def test_a_strict_umask_changes_nothing(shell: RunShell, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "release.tar.gz", mode="w:gz") as tar:
         member = tarfile.TarInfo("app/deep/app.py")
         member.mode = 0o644
@@ -278,7 +286,7 @@ def test_a_strict_umask_changes_nothing(shell, tmp_path):
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
 
 
-def test_secrets_do_not_show():
+def test_secrets_do_not_show() -> None:
     payload = remote.payload("config.apply_files", {"content": "s3cret"}, b"s3cret too")
     shown = f"{payload!r} {payload} {[payload]} {remote.command('apply_files')}"
     assert "s3cret" not in shown
@@ -287,7 +295,7 @@ def test_secrets_do_not_show():
     assert "s3cret" in payload[0], "it is there, though"
 
 
-def test_requests_keep_any_text(shell, tmp_path):
+def test_requests_keep_any_text(shell: RunShell, tmp_path: Path) -> None:
     text = "ü \u2028 \n \0 ' \" $x `id` \\ \U0001f600"
     payload = remote.payload("echo", {"text": text}, bundle=False)
     assert "\n" not in payload[0], "a request is one line"

@@ -1,12 +1,16 @@
 """What a service takes with it when it goes, and what comes back."""
 
 import json
+import types
+from pathlib import Path
 
 from wshost.common import lock, storage
 from wshost.config import remove
 
 
-def test_a_file_that_was_there_before_comes_back(root, tmp_path):
+def test_a_file_that_was_there_before_comes_back(
+    root: types.SimpleNamespace, tmp_path: Path
+) -> None:
     ours = tmp_path / "nginx.conf"
     ours.write_text("ours")
     kept = storage.STATE / "before" / str(ours).lstrip("/")
@@ -20,7 +24,7 @@ def test_a_file_that_was_there_before_comes_back(root, tmp_path):
     remove.put_back(str(ours))
 
 
-def test_files_and_folders(tmp_path):
+def test_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "folder/inner").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to("elsewhere")
@@ -29,7 +33,7 @@ def test_files_and_folders(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name != "host"] == ["elsewhere"]
 
 
-def test_the_last_service_leaves_no_state(root):
+def test_the_last_service_leaves_no_state(root: types.SimpleNamespace) -> None:
     sets = storage.STATE / "sets"
     sets.mkdir(parents=True)
     for name in ("ws-system", "ws-nginx", "chat-system"):
@@ -46,7 +50,7 @@ def test_the_last_service_leaves_no_state(root):
     assert not storage.STATE.exists()
 
 
-def test_what_ran_before(root):
+def test_what_ran_before(root: types.SimpleNamespace) -> None:
     assert lock.ran_before() is None
     note = storage.STATE / "before" / "units.json"
     note.parent.mkdir(parents=True)

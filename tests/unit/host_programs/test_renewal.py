@@ -7,10 +7,14 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wshost.certificates import (
@@ -22,21 +26,27 @@ from wshost.certificates import (
     verify_served,
 )
 from wshost.common import commands
-from wshost.config import apply_files
+from wshost.requests import Account, Order, SelfSigned
 
 NAME = "ws.a-company.com"
-ORDER = {"names": [NAME], "key_type": "ec256", "directory_url": "https://ca.test/dir"}
+ORDER: Order = {"names": [NAME], "key_type": "ec256", "directory_url": "https://ca.test/dir"}
+
+
+MakeCertificate = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture
-def make(tmp_path):
+def make(tmp_path: Path) -> MakeCertificate:
     """Make a certificate and its key, valid for some days, as if an order had been for it."""
 
-    def make(folder="tls", days=90, order=ORDER):
+    def make(folder: str = "tls", days: int = 90, order: Order | None = ORDER) -> SimpleNamespace:
         place = tmp_path / folder
         place.mkdir(exist_ok=True)
-        request = {"name": NAME, "alternative_names": f"DNS:{NAME}", "days": days, "activate": []}
         files = place / "cert.pem", place / "key.pem"
+        request: SelfSigned = {
+            "name": NAME, "alternative_names": f"DNS:{NAME}", "days": days,
+            "certificate": str(files[0]), "key": str(files[1]), "activate": [],
+        }  # fmt: skip
         self_signed.make(request, *files)
         issued = place / "issued.json"
         if order is not None:
@@ -46,16 +56,18 @@ def make(tmp_path):
     return make
 
 
-def due(made, days=0, order=ORDER):
+def due(made: SimpleNamespace, days: float = 0, order: Order = ORDER) -> str | None:
     now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     return renewal.due(made.certificate, made.key, made.issued, order, now)
 
 
 @pytest.mark.parametrize(("days", "good_until"), [(90, 60), (45, 30), (6, 3)])
-def test_it_is_renewed_when_a_third_is_left_of_a_short_one_half(make, days, good_until):
+def test_it_is_renewed_when_a_third_is_left_of_a_short_one_half(
+    make: MakeCertificate, days: int, good_until: int
+) -> None:
     made = make(days=days)
     assert due(made, good_until - 0.1) is None
-    assert due(made, good_until + 0.1).startswith("the old one ends on ")
+    assert (due(made, good_until + 0.1) or "").startswith("the old one ends on ")
 
 
 @pytest.mark.parametrize(
@@ -66,28 +78,30 @@ def test_it_is_renewed_when_a_third_is_left_of_a_short_one_half(make, days, good
         ({"directory_url": "https://other.test"}, "the authority is another"),
     ],
 )
-def test_another_order_is_due_at_once(make, change, reason):
-    assert due(make(), order=ORDER | change) == reason
+def test_another_order_is_due_at_once(
+    make: MakeCertificate, change: dict[str, Any], reason: str
+) -> None:
+    assert due(make(), order=cast(Order, ORDER | change)) == reason
 
 
-def test_what_is_not_from_the_authority_is_due(make):
+def test_what_is_not_from_the_authority_is_due(make: MakeCertificate) -> None:
     assert due(make(order=None)) == "there is none from the authority"
     made = make()
     made.key.unlink()
     assert due(made) == "there is none from the authority"
 
 
-def test_halves_of_two_pairs_are_due(make):
+def test_halves_of_two_pairs_are_due(make: MakeCertificate) -> None:
     one, other = make("one"), make("other")
     one.key.write_bytes(other.key.read_bytes())
     assert due(one) == "the old one and its key do not belong together"
 
 
-def mode(path):
+def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_pair_is_in_place_when_it_is_activated(make, tmp_path):
+def test_a_pair_is_in_place_when_it_is_activated(make: MakeCertificate, tmp_path: Path) -> None:
     old, new = make("old"), make("new")
     wanted = new.certificate.read_bytes(), new.key.read_bytes()
     seen = tmp_path / "seen"
@@ -101,7 +115,7 @@ def test_a_pair_is_in_place_when_it_is_activated(make, tmp_path):
     assert (mode(old.certificate), mode(old.key)) == (0o644, 0o600)
 
 
-def test_what_a_killed_run_has_left_goes(make):
+def test_what_a_killed_run_has_left_goes(make: MakeCertificate) -> None:
     made = make()
     (made.key.parent / "new-abc").mkdir()
     (made.key.parent / "new-abc" / "key").write_text("secret")
@@ -111,7 +125,7 @@ def test_what_a_killed_run_has_left_goes(make):
     ]  # fmt: skip
 
 
-def test_a_pair_that_is_not_used_goes_back(make, tmp_path):
+def test_a_pair_that_is_not_used_goes_back(make: MakeCertificate, tmp_path: Path) -> None:
     old, new = make("old"), make("new")
     before = old.certificate.read_bytes(), old.key.read_bytes()
     script = f'cat {old.certificate} >>{tmp_path}/seen; test -n "${{RECOVERING:-}}"'
@@ -127,13 +141,15 @@ def test_a_pair_that_is_not_used_goes_back(make, tmp_path):
     assert not list(old.key.parent.glob("new-*"))
 
 
-def test_the_account_key_is_made_once_and_has_the_thumbprint_of_rfc_7638(tmp_path):
+def test_the_account_key_is_made_once_and_has_the_thumbprint_of_rfc_7638(tmp_path: Path) -> None:
     acme_account.make(tmp_path)
     key = (tmp_path / "account.pem").read_bytes()
     acme_account.make(tmp_path)
     assert (tmp_path / "account.pem").read_bytes() == key
     assert mode(tmp_path / "account.pem") == 0o600
-    numbers = load_pem_private_key(key, None).public_key().public_numbers()
+    private = load_pem_private_key(key, None)
+    assert isinstance(private, EllipticCurvePrivateKey)
+    numbers = private.public_key().public_numbers()
     x, y = (acme_account._base64(n.to_bytes(32, "big")) for n in (numbers.x, numbers.y))
     text = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
     digest = subprocess.run(
@@ -143,7 +159,9 @@ def test_the_account_key_is_made_once_and_has_the_thumbprint_of_rfc_7638(tmp_pat
     assert (tmp_path / "thumbprint").read_text() == acme_account._base64(digest)
 
 
-def test_only_the_receiving_host_can_read_the_account_key(make, tmp_path, capsys):
+def test_only_the_receiving_host_can_read_the_account_key(
+    make: MakeCertificate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one, other, third = (tmp_path / name for name in ("a", "b", "c"))
     for folder in (one, other, third):
         folder.mkdir()
@@ -151,30 +169,35 @@ def test_only_the_receiving_host_can_read_the_account_key(make, tmp_path, capsys
     made, stranger = make("own"), make("stranger")
     acme_account.main({"folder": str(one), "seal_for": made.certificate.read_text()})
     sealed = capsys.readouterr().out
-    request = {"sealed": sealed, "certificate": str(made.certificate), "key": str(made.key)}
-    acme_account.main(request | {"folder": str(other)})
+    request: Account = {
+        "folder": str(other),
+        "sealed": sealed,
+        "certificate": str(made.certificate),
+        "key": str(made.key),
+    }
+    acme_account.main(request)
     for name in ("account.pem", "thumbprint"):
         assert (other / name).read_bytes() == (one / name).read_bytes()
     request |= {"certificate": str(stranger.certificate), "key": str(stranger.key)}
     with pytest.raises(SystemExit, match="account: "):
-        acme_account.main(request | {"folder": str(third)})
+        acme_account.main({**request, "folder": str(third)})
     assert not list(third.iterdir())
     acme_account.main({"folder": str(third), "seal_for": made.certificate.read_text()})
     assert capsys.readouterr().out == "", "it has none"
 
 
 @pytest.fixture
-def proxy():
+def proxy() -> Iterator[int]:
     """Port 80 of a proxy that answers challenges for an account."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             token = self.path.removeprefix(acme_precheck.PATH)
             self.send_response(200 if token != self.path else 404)
             self.end_headers()
             self.wfile.write(f"{token}.our-thumbprint".encode())
 
-        def log_message(self, *args):
+        def log_message(self, *args: object) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -183,7 +206,7 @@ def proxy():
         server.shutdown()
 
 
-def test_a_challenge_is_answered(proxy):
+def test_a_challenge_is_answered(proxy: int) -> None:
     acme_precheck.check("127.0.0.1", "our-thumbprint", proxy)
 
 
@@ -194,17 +217,17 @@ def test_a_challenge_is_answered(proxy):
         ("nowhere.invalid", "any", "nowhere.invalid has no address"),
     ],
 )
-def test_a_challenge_that_would_fail(proxy, name, thumbprint, said):
+def test_a_challenge_that_would_fail(proxy: int, name: str, thumbprint: str, said: str) -> None:
     with pytest.raises(acme_precheck.ChallengeError, match=said):
         acme_precheck.check(name, thumbprint, proxy)
 
 
-def test_nobody_at_the_door():
+def test_nobody_at_the_door() -> None:
     with pytest.raises(acme_precheck.ChallengeError, match="Connection refused"):
         acme_precheck.check("127.0.0.1", "any", 1)
 
 
-def test_the_first_certificate_of_a_chain(make):
+def test_the_first_certificate_of_a_chain(make: MakeCertificate) -> None:
     made, other = make("one"), make("other")
     text = made.certificate.read_text() + other.certificate.read_text()
     made.certificate.write_text(f"# a comment\n{text}")
@@ -212,10 +235,10 @@ def test_the_first_certificate_of_a_chain(make):
     assert leaf.public_key() == load_pem_private_key(made.key.read_bytes(), None).public_key()
 
 
-def test_it_needs_nothing_but_itself(make):
+def test_it_needs_nothing_but_itself(make: MakeCertificate) -> None:
     """As a command of a set of files; for a unit that does not run there is nothing to see."""
     made = make()
-    text = apply_files.Path(verify_served.__file__).read_text()
+    text = Path(verify_served.__file__).read_text()
     subprocess.run(
         [sys.executable, "-c", text, "served", NAME, made.certificate, "no-such.service"],
         check=True,

@@ -1,16 +1,25 @@
 """What is rolled out when an earlier generation comes back, or the live one is started anew."""
 
+import types
+from collections.abc import Callable
+
 import pytest
 
-from tests.unit.host_programs.conftest import rollout_request
+from tests.unit.host_programs.conftest import Supervisord, rollout_request
 from wshost.common import atomic
+from wshost.requests import Rollout
 from wshost.rollout import generations, history, restore, rollout
 
 OLD, LIVE = "a" * 12, "b" * 12
 
 
+Ask = Callable[[str | None], tuple[Rollout, str]]
+
+
 @pytest.fixture
-def asked(root, monkeypatch, supervisord):
+def asked(
+    root: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch, supervisord: Supervisord
+) -> Ask:
     """A host on which one generation was live and another is; notes what is rolled out."""
     before = None
     for identity in (OLD, LIVE):
@@ -18,35 +27,37 @@ def asked(root, monkeypatch, supervisord):
         atomic.link(root.path / "run/ws/current", identity)
         history.went_live(rollout_request(identity), "deploy", before)
         before = identity
-    found = []
-    monkeypatch.setattr(rollout, "carry_out", lambda *arguments: found.append(arguments))
+    found: list[tuple[Rollout, str]] = []
+    monkeypatch.setattr(
+        rollout, "carry_out", lambda request, action: found.append((request, action))
+    )
 
-    def ask(wanted):
+    def ask(wanted: str | None) -> tuple[Rollout, str]:
         restore.main({"name": "ws", "restore": wanted, "by": "bert@desk", "later": ["app2"]})
         return found.pop()
 
     return ask
 
 
-def test_an_earlier_one_as_it_was(asked):
+def test_an_earlier_one_as_it_was(asked: Ask) -> None:
     request, action = asked(OLD)
     assert action == "rollback"
     assert request == rollout_request(OLD) | {"by": "bert@desk", "later": ["app2"]}
 
 
-def test_the_live_one_by_another_name(asked):
+def test_the_live_one_by_another_name(asked: Ask) -> None:
     request, action = asked(None)
     assert action == "restart"
     changed = {"generation": f"{LIVE}-1", "by": "bert@desk", "later": ["app2"]}
     assert request == rollout_request(LIVE) | changed
 
 
-def test_names_of_restarts():
+def test_names_of_restarts() -> None:
     assert generations.next_identity(LIVE) == f"{LIVE}-1"
     assert generations.next_identity(f"{LIVE}-9") == f"{LIVE}-10"
 
 
-def test_what_is_not_there_any_more(asked, root):
+def test_what_is_not_there_any_more(asked: Ask, root: types.SimpleNamespace) -> None:
     with pytest.raises(SystemExit, match="there is no record of generation cccccccccccc"):
         asked("c" * 12)
     (root.path / "srv/ws/releases/release-a").rmdir()

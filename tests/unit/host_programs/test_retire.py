@@ -2,9 +2,15 @@
 
 import json
 import os
+import shutil
+import types
+from pathlib import Path
 
 import pytest
 
+from tests.unit.host_programs.conftest import Supervisord
+from wshost.common import sockets
+from wshost.requests import Retire
 from wshost.rollout import description, retire
 from wshost.rollout.generations import Generation
 
@@ -13,7 +19,7 @@ KEPT = Generation("ws", NEW)
 
 
 @pytest.fixture
-def host(root, supervisord):
+def host(root: types.SimpleNamespace, supervisord: Supervisord) -> Path:
     """A host with the generation that serves, one that runs, and remains of one before."""
     supervisord.processes = [
         {"group": group, "name": "ws_00"} for group in (f"ws-{NEW}", f"ws-{OLD}", "ws-worker")
@@ -30,10 +36,11 @@ def host(root, supervisord):
     for others in ("etc/ws/local.env", "etc/ws/firewall.nft"):
         (root.path / others).touch()
     (root.path / "run/ws/local").mkdir()
-    return root.path
+    folder: Path = root.path
+    return folder
 
 
-def test_only_the_one_that_serves_is_left(host, supervisord):
+def test_only_the_one_that_serves_is_left(host: Path, supervisord: Supervisord) -> None:
     assert retire.retire(KEPT, 1) == [OLD]
     stopped = [call for call in supervisord.calls if "ProcessGroup" in call[0]]
     assert stopped == [("stopProcessGroup", f"ws-{OLD}"), ("removeProcessGroup", f"ws-{OLD}")]
@@ -44,7 +51,7 @@ def test_only_the_one_that_serves_is_left(host, supervisord):
     assert (host / f"run/ws/{NEW}/ws_00.sock").exists()
 
 
-def test_a_second_time_changes_nothing(host, supervisord):
+def test_a_second_time_changes_nothing(host: Path, supervisord: Supervisord) -> None:
     retire.retire(KEPT, 1)
     supervisord.processes = [{"group": f"ws-{NEW}", "name": "ws_00"}]
     supervisord.calls.clear()
@@ -52,8 +59,8 @@ def test_a_second_time_changes_nothing(host, supervisord):
     assert {call[0] for call in supervisord.calls} == {"getAllProcessInfo", "getPID"}
 
 
-def test_main(host, capsys, supervisord):
-    request = {"name": "ws", "generation": NEW, "stop_wait": 1}
+def test_main(host: Path, capsys: pytest.CaptureFixture[str], supervisord: Supervisord) -> None:
+    request: Retire = {"name": "ws", "generation": NEW, "stop_wait": 1}
     retire.main(request)
     assert json.loads(capsys.readouterr().out) == {"retired": [OLD]}
     supervisord.faults["removeProcessGroup"] = (91, f"STILL_RUNNING: ws-{OLD}")
@@ -62,9 +69,11 @@ def test_main(host, capsys, supervisord):
     assert str(ended.value) == f"ws: removeProcessGroup: STILL_RUNNING: ws-{OLD}"
 
 
-def test_what_the_app_has_put_in_the_way_is_not_followed(tmp_path, monkeypatch):
+def test_what_the_app_has_put_in_the_way_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The folder is the app's to write to, and root writes there."""
-    monkeypatch.setattr(retire.shutil, "chown", lambda *_: None)
+    monkeypatch.setattr(shutil, "chown", lambda *_: None)
     precious = tmp_path / "shadow"
     precious.write_text("precious")
     folder = tmp_path / "folder"
@@ -76,12 +85,14 @@ def test_what_the_app_has_put_in_the_way_is_not_followed(tmp_path, monkeypatch):
     assert not (folder / ".move").is_symlink()
 
 
-def test_a_folder_in_the_way_keeps_nobody_from_retiring(host, supervisord, monkeypatch):
+def test_a_folder_in_the_way_keeps_nobody_from_retiring(
+    host: Path, supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch
+) -> None:
     supervisord.processes = [
         {"group": f"ws-{OLD}", "name": "ws_00", "statename": "RUNNING", "pid": os.getpid()}
     ]
-    monkeypatch.setattr(retire.sockets, "held", lambda _: 1)
-    monkeypatch.setattr(retire.shutil, "chown", lambda *_: None)
+    monkeypatch.setattr(sockets, "held", lambda _: 1)
+    monkeypatch.setattr(shutil, "chown", lambda *_: None)
     (host / f"run/ws/{OLD}/.move/x").mkdir(parents=True)
-    retire.move_few([retire.Generation("ws", OLD)], retire.Watch(KEPT))
+    retire.move_few([Generation("ws", OLD)], retire.Watch(KEPT))
     assert (host / f"run/ws/{OLD}/.move/x").is_dir()

@@ -5,9 +5,11 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.unit.host_programs.conftest import Start, Until
 from wshost.common import sockets
 from wshost.watchdog.health_request import Question, request
 from wshost.watchdog.reuseport import Routes
@@ -37,13 +39,17 @@ while True:
 """
 
 
+StartServer = Callable[..., tuple[int, int]]
+
+
 @pytest.fixture
-def server(program):
+def server(program: Start) -> Iterator[StartServer]:
     children = []
 
-    def start(port=0, forks=False):
+    def start(port: int = 0, forks: bool = False) -> tuple[int, int]:
         process = program(SERVER, port, forks, start_new_session=True)
         children.append(process.pid)
+        assert process.stdout is not None
         return int(process.stdout.readline()), process.pid
 
     yield start
@@ -53,26 +59,26 @@ def server(program):
 
 
 @pytest.fixture
-def routes():
+def routes() -> Iterator[Routes]:
     made = Routes("127.0.0.1", patience=1.2)
     yield made
     made.close()
 
 
 class Clock:
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = 0.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         self.now += 0.1
         return self.now
 
 
-def scouted(routes, port, pids, until, wanted):
+def scouted(routes: Routes, port: int, pids: set[int], until: Until, wanted: set[int]) -> None:
     """Send scouts until the ways to the wanted processes are known."""
     clock, open_ones = Clock(), []
 
-    def known():
+    def known() -> bool:
         open_ones.extend(routes.scout(port, pids, TEXT, clock()))
         for scout in open_ones:
             scout.proceed()
@@ -83,7 +89,7 @@ def scouted(routes, port, pids, until, wanted):
         scout.close()
 
 
-def answer(port, source):
+def answer(port: int, source: int) -> int:
     """Ask from a port, and return the PID that answers."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,14 +100,14 @@ def answer(port, source):
         return int(client.recv(100))
 
 
-def test_alone_it_is_asked_directly(server, routes):
+def test_alone_it_is_asked_directly(server: StartServer, routes: Routes) -> None:
     port, pid = server()
     assert routes.look({port}, {pid}) == {port}
     assert routes.look({port}, {pid}) == set()
     assert routes.way(pid, port, set()) == "direct"
 
 
-def test_who_listens_nowhere(server, routes):
+def test_who_listens_nowhere(server: StartServer, routes: Routes) -> None:
     port, pid = server()
     routes.look({port}, {pid, os.getpid()})
     assert routes.way(os.getpid(), port, set()) == "absent"
@@ -112,11 +118,11 @@ def test_who_listens_nowhere(server, routes):
 
 
 @pytest.mark.parametrize("forks", [False, True])
-def test_each_of_several(server, routes, until, forks):
+def test_each_of_several(server: StartServer, routes: Routes, until: Until, forks: bool) -> None:
     port, first = server(forks=forks)
     pids = {first, *(server(port, forks)[1] for _ in range(2))}
 
-    def ways():
+    def ways() -> set[str | int]:
         routes.look({port}, pids)
         return {routes.way(pid, port, set()) for pid in pids}
 
@@ -124,13 +130,17 @@ def test_each_of_several(server, routes, until, forks):
     scouted(routes, port, pids, until, pids)
     for pid in pids:
         one = routes.way(pid, port, set())
+        assert isinstance(one, int)
         other = routes.way(pid, port, {one})
+        assert isinstance(other, int)
         assert one != other
         for source in (one, other, one):
             assert answer(port, source) == pid
 
 
-def test_another_listener_makes_all_ways_unknown(server, routes, until):
+def test_another_listener_makes_all_ways_unknown(
+    server: StartServer, routes: Routes, until: Until
+) -> None:
     port, first = server()
     pids = {first, server(port)[1]}
     routes.look({port}, pids)
@@ -140,7 +150,9 @@ def test_another_listener_makes_all_ways_unknown(server, routes, until):
     assert {routes.way(pid, port, set()) for pid in pids} == {"unknown"}
 
 
-def test_one_that_does_not_accept_shows_by_its_queue(server, routes, until):
+def test_one_that_does_not_accept_shows_by_its_queue(
+    server: StartServer, routes: Routes, until: Until
+) -> None:
     port, hung = server()
     well = server(port)[1]
     os.kill(hung, signal.SIGSTOP)
@@ -152,14 +164,14 @@ def test_one_that_does_not_accept_shows_by_its_queue(server, routes, until):
     scouted(routes, port, pids, until, {well})
     assert routes.way(hung, port, set()) == "unknown"
 
-    def queues():
+    def queues() -> bool:
         routes.look({port}, pids)
         return routes.waiting(hung, port) and not routes.waiting(well, port)
 
     until(queues)
 
 
-def test_a_socket_of_nobody_we_know(server, routes):
+def test_a_socket_of_nobody_we_know(server: StartServer, routes: Routes) -> None:
     port, first = server()
     second = server(port)[1]
     routes.look({port}, {first})
@@ -170,8 +182,8 @@ def test_a_socket_of_nobody_we_know(server, routes):
     assert routes.way(second, port, set()) == "unknown"
 
 
-def test_a_wildcard_counts_if_nothing_has_the_address(routes):
-    def at(address):
+def test_a_wildcard_counts_if_nothing_has_the_address(routes: Routes) -> None:
+    def at(address: str) -> sockets.Listener:
         return sockets.Listener(address, address, 1, 0)
 
     everywhere, here, other = at("0.0.0.0"), at("127.0.0.1"), at("10.0.0.1")

@@ -2,24 +2,35 @@
 
 import json
 import os
+import types
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tests.unit.host_programs.conftest import rollout_request
+from tests.unit.host_programs.conftest import Supervisord, rollout_request
 from wshost.common import atomic
 from wshost.common.supervisor import SupervisorError
-from wshost.rollout import generations, history, rollout
+from wshost.requests import Rollout
+from wshost.rollout import generations, history, rollout, trial
+from wshost.rollout.gate import GateClosedError
 from wshost.rollout.generations import Generation
-from wshost.rollout.rollout import GateClosedError
+
+Steps = tuple[list[str], dict[str, Exception]]
+"""What was done, and what fails."""
 
 NEW, OLD = "c" * 12, "b" * 12
 TCP = "tcp:10.0.0.1:8000"
 
 
+MakeRequest = Callable[..., Rollout]
+
+
 @pytest.fixture
-def request_for():
-    def make(listen=TCP, reuse_port=True, identity=NEW):
+def request_for() -> MakeRequest:
+    def make(listen: str = TCP, reuse_port: bool = True, identity: str = NEW) -> Rollout:
         return rollout_request(
             identity,
             listen,
@@ -32,22 +43,25 @@ def request_for():
 
 
 @pytest.fixture
-def listens(root):
+def listens(root: SimpleNamespace) -> Callable[[str, str], None]:
     """Let a generation have its files, as if it listened there."""
 
-    def at(identity, listen):
+    def at(identity: str, listen: str) -> None:
         generations.write(Generation("ws", identity), rollout_request(identity, listen))
 
     return at
 
 
 @pytest.fixture
-def steps(monkeypatch, supervisord, root):
+def steps(
+    monkeypatch: pytest.MonkeyPatch, supervisord: Supervisord, root: SimpleNamespace
+) -> Steps:
     """Note the steps of a rollout instead of taking them, and let those fail that a test names."""
-    taken, faults = [], {}
+    taken: list[str] = []
+    faults: dict[str, Exception] = {}
 
-    def note(module, name):
-        def step(generation, *arguments, **options):
+    def note(module: types.ModuleType, name: str) -> None:
+        def step(generation: Generation, *arguments: Any, **options: bool) -> None:
             words = [name, "new" if generation.identity == NEW else "old"]
             for argument in arguments:
                 if name in ("start", "stop") and isinstance(argument, str):
@@ -64,7 +78,7 @@ def steps(monkeypatch, supervisord, root):
         note(generations, name)
     for name in ("wait_healthy", "switch"):
         note(rollout, name)
-    note(rollout.trial, "held")
+    note(trial, "held")
     clock = SimpleNamespace(sleep=lambda seconds: taken.append(f"sleep {seconds}"))
     monkeypatch.setattr(rollout, "time", clock)
     supervisord.processes = [{"group": f"ws-{OLD}", "name": "ws_00"}]
@@ -72,17 +86,19 @@ def steps(monkeypatch, supervisord, root):
     return taken, faults
 
 
-def run(request):
+def run(request: Rollout) -> None:
     rollout.roll_out(Generation("ws", request["generation"]), request)
 
 
-def test_the_new_one_serves_beside_the_old_one(steps, request_for):
+def test_the_new_one_serves_beside_the_old_one(steps: Steps, request_for: MakeRequest) -> None:
     taken, _ = steps
     run(request_for())
     assert taken == ["add new", "start new", "wait_healthy new ws_00 ws_01", "switch new"]
 
 
-def test_where_both_share_a_port_one_process_is_tried_first(listens, steps, request_for):
+def test_where_both_share_a_port_one_process_is_tried_first(
+    listens: Callable[[str, str], None], steps: Steps, request_for: MakeRequest
+) -> None:
     taken, faults = steps
     listens(OLD, TCP)
     run(request_for())
@@ -96,7 +112,12 @@ def test_where_both_share_a_port_one_process_is_tried_first(listens, steps, requ
     assert taken == ["held new", "remove new", "start old"]
 
 
-def test_what_serves_is_not_tried_again(listens, steps, request_for, root):
+def test_what_serves_is_not_tried_again(
+    listens: Callable[[str, str], None],
+    steps: Steps,
+    request_for: MakeRequest,
+    root: SimpleNamespace,
+) -> None:
     taken, _ = steps
     listens(OLD, TCP)
     atomic.link(root.path / "run/ws/current", NEW)
@@ -104,14 +125,18 @@ def test_what_serves_is_not_tried_again(listens, steps, request_for, root):
     assert "held new" not in taken
 
 
-def test_what_a_killed_trial_has_left_goes_first(listens, steps, request_for):
+def test_what_a_killed_trial_has_left_goes_first(
+    listens: Callable[[str, str], None], steps: Steps, request_for: MakeRequest
+) -> None:
     taken, _ = steps
     listens(NEW, "tcp:127.83.87.68:8000")
     run(request_for())
     assert taken[:2] == ["remove new", "add new"]
 
 
-def test_an_unhealthy_one_goes_and_the_old_one_stays(steps, request_for):
+def test_an_unhealthy_one_goes_and_the_old_one_stays(
+    steps: Steps, request_for: MakeRequest
+) -> None:
     taken, faults = steps
     faults["wait_healthy new ws_00 ws_01"] = GateClosedError("no")
     with pytest.raises(GateClosedError):
@@ -119,7 +144,9 @@ def test_an_unhealthy_one_goes_and_the_old_one_stays(steps, request_for):
     assert taken[2:] == ["wait_healthy new ws_00 ws_01", "remove new", "start old"]
 
 
-def test_half_of_the_live_one_is_better_than_nothing(steps, request_for, root):
+def test_half_of_the_live_one_is_better_than_nothing(
+    steps: Steps, request_for: MakeRequest, root: SimpleNamespace
+) -> None:
     taken, faults = steps
     atomic.link(root.path / "run/ws/current", NEW)
     faults["wait_healthy new ws_00 ws_01"] = GateClosedError("no")
@@ -129,7 +156,9 @@ def test_half_of_the_live_one_is_better_than_nothing(steps, request_for, root):
 
 
 @pytest.mark.parametrize("step", ["add new", "start new"])
-def test_a_start_that_fails_leaves_the_old_one(steps, request_for, step):
+def test_a_start_that_fails_leaves_the_old_one(
+    steps: Steps, request_for: MakeRequest, step: str
+) -> None:
     taken, faults = steps
     faults[step] = SupervisorError("CANT_REREAD: nonsense in another file")
     with pytest.raises(SupervisorError):
@@ -139,8 +168,8 @@ def test_a_start_that_fails_leaves_the_old_one(steps, request_for, step):
 
 
 def test_a_generation_that_nobody_reaches_is_started_beside_itself(
-    steps, request_for, root, supervisord
-):
+    steps: Steps, request_for: MakeRequest, root: SimpleNamespace, supervisord: Supervisord
+) -> None:
     taken, _ = steps
     old = Generation("ws", OLD)
     was = request_for(f"unix:{root.path}/run/ws/@GENERATION@", identity=OLD)
@@ -161,8 +190,8 @@ def test_a_generation_that_nobody_reaches_is_started_beside_itself(
 
 @pytest.mark.parametrize(("before", "now"), [(False, True), (True, False), (False, False)])
 def test_a_port_that_the_old_one_shares_in_another_way_is_refused(
-    steps, request_for, root, before, now
-):
+    steps: Steps, request_for: MakeRequest, root: SimpleNamespace, before: bool, now: bool
+) -> None:
     taken, _ = steps
     shared = request_for("shared:10.0.0.1:8001", before, OLD)
     history.went_live(shared, "deploy", None)
@@ -183,7 +212,12 @@ REPLACED = [
 ]
 
 
-def test_who_can_not_share_a_port_is_replaced_process_by_process(listens, steps, request_for, root):
+def test_who_can_not_share_a_port_is_replaced_process_by_process(
+    listens: Callable[[str, str], None],
+    steps: Steps,
+    request_for: MakeRequest,
+    root: SimpleNamespace,
+) -> None:
     taken, _ = steps
     listens(OLD, TCP)
     run(request_for(reuse_port=False))
@@ -192,7 +226,12 @@ def test_who_can_not_share_a_port_is_replaced_process_by_process(listens, steps,
     assert "autostart=true" in Generation("ws", NEW).conf.read_text()
 
 
-def test_a_replacement_that_fails_brings_the_old_one_back(listens, steps, request_for, root):
+def test_a_replacement_that_fails_brings_the_old_one_back(
+    listens: Callable[[str, str], None],
+    steps: Steps,
+    request_for: MakeRequest,
+    root: SimpleNamespace,
+) -> None:
     taken, faults = steps
     listens(OLD, TCP)
     faults["wait_healthy new ws_01"] = GateClosedError("no")
@@ -201,7 +240,12 @@ def test_a_replacement_that_fails_brings_the_old_one_back(listens, steps, reques
     assert taken == [*REPLACED, "remove new", "start old"]
 
 
-def test_nothing_is_in_the_way(listens, steps, request_for, root):
+def test_nothing_is_in_the_way(
+    listens: Callable[[str, str], None],
+    steps: Steps,
+    request_for: MakeRequest,
+    root: SimpleNamespace,
+) -> None:
     taken, _ = steps
     listens(OLD, TCP)
     for listen, reuse_port in (
@@ -213,11 +257,12 @@ def test_nothing_is_in_the_way(listens, steps, request_for, root):
     assert not [step for step in taken if step.startswith("stop")]
 
 
-def link(root, path):
-    return os.readlink(root.path / path)
+def link(root: SimpleNamespace, path: str) -> str:
+    target: str = os.readlink(root.path / path)
+    return target
 
 
-def test_the_switch(root, request_for):
+def test_the_switch(root: SimpleNamespace, request_for: MakeRequest) -> None:
     new = Generation("ws", NEW)
     rollout.switch(new, request_for())
     assert (root.path / "etc/tmpfiles.d/ws-generation.conf").read_text() == (
@@ -228,23 +273,28 @@ def test_the_switch(root, request_for):
     assert os.listdir(root.path / "run/ws") == ["current"]
 
 
-def test_a_link_is_swapped_in_one_step(tmp_path, monkeypatch):
+def test_a_link_is_swapped_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = tmp_path / "current"
     atomic.link(link, "one")
     seen, replace = [], os.replace
-    # Whoever looks just before the last step still finds the old one.
-    monkeypatch.setattr(os, "replace", lambda *a: (seen.append(os.readlink(link)), replace(*a)))
+
+    def look_and_replace(*arguments: Any) -> None:
+        # Whoever looks just before the last step still finds the old one.
+        seen.append(os.readlink(link))
+        replace(*arguments)
+
+    monkeypatch.setattr(os, "replace", look_and_replace)
     atomic.link(link, "two")
     assert seen == ["one"]
     assert os.readlink(link) == "two"
     assert os.listdir(tmp_path) == ["current"]
 
 
-def test_a_link_after_a_killed_swap(tmp_path, monkeypatch):
+def test_a_link_after_a_killed_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = tmp_path / "current"
     atomic.link(link, "one")
 
-    def killed(*_):
+    def killed(*_: Path) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -256,7 +306,9 @@ def test_a_link_after_a_killed_swap(tmp_path, monkeypatch):
     assert os.readlink(link) == "three"
 
 
-def test_main_ends_with_the_apps_last_lines(steps, request_for, root):
+def test_main_ends_with_the_apps_last_lines(
+    steps: Steps, request_for: MakeRequest, root: SimpleNamespace
+) -> None:
     _, faults = steps
     (root.path / f"var/log/ws/{NEW}").mkdir()
     (root.path / f"var/log/ws/{NEW}/ws_00.log").write_text("ImportError: no module chat\n")
@@ -269,7 +321,9 @@ def test_main_ends_with_the_apps_last_lines(steps, request_for, root):
     assert last == "app2, app3: left as it was"
 
 
-def test_main_names_the_generation_when_supervisor_fails(steps, request_for, capsys):
+def test_main_names_the_generation_when_supervisor_fails(
+    steps: Steps, request_for: MakeRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
     _, faults = steps
     rollout.main(request_for() | {"later": []})
     assert json.loads(capsys.readouterr().out) == {"generation": NEW}

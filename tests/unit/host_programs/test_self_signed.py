@@ -3,6 +3,9 @@
 import datetime
 import os
 import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -13,34 +16,44 @@ from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import PathState as Found
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import tls
+from wshost import requests
 from wshost.certificates import self_signed
 from wshost.survey import survey
 
 NOW = datetime.datetime.now(datetime.UTC)
 
 
+MakeSettings = Callable[..., Settings]
+
+
 @pytest.fixture
-def settings():
-    def make(*names, days=90, domain="ws.a-company.com"):
+def settings() -> MakeSettings:
+    def make(*names: str, days: int = 90, domain: str = "ws.a-company.com") -> Settings:
         return Settings(domain, App("app.py"), SelfSigned(names=names, days=days))
 
     return make
 
 
+MakeCertificate = Callable[[Settings], Survey]
+
+
 @pytest.fixture
-def made(tmp_path):
+def made(tmp_path: Path) -> MakeCertificate:
     """Make what the settings want, and return what a survey would say of it."""
 
-    def make(settings):
-        request = {
+    def make(settings: Settings) -> Survey:
+        assert isinstance(settings.tls, SelfSigned)
+        pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+        request: requests.SelfSigned = {
             "name": settings.domain,
             "alternative_names": tls.alternative_names(settings),
             "days": settings.tls.days,
+            "certificate": str(pem),
+            "key": str(key),
             "activate": [],
         }
-        pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
         self_signed.make(request, pem, key)
-        found = survey.certificate(str(pem))
+        found: Any = survey.certificate(str(pem))
         return Survey(
             paths={places.key(settings.name): Found("file", 0o600, "root", "root")},
             certificates={places.certificate(settings.name): found},
@@ -49,7 +62,7 @@ def made(tmp_path):
     return make
 
 
-def test_what_is_made_is_what_is_wanted(settings, made):
+def test_what_is_made_is_what_is_wanted(settings: MakeSettings, made: MakeCertificate) -> None:
     # The contract between this program, the survey, and wsdeploy.plan.proxy.tls.
     for names in (
         (),
@@ -62,12 +75,14 @@ def test_what_is_made_is_what_is_wanted(settings, made):
         assert tls.outdated(settings(days=days), made(settings(days=days)), NOW) is None
 
 
-def test_a_long_domain(settings, made):
+def test_a_long_domain(settings: MakeSettings, made: MakeCertificate) -> None:
     domain = ".".join(["a" * 60] * 4)
     assert tls.outdated(settings(domain=domain), made(settings(domain=domain)), NOW) is None
 
 
-def test_key_and_certificate_belong_together(settings, made, tmp_path):
+def test_key_and_certificate_belong_together(
+    settings: MakeSettings, made: MakeCertificate, tmp_path: Path
+) -> None:
     made(settings())
     key = load_pem_private_key((tmp_path / "key.pem").read_bytes(), None)
     leaf = x509.load_pem_x509_certificate((tmp_path / "cert.pem").read_bytes())
@@ -79,10 +94,12 @@ def test_key_and_certificate_belong_together(settings, made, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["cert.pem", "key.pem"]
 
 
-def test_failure_leaves_the_old_pair(settings, made, tmp_path):
+def test_failure_leaves_the_old_pair(
+    settings: MakeSettings, made: MakeCertificate, tmp_path: Path
+) -> None:
     made(settings())
     before = [(tmp_path / name).read_bytes() for name in ("cert.pem", "key.pem")]
-    request = {
+    request: requests.SelfSigned = {
         "name": "x",
         "alternative_names": "NONSENSE:x",
         "days": 2,
@@ -98,8 +115,8 @@ def test_failure_leaves_the_old_pair(settings, made, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["cert.pem", "key.pem"]
 
 
-def test_main_activates(settings, tmp_path):
-    request = {
+def test_main_activates(settings: MakeSettings, tmp_path: Path) -> None:
+    request: requests.SelfSigned = {
         "name": "ws.a-company.com",
         "alternative_names": "DNS:ws.a-company.com",
         "days": 2,

@@ -2,10 +2,13 @@
 
 import json
 import os
+import types
+from pathlib import Path
 
 import pytest
 
-from tests.unit.host_programs.conftest import rollout_request
+from tests.unit.host_programs.conftest import AsRequest, MakeFile, rollout_request
+from wshost import requests
 from wshost.common import lock
 from wshost.config import apply_files, ruleset
 from wshost.rollout import history
@@ -15,12 +18,14 @@ SHAPES = ["{}", "[]", "null", "5", '"text"', '{"paths": 5}', '{"digest": 5, "pat
 
 
 @pytest.mark.parametrize("text", SHAPES)
-def test_a_marker(root, file, as_request, tmp_path, text):
+def test_a_marker(
+    root: types.SimpleNamespace, file: MakeFile, as_request: AsRequest, tmp_path: Path, text: str
+) -> None:
     state = tmp_path / "state"
     (state / "sets").mkdir(parents=True)
     (state / "sets/one.json").write_text(text)
     made = tmp_path / "made"
-    request = {
+    request: requests.ApplyFiles = {
         "name": "one", "digest": "d", "absent": [], "validate": [], "prepare": [], "activate": [],
         "verify": [], "files": [file(str(made), "text").to_json()],
     }  # fmt: skip
@@ -30,16 +35,20 @@ def test_a_marker(root, file, as_request, tmp_path, text):
 
 
 @pytest.mark.parametrize("text", [*SHAPES, '{"id": "x", "until": null}'])
-def test_a_lock(root, text):
+def test_a_lock(root: types.SimpleNamespace, text: str) -> None:
     (lock.folder("ws") / "lock.json").write_text(text)
     assert lock.read("ws") is None
-    assert lock.free("ws", {"action": "break", "by": "anna"}) == {"before": None}
+    assert lock.free("ws", {"action": "break", "name": "ws", "by": "anna"}) == {"before": None}
     taken = lock.take("ws", TAKE)
     assert taken["taken"]
-    assert lock.read("ws")["owner"] == "anna"
+    state = lock.read("ws")
+    assert state is not None
+    assert state["owner"] == "anna"
 
 
-TAKE = {
+TAKE: requests.TakeLock = {
+    "action": "take",
+    "name": "ws",
     "run": {"id": "1", "owner": "anna", "process": {"pid": 1, "start": "2", "where": None}},
     "step": "start",
     "over": None,
@@ -47,7 +56,7 @@ TAKE = {
 
 
 @pytest.mark.parametrize("text", [*SHAPES, '{"request": {}, "deployed": 1, "since": 1}'])
-def test_a_record(root, text):
+def test_a_record(root: types.SimpleNamespace, text: str) -> None:
     folder = lock.folder("ws") / "generations"
     folder.mkdir()
     path = folder / f"{'a' * 12}.json"
@@ -56,7 +65,7 @@ def test_a_record(root, text):
     assert history.records("ws") == []
 
 
-def test_a_record_that_others_can_write(root):
+def test_a_record_that_others_can_write(root: types.SimpleNamespace) -> None:
     """Who can write what root starts is root."""
     history.went_live(rollout_request("a" * 12), "deploy", None)
     (path,) = (lock.folder("ws") / "generations").glob("*.json")
@@ -65,12 +74,12 @@ def test_a_record_that_others_can_write(root):
     assert history.records("ws") == []
 
 
-def test_what_was_there_before_is_kept_for_ever(file, tmp_path):
+def test_what_was_there_before_is_kept_for_ever(file: MakeFile, tmp_path: Path) -> None:
     state, made = tmp_path / "state", tmp_path / "nginx.conf"
     state.mkdir()
     made.write_text("somebody's")
     for number in range(5):
-        request = {
+        request: requests.ApplyFiles = {
             "name": "one", "digest": str(number), "absent": [], "validate": [], "prepare": [],
             "activate": [], "verify": [],
             "files": [file(str(made), f"ours {number}").to_json()],
@@ -80,19 +89,20 @@ def test_what_was_there_before_is_kept_for_ever(file, tmp_path):
     assert (state / "before").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_process_that_may_open_no_more_files_is_alive(tmp_path):
+def test_a_process_that_may_open_no_more_files_is_alive(tmp_path: Path) -> None:
     asked = health_request.Question(str(tmp_path / "nobody"), b"GET / HTTP/1.1\r\n\r\n")
-    assert asked.reply == "absent"
+    before = asked.reply
+    assert before == "absent"
     asked._fail(32)
     assert asked.reply == "answered", "it has accepted and closed"
 
 
-def test_the_loaded_rules(tmp_path, monkeypatch):
+def test_the_loaded_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "nft"
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(ruleset, "STATE", tmp_path / "services")
 
-    def loads(text, code=0):
+    def loads(text: str, code: int = 0) -> None:
         program.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\nexit {code}\n")
         program.chmod(0o755)
 

@@ -1,9 +1,12 @@
 """Who is at the other end of a TCP connection, while two processes share a port."""
 
 import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.unit.host_programs.conftest import Start
 from wshost.common import sockets
 
 # Listens on a port that others may have too. A child of this process accepts, and says who it is.
@@ -28,18 +31,22 @@ while sys.stdin not in (ready := select.select([listener, sys.stdin], [], [])[0]
 """
 
 
+StartServer = Callable[..., tuple[int, int]]
+
+
 @pytest.fixture
-def server(program):
+def server(program: Start) -> StartServer:
     """Start a server; return the port that it listens on, and its PID."""
 
-    def start(address, port=0, both=False):
+    def start(address: str, port: int = 0, both: bool = False) -> tuple[int, int]:
         process = program(SERVER, address, port, both, stdin=-1)
+        assert process.stdout is not None
         return int(process.stdout.readline()), process.pid
 
     return start
 
 
-def asked(address, port):
+def asked(address: str, port: int) -> tuple[int, int, set[int]]:
     """Connect, and return who says to have accepted, their parent, and what we find."""
     with socket.create_connection((address, port), 5) as connection:
         child, parent = connection.recv(100).split()
@@ -47,7 +54,7 @@ def asked(address, port):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_it_is_the_one_that_accepted_and_its_parent(server, address):
+def test_it_is_the_one_that_accepted_and_its_parent(server: StartServer, address: str) -> None:
     try:
         port, first = server(address)
     except ValueError:
@@ -65,7 +72,7 @@ def test_it_is_the_one_that_accepted_and_its_parent(server, address):
     assert reached == {first, second}
 
 
-def test_a_socket_for_both_families(server):
+def test_a_socket_for_both_families(server: StartServer) -> None:
     try:
         port, pid = server("::", both=True)
     except ValueError:
@@ -74,7 +81,7 @@ def test_a_socket_for_both_families(server):
 
 
 @pytest.mark.parametrize(("address", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
-def test_where_a_process_listens(server, address, shown):
+def test_where_a_process_listens(server: StartServer, address: str, shown: str) -> None:
     try:
         port, pid = server(address)
     except ValueError:
@@ -82,7 +89,7 @@ def test_where_a_process_listens(server, address, shown):
     assert sockets.listening(pid) == [f"{shown}:{port}"]
 
 
-def test_where_it_listens_on_sockets(program, tmp_path):
+def test_where_it_listens_on_sockets(program: Start, tmp_path: Path) -> None:
     source = """
 import json, os, socket, sys
 os.chdir(json.loads(sys.argv[1]))
@@ -94,11 +101,12 @@ print("ready", flush=True)
 sys.stdin.read()
 """
     process = program(source, str(tmp_path), stdin=-1)
+    assert process.stdout is not None
     assert process.stdout.readline()
     assert sockets.listening(process.pid) == ["1.sock"]
 
 
-def test_nobody():
+def test_nobody() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.create_connection(listener.getsockname()) as connection,

@@ -1,5 +1,6 @@
 """The survey on the machine that runs the tests: it answers, with the right types, and in JSON."""
 
+import glob
 import hashlib
 import json
 import os
@@ -7,30 +8,34 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wsdeploy.plan.host.survey import PathState as Found
 from wsdeploy.plan.host.survey import Request, Survey
 from wshost.certificates import self_signed
-from wshost.common import supervisor
+from wshost.common import proc, supervisor
+from wshost.requests import SelfSigned, SurveyAnswer
 from wshost.survey import survey
 
 NOBODY = "no-such-name-here"
 
 
 @pytest.fixture(autouse=True)
-def no_supervisor(tmp_path, monkeypatch):
+def no_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for Supervisor where there is none, whatever this machine runs."""
     monkeypatch.setattr(supervisor.processes, "__defaults__", (str(tmp_path / "none.sock"),))
 
 
-def ask(**wanted):
+def ask(**wanted: Any) -> Survey:
     answer = survey.survey(Request(**wanted).to_json())
     return Survey.from_json(json.loads(json.dumps(answer)))
 
 
-def test_an_empty_request_is_answered_with_the_right_types():
+def test_an_empty_request_is_answered_with_the_right_types() -> None:
     found = ask()
     assert found.bare is False
     strings = ("id", "version", "architecture", "python", "cloud_init", "boot")
@@ -39,16 +44,17 @@ def test_an_empty_request_is_answered_with_the_right_types():
     assert found.system["cloud_init"] in ("absent", "running", "done")
     assert all(isinstance(value, int) and value > 0 for value in found.limits.values())
     assert set(found.limits) >= {"open_files", "processors", "memory"}
-    assert found.packages == found.units == found.sysctl == found.paths == found.certificates == {}
+    for each in (found.packages, found.units, found.sysctl, found.paths, found.certificates):
+        assert each == {}
     assert found.users == found.groups == ()
     assert found.processes is None
 
 
-def test_python_is_the_one_that_answers():
+def test_python_is_the_one_that_answers() -> None:
     assert ask().python == "{}.{}".format(*sys.version_info)
 
 
-def test_what_is_missing_is_left_out(tmp_path):
+def test_what_is_missing_is_left_out(tmp_path: Path) -> None:
     found = ask(
         packages=(NOBODY,),
         users=("root", NOBODY),
@@ -72,16 +78,16 @@ def test_what_is_missing_is_left_out(tmp_path):
 
 
 @pytest.fixture
-def dpkg(monkeypatch):
+def dpkg(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Answer as dpkg-query does: status, package and version of each."""
 
-    def listing(text):
+    def listing(text: str) -> None:
         monkeypatch.setattr(survey, "run", lambda *_: text)
 
     return listing
 
 
-def test_packages_in_every_state(dpkg):
+def test_packages_in_every_state(dpkg: Callable[[str], None]) -> None:
     dpkg(
         "ii  nginx 1.22.1-9+deb12u10\n"
         "un  apache2 \n"
@@ -92,12 +98,12 @@ def test_packages_in_every_state(dpkg):
     assert survey.packages(["nginx"]) == {"nginx": "1.22.1-9+deb12u10"}
 
 
-def test_a_package_on_hold_is_installed(dpkg):
+def test_a_package_on_hold_is_installed(dpkg: Callable[[str], None]) -> None:
     dpkg("hi  nginx 1.22.1-9+deb12u10\n")
     assert survey.packages(["nginx"]) == {"nginx": "1.22.1-9+deb12u10"}
 
 
-def test_units(monkeypatch):
+def test_units(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
         "Id=nginx.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
         "NeedDaemonReload=no\nMainPID=7\n\n"
@@ -110,7 +116,7 @@ def test_units(monkeypatch):
     assert not Survey(units=found).running(f"{NOBODY}.service")
 
 
-def test_a_unit_that_is_not_quite_running():
+def test_a_unit_that_is_not_quite_running() -> None:
     good = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
     assert Survey(units={"a.service": good}).running("a.service")
     for change in (
@@ -121,7 +127,7 @@ def test_a_unit_that_is_not_quite_running():
         assert not Survey(units={"a.service": good | change}).running("a.service")
 
 
-def test_paths_of_every_kind(tmp_path):
+def test_paths_of_every_kind(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir(mode=0o750)
     (tmp_path / "file").write_bytes(b"\0content")
     (tmp_path / "file").chmod(0o640)
@@ -145,20 +151,22 @@ def test_paths_of_every_kind(tmp_path):
     assert found[f"{tmp_path}/folder"].mode == 0o750
 
 
-def test_what_goes_while_it_is_looked_at_is_left_out(tmp_path, monkeypatch):
+def test_what_goes_while_it_is_looked_at_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As when a program that a killed run has left at work tidies up."""
     (tmp_path / "stays").touch()
     gone = str(tmp_path / "gone")
-    monkeypatch.setattr(survey.glob, "glob", lambda *_, **__: [gone, str(tmp_path / "stays")])
+    monkeypatch.setattr(glob, "glob", lambda *_, **__: [gone, str(tmp_path / "stays")])
     assert list(survey.paths(["*"])) == [str(tmp_path / "stays")]
 
 
-def test_a_broken_link_by_its_own_name(tmp_path):
+def test_a_broken_link_by_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "current").symlink_to("gone")
     assert ask(paths=(f"{tmp_path}/current",)).paths[f"{tmp_path}/current"].target == "gone"
 
 
-def test_owners_without_a_name_are_numbers(tmp_path):
+def test_owners_without_a_name_are_numbers(tmp_path: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("only root can give files away")
     (tmp_path / "file").touch()
@@ -167,12 +175,19 @@ def test_owners_without_a_name_are_numbers(tmp_path):
     assert (found.owner, found.group) == ("54321", "54322")
 
 
-def test_certificates(tmp_path):
+def test_certificates(tmp_path: Path) -> None:
     pem = tmp_path / "cert.pem"
-    request = {"name": "a.com", "alternative_names": "DNS:a.com,IP:::1", "days": 2}
-    request["activate"] = []
+    request: SelfSigned = {
+        "name": "a.com",
+        "alternative_names": "DNS:a.com,IP:::1",
+        "days": 2,
+        "certificate": str(pem),
+        "key": str(tmp_path / "key.pem"),
+        "activate": [],
+    }
     self_signed.make(request, pem, tmp_path / "key.pem")
     found = ask(certificates=(str(pem),)).certificates[str(pem)]
+    assert found is not None
     assert found["names"] == "DNS:a.com, IP Address:0:0:0:0:0:0:0:1"
     assert found["issuer"] == "itself"
     assert set(found) == {"issuer", "names", "not_after", "pem"}
@@ -182,48 +197,50 @@ def test_certificates(tmp_path):
     assert ask(certificates=(str(both),)).certificates[str(both)] == found, "keys stay there"
 
 
-def test_texts(tmp_path):
+def test_texts(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("one\ntwo\n")
     paths = (f"{tmp_path}/list", f"{tmp_path}/missing")
     assert ask(texts=paths).texts == {f"{tmp_path}/list": "one\ntwo"}
 
 
-def test_what_is_no_certificate(tmp_path):
+def test_what_is_no_certificate(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nonsense")
     assert ask(certificates=(f"{tmp_path}/cert.pem",)).certificates == {
         f"{tmp_path}/cert.pem": None
     }
 
 
-def test_questions_do_not_wait_for_each_other():
+def test_questions_do_not_wait_for_each_other() -> None:
     both = threading.Barrier(2, timeout=5)
 
-    def question(name):
+    def question(name: str) -> SurveyAnswer:
         both.wait()
-        return {name: True}
+        return {"units": {name: {}}}
 
     asked = [lambda: question("one"), lambda: question("two")]
-    assert survey.at_once(asked) == [{"one": True}, {"two": True}]
+    assert survey.at_once(asked) == [{"units": {"one": {}}}, {"units": {"two": {}}}]
 
 
-def test_a_question_that_fails_fails_the_survey():
-    def question():
+def test_a_question_that_fails_fails_the_survey() -> None:
+    def question() -> SurveyAnswer:
         raise OSError("no answer")
 
     with pytest.raises(OSError, match="no answer"):
-        survey.at_once([dict, question])
+        survey.at_once([SurveyAnswer, question])
 
 
-def test_a_missing_program_is_no_answer():
+def test_a_missing_program_is_no_answer() -> None:
     assert survey.run(NOBODY) == ""
 
 
-def test_it_agrees_with_the_system():
+def test_it_agrees_with_the_system() -> None:
     uname = subprocess.run(["uname", "-m"], capture_output=True, text=True, check=True)
     assert ask().system["architecture"] == uname.stdout.strip()
 
 
-def test_a_package_that_is_newer_than_its_process(monkeypatch, tmp_path):
+def test_a_package_that_is_newer_than_its_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(survey, "DPKG", str(tmp_path))
     listed = tmp_path / "supervisor.list"
     listed.touch()
@@ -235,13 +252,13 @@ def test_a_package_that_is_newer_than_its_process(monkeypatch, tmp_path):
     assert not survey.upgraded("supervisor", 0), "not running"
 
 
-def test_who_could_reach_what(monkeypatch, tmp_path):
+def test_who_could_reach_what(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     rules = tmp_path / "firewall.nft"
     rules.write_text("# app ports: 8000\n")
     line = "tcp LISTEN 0 5 0.0.0.0:{} 0.0.0.0:* cgroup:/system.slice/{}.service <->\n"
     listing = line.format(2022, "ssh") + line.format(9100, "exporter")
     monkeypatch.setattr(survey, "run", lambda *_: listing)
-    monkeypatch.setattr(survey.proc, "lineage", lambda _: [])
+    monkeypatch.setattr(proc, "lineage", lambda _: [])
     found = Survey.from_json(survey.reachable([str(rules), str(tmp_path / "missing")]))
     assert [(each.port, each.unit) for each in found.listeners] == [(9100, "exporter.service")]
     assert found.ssh_ports == (2022,)

@@ -3,12 +3,15 @@
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from tests.unit.host_programs.conftest import rollout_request
+from wshost.common.listen import Listen
+from wshost.requests import Rollout
 from wshost.rollout import generations, trial
-from wshost.rollout.gate import GateClosedError
+from wshost.rollout.gate import GateClosedError, Terms
 from wshost.rollout.generations import Generation
 
 LISTENER = """
@@ -20,17 +23,21 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def port():
+def port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+        found: int = probe.getsockname()[1]
+        return found
+
+
+TryOut = Callable[..., tuple[bool, list[object]]]
 
 
 @pytest.fixture
-def tried(monkeypatch, port):
+def tried(monkeypatch: pytest.MonkeyPatch, port: int) -> TryOut:
     """Try a generation whose process listens at an address; return the outcome and the steps."""
 
-    def run(address, healthy=True):
-        steps = []
+    def run(address: str, healthy: bool = True) -> tuple[bool, list[object]]:
+        steps: list[object] = []
         listen = f"tcp:127.0.0.1:{port}"
         process = subprocess.Popen(
             [sys.executable, "-c", LISTENER, address, str(port)],
@@ -38,12 +45,12 @@ def tried(monkeypatch, port):
             stdout=subprocess.PIPE,
         )
 
-        def wait_healthy(generation, names, terms):
+        def wait_healthy(generation: Generation, names: list[str], terms: Terms) -> None:
             steps.append((names, str(terms.listen)))
             if not healthy:
                 raise GateClosedError("no")
 
-        def add(generation, request, listen, autostart):
+        def add(generation: Generation, request: Rollout, listen: Listen, autostart: bool) -> None:
             steps.append((str(listen), autostart))
 
         monkeypatch.setattr(generations, "add", add)
@@ -53,6 +60,7 @@ def tried(monkeypatch, port):
         monkeypatch.setattr(Generation, "pid", lambda *_: process.pid)
         request = rollout_request("c" * 12, listen, start_timeout=20)
         try:
+            assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
             return trial.held(Generation("ws", "c" * 12), request), steps
         finally:
@@ -61,7 +69,7 @@ def tried(monkeypatch, port):
     return run
 
 
-def test_one_process_elsewhere(tried, port):
+def test_one_process_elsewhere(tried: TryOut, port: int) -> None:
     passed, steps = tried(trial.ADDRESS)
     elsewhere = f"tcp:{trial.ADDRESS}:{port}"
     assert passed
@@ -73,12 +81,12 @@ def test_one_process_elsewhere(tried, port):
     ]
 
 
-def test_an_app_that_listens_where_it_likes_can_not_be_tried(tried):
+def test_an_app_that_listens_where_it_likes_can_not_be_tried(tried: TryOut) -> None:
     passed, steps = tried("0.0.0.0")
     assert not passed
     assert steps[2:] == ["removed"]
 
 
-def test_an_unhealthy_one_is_removed(tried):
+def test_an_unhealthy_one_is_removed(tried: TryOut) -> None:
     with pytest.raises(GateClosedError):
         tried(trial.ADDRESS, healthy=False)

@@ -1,10 +1,14 @@
 """New rules on trial: whatever goes wrong, the previous ones come back."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from wshost.config import try_firewall
+from wshost.requests import TryFirewall
 
-REQUEST = {
+REQUEST: TryFirewall = {
     "name": "ws",
     "rules": "table inet ws {}\n",
     "file": "/etc/ws/firewall.nft",
@@ -19,10 +23,10 @@ case "$*" in *"--file -") cat >>{log} ;; esac
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch):
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Callable[[], list[str]]]:
     """Make a host on which some commands fail; return a function that tells what was run."""
 
-    def make(failing="none"):
+    def make(failing: str = "none") -> Callable[[], list[str]]:
         log = tmp_path / "log"
         log.touch()
         for name in ("nft", "systemctl", "systemd-run"):
@@ -35,7 +39,9 @@ def host(tmp_path, monkeypatch):
     return make
 
 
-def test_a_timer_runs_before_new_rules_are_loaded(host):
+def test_a_timer_runs_before_new_rules_are_loaded(
+    host: Callable[..., Callable[[], list[str]]],
+) -> None:
     ran = host()
     try_firewall.main(REQUEST)
     restore = try_firewall.script("ws", REQUEST["file"], REQUEST["unit"])
@@ -53,9 +59,9 @@ def test_a_timer_runs_before_new_rules_are_loaded(host):
     ]
 
 
-def test_it_ends_at_once(host):
+def test_it_ends_at_once(host: Callable[..., Callable[[], list[str]]]) -> None:
     ran = host()
-    try_firewall.main(REQUEST | {"back": True})
+    try_firewall.main({**REQUEST, "back": True})
     # The unit runs: its rules come back.
     assert ran()[-2:] == [
         "systemctl is-active --quiet ws-firewall.service",
@@ -63,9 +69,11 @@ def test_it_ends_at_once(host):
     ]
 
 
-def test_without_rules_before_there_are_none_after(host):
+def test_without_rules_before_there_are_none_after(
+    host: Callable[..., Callable[[], list[str]]],
+) -> None:
     ran = host('"systemctl is-active"*')
-    try_firewall.main(REQUEST | {"back": True})
+    try_firewall.main({**REQUEST, "back": True})
     assert ran()[-1] == "nft table inet ws {}; delete table inet ws"
 
 
@@ -78,7 +86,9 @@ def test_without_rules_before_there_are_none_after(host):
         ('"nft --file"*', "could not load the rules\nno luck"),
     ],
 )
-def test_what_can_not_be_done_is_said_and_not_begun(host, failing, said):
+def test_what_can_not_be_done_is_said_and_not_begun(
+    host: Callable[..., Callable[[], list[str]]], failing: str, said: str
+) -> None:
     ran = host(failing)
     with pytest.raises(SystemExit, match=said):
         try_firewall.main(REQUEST)

@@ -8,9 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.unit.host_programs.conftest import Start, Supervisord
 from wshost.common import proc
 from wshost.watchdog import config, monitor, service
 from wshost.watchdog.service import Watchdog
@@ -76,39 +80,46 @@ while True:
 class Host:
     """A host with a generation on it."""
 
-    def __init__(self, folder, supervisord, program, capsys):
+    def __init__(
+        self,
+        folder: Path,
+        supervisord: Supervisord,
+        program: Start,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
         self.folder, self.supervisord, self.program = folder, supervisord, program
         self.sockets = folder / "run/ws" / IDENTITY
         self.sockets.mkdir(parents=True)
         self.live(IDENTITY)
         (folder / "conf.d").mkdir()
         self.watchdog = Watchdog("ws", folder / "run", folder / "conf.d")
-        self.started = {}
+        self.started: dict[str, subprocess.Popen[str]] = {}
         self._capsys = capsys
         self.log = ""
         self.port = 0
 
-    def live(self, identity):
+    def live(self, identity: str) -> None:
         link = self.folder / "run/ws/current"
         link.unlink(missing_ok=True)
         link.symlink_to(identity)
 
-    def terms(self, kind="unix", **changes):
+    def terms(self, kind: str = "unix", **changes: int) -> None:
         where = self.sockets if kind == "unix" else f"127.0.0.1:{self.port}"
         values = {"hang_timeout": 1, "start_timeout": 30, "stop_wait": 60} | changes
         self.describe(f"{kind}:{where}", {"host": "a-company.com", "path": "/"} | values)
 
-    def describe(self, listen, watch):
+    def describe(self, listen: str, watch: dict[str, Any] | None) -> None:
         found = {
             "release": "r", "environment": "e", "listen": listen, "processes": 3, "open_files": 9,
             "watch": watch,
         }  # fmt: skip
         (self.folder / "conf.d" / f"{GROUP}.json").write_text(json.dumps(found))
 
-    def start(self, name, kind="unix", group=GROUP):
+    def start(self, name: str, kind: str = "unix", group: str = GROUP) -> subprocess.Popen[str]:
         number = int(name[-2:]) if kind == "tcp" else 0
         where = str(self.sockets / f"{name}.sock") if kind == "unix" else self.port + number
         process = self.program(SERVER, kind, where, start_new_session=True)
+        assert process.stdout is not None
         where, pid = process.stdout.readline().split()
         if kind == "shared":
             self.port = int(where)
@@ -117,11 +128,13 @@ class Host:
         self.supervisord.processes.append(entry | {"spawnerr": ""})
         return process
 
-    def state(self, name, statename, **more):
+    def state(self, name: str, statename: str, **more: Any) -> None:
         entry = next(p for p in self.supervisord.processes if p["name"] == name)
         entry |= {"statename": statename} | more
 
-    def watch(self, seconds=None, until=lambda: False):
+    def watch(
+        self, seconds: float | None = None, until: Callable[[], object] = lambda: False
+    ) -> None:
         """Let the watchdog work, for some time or until something is true."""
         end = time.monotonic() + (seconds or 60)
         while time.monotonic() < end:
@@ -131,21 +144,23 @@ class Host:
                 return
         assert seconds, f"waited in vain: {self.log}"
 
-    def answered(self):
+    def answered(self) -> bool:
         """Whether all that is watched has answered."""
-        found = self.watchdog._rounds and self.watchdog._rounds.watched
-        return found and all(each.pulse.beats for each in found.values())
+        found = self.watchdog._rounds.watched if self.watchdog._rounds else {}
+        return bool(found) and all(each.pulse.beats for each in found.values())
 
-    def killed(self, name):
+    def killed(self, name: str) -> Callable[[], bool]:
         process = self.started[name]
         return lambda: process.poll() == -signal.SIGKILL
 
-    def alive(self):
+    def alive(self) -> set[str]:
         return {name for name, process in self.started.items() if process.poll() is None}
 
 
 @pytest.fixture
-def host(tmp_path, supervisord, program, capsys):
+def host(
+    tmp_path: Path, supervisord: Supervisord, program: Start, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Host]:
     made = Host(tmp_path, supervisord, program, capsys)
     yield made
     made.watchdog.close()
@@ -155,7 +170,7 @@ def host(tmp_path, supervisord, program, capsys):
 
 
 @pytest.fixture
-def three(request, host):
+def three(request: pytest.FixtureRequest, host: Host) -> Host:
     """Three processes that have answered."""
     kind = getattr(request, "param", "unix")
     for name in ("ws_00", "ws_01", "ws_02"):
@@ -173,7 +188,7 @@ HANGS = pytest.mark.parametrize("hang", [signal.SIGSTOP, signal.SIGUSR1], ids=["
 
 @WAYS
 @HANGS
-def test_only_the_one_that_hangs_is_killed(three, hang):
+def test_only_the_one_that_hangs_is_killed(three: Host, hang: signal.Signals) -> None:
     began = time.monotonic()
     os.kill(three.started["ws_01"].pid, hang)
     three.watch(until=three.killed("ws_01"))
@@ -186,42 +201,45 @@ def test_only_the_one_that_hangs_is_killed(three, hang):
 
 
 @WAYS
-def test_all_of_them_at_once(three):
+def test_all_of_them_at_once(three: Host) -> None:
     for process in three.started.values():
         os.kill(process.pid, signal.SIGSTOP)
     three.watch(until=lambda: not three.alive())
 
 
-def test_its_children_go_with_it(three):
+def test_its_children_go_with_it(three: Host) -> None:
     group = three.started["ws_00"].pid
     os.kill(group, signal.SIGSTOP)
     three.watch(until=three.killed("ws_00"))
 
-    def gone():
+    def gone() -> bool:
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
             return True
         # Who adopts the child may take its time to collect it.
-        children = [p for p in os.listdir("/proc") if p.isdigit() and group_of(p) == group]
+        children = [
+            int(p) for p in os.listdir("/proc") if p.isdigit() and group_of(int(p)) == group
+        ]
         return all(state_of(p) == "Z" for p in children)
 
     three.watch(until=gone)
 
 
-def group_of(pid):
+def group_of(pid: int) -> int | None:
     with contextlib.suppress(OSError):
         return int(proc.fields(pid)[2])
+    return None
 
 
-def state_of(pid):
+def state_of(pid: int) -> str:
     with contextlib.suppress(OSError):
         return proc.fields(pid)[0]
     return "Z"
 
 
 @pytest.mark.parametrize("statename", ["STOPPING", "STARTING"])
-def test_what_is_stopped_or_started_is_left_alone(three, statename):
+def test_what_is_stopped_or_started_is_left_alone(three: Host, statename: str) -> None:
     three.state("ws_01", statename)
     os.kill(three.started["ws_01"].pid, signal.SIGSTOP)
     three.watch(seconds=1.6)
@@ -230,7 +248,7 @@ def test_what_is_stopped_or_started_is_left_alone(three, statename):
 
 
 @WAYS
-def test_what_drains_after_a_signal_is_left_alone_for_as_long_as_a_drain_takes(three):
+def test_what_drains_after_a_signal_is_left_alone_for_as_long_as_a_drain_takes(three: Host) -> None:
     os.kill(three.started["ws_01"].pid, signal.SIGTERM)
     three.watch(seconds=1.6)
     assert three.log == ""
@@ -242,7 +260,7 @@ def test_what_drains_after_a_signal_is_left_alone_for_as_long_as_a_drain_takes(t
     assert "has not listened for" in three.log
 
 
-def test_a_generation_that_does_not_serve_is_none_of_its_business(three):
+def test_a_generation_that_does_not_serve_is_none_of_its_business(three: Host) -> None:
     three.live("ffffffffffff")
     for process in three.started.values():
         os.kill(process.pid, signal.SIGSTOP)
@@ -251,7 +269,7 @@ def test_a_generation_that_does_not_serve_is_none_of_its_business(three):
     assert three.log == ""
 
 
-def test_never_without_supervisors_word(three, supervisord):
+def test_never_without_supervisors_word(three: Host, supervisord: Supervisord) -> None:
     supervisord.faults["getAllProcessInfo"] = (6, "SHUTDOWN_STATE")
     os.kill(three.started["ws_01"].pid, signal.SIGSTOP)
     three.watch(seconds=1.6)
@@ -261,7 +279,7 @@ def test_never_without_supervisors_word(three, supervisord):
     three.watch(until=three.killed("ws_01"))
 
 
-def test_who_has_the_same_number_later_is_not_killed(three):
+def test_who_has_the_same_number_later_is_not_killed(three: Host) -> None:
     """Supervisor has replaced the process in the moment before."""
     three.state("ws_01", "RUNNING", pid=three.started["ws_00"].pid)
     os.kill(three.started["ws_01"].pid, signal.SIGSTOP)
@@ -270,7 +288,7 @@ def test_who_has_the_same_number_later_is_not_killed(three):
 
 
 @WAYS
-def test_the_successor_is_watched_at_once(three, supervisord):
+def test_the_successor_is_watched_at_once(three: Host, supervisord: Supervisord) -> None:
     kind = "unix" if three.port == 0 else "shared"
     os.kill(three.started["ws_01"].pid, signal.SIGSTOP)
     three.watch(until=three.killed("ws_01"))
@@ -283,7 +301,7 @@ def test_the_successor_is_watched_at_once(three, supervisord):
     three.watch(until=three.killed("ws_01"))
 
 
-def test_start_timeout(host):
+def test_start_timeout(host: Host) -> None:
     host.start("ws_00")
     os.kill(host.started["ws_00"].pid, signal.SIGSTOP)
     host.terms(start_timeout=3)
@@ -293,7 +311,7 @@ def test_start_timeout(host):
     assert "has not answered once in the " in host.log
 
 
-def test_not_after_this_machine_has_stood_still(three):
+def test_not_after_this_machine_has_stood_still(three: Host) -> None:
     for process in three.started.values():
         os.kill(process.pid, signal.SIGSTOP)
     until = three.watchdog.step(time.monotonic())
@@ -306,11 +324,11 @@ def test_not_after_this_machine_has_stood_still(three):
     assert three.log == ""
 
 
-def test_not_for_time_without_a_processor(three, monkeypatch):
+def test_not_for_time_without_a_processor(three: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two that do not answer, one waits for a processor all the time."""
     waits, hangs = (three.started[name].pid for name in ("ws_00", "ws_01"))
     began = time.monotonic()
-    stopped = []
+    stopped: list[float] = []
     monkeypatch.setattr(
         monitor,
         "queued",
@@ -325,7 +343,7 @@ def test_not_for_time_without_a_processor(three, monkeypatch):
     three.watch(until=three.killed("ws_00"))
 
 
-def test_time_in_the_queue_is_counted():
+def test_time_in_the_queue_is_counted() -> None:
     """Two of them share one processor, so each waits for half of the time."""
     code = (
         "import os, time\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
@@ -343,17 +361,18 @@ def test_time_in_the_queue_is_counted():
     assert monitor.queued(busy[0].pid) == 0
 
 
-def two_ports():
+def two_ports() -> int:
     """Two ports in a row that are free."""
     while True:
         with socket.socket() as one, socket.socket() as other:
             one.bind(("127.0.0.1", 0))
             with contextlib.suppress(OSError):
                 other.bind(("127.0.0.1", one.getsockname()[1] + 1))
-                return one.getsockname()[1]
+                port: int = one.getsockname()[1]
+                return port
 
 
-def test_the_successor_on_a_port_of_its_own(host, supervisord):
+def test_the_successor_on_a_port_of_its_own(host: Host, supervisord: Supervisord) -> None:
     host.port = two_ports()
     host.start("ws_00", "tcp")
     host.start("ws_01", "tcp")
@@ -373,7 +392,7 @@ def test_the_successor_on_a_port_of_its_own(host, supervisord):
     assert host.alive() == {"ws_00", "ws_01"}
 
 
-def test_a_new_listener_on_the_port_is_not_taken_for_the_old_one(host):
+def test_a_new_listener_on_the_port_is_not_taken_for_the_old_one(host: Host) -> None:
     """While a rollout runs, processes of the next generation share the ports, and may hang."""
     host.start("ws_00", "shared")
     host.terms("tcp")
@@ -388,13 +407,15 @@ def test_a_new_listener_on_the_port_is_not_taken_for_the_old_one(host):
     assert host.alive() == {"ws_99"}
 
 
-def test_what_supervisor_has_given_up_is_started_again(three, supervisord, monkeypatch):
+def test_what_supervisor_has_given_up_is_started_again(
+    three: Host, supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(service, "REVIVE_FIRST", 0.2)
     monkeypatch.setattr(service, "REFRESH", 0.1)
     three.state("ws_01", "FATAL", pid=0, spawnerr="can't find command")
     three.watchdog._refresh_at = 0
 
-    def starts():
+    def starts() -> int:
         return supervisord.calls.count(("startProcess", f"{GROUP}:ws_01", False))
 
     began = time.monotonic()
@@ -407,7 +428,7 @@ def test_what_supervisor_has_given_up_is_started_again(three, supervisord, monke
     assert starts() == 3, "somebody wants it so"
 
 
-def test_nothing_is_watched_without_terms(host):
+def test_nothing_is_watched_without_terms(host: Host) -> None:
     host.start("ws_00")
     os.kill(host.started["ws_00"].pid, signal.SIGSTOP)
     host.describe(f"unix:{host.sockets}", None)
@@ -427,18 +448,18 @@ WHOLE = {
     "found",
     ["", "[", [], {}, WHOLE, WHOLE | {"watch": {}}, WHOLE | {"watch": {"host": "a"}, "listen": 5}],
 )
-def test_terms_that_are_none(tmp_path, found):
+def test_terms_that_are_none(tmp_path: Path, found: dict[str, Any] | list[Any] | str) -> None:
     text = found if isinstance(found, str) else json.dumps(found)
     (tmp_path / "a.json").write_text(text)
     assert config.read(tmp_path / "a.conf", GROUP) is None
     assert config.read(tmp_path / "none.conf", GROUP) is None
 
 
-def test_age(program):
+def test_age(program: Start) -> None:
     assert 0 <= proc.age(os.getpid()) < 24 * 3600
     with pytest.raises(OSError, match="No such"):
         proc.age(2**22 + 1)
 
 
-def test_the_check_before_it_is_installed():
+def test_the_check_before_it_is_installed() -> None:
     service.main(["--check"])
