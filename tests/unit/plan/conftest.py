@@ -1,10 +1,17 @@
 """Settings and surveys to plan with."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.inventory.groups import _topology
 from wsdeploy.plan.host.survey import Survey
+
+MakeSettings = Callable[..., Settings]
+MakeSurvey = Callable[..., Survey]
 
 VERSIONS = {
     "12": {"nginx": "1.22.1-9+deb12u10", "openssl": "3.0.22-1~deb12u2"},
@@ -14,11 +21,11 @@ PYTHON = {"12": "3.11", "13": "3.13"}
 SYSCTL = ("net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_migrate_req")
 
 
-def at(name, address):
+def at(name: str, address: str) -> tuple[str, dict[str, str]]:
     return (name, {"private_address": address})
 
 
-GROUPS = {
+GROUPS: dict[str, dict[str, list[Any]]] = {
     "alone": {"app": ["one"], "proxy": ["one"]},
     "tiers": {
         "app": [at("app1", "10.0.0.1"), at("app2", "fd00::2")],
@@ -27,41 +34,50 @@ GROUPS = {
 }
 
 
-def in_groups(settings, groups):
+def in_groups(settings: Settings, groups: dict[str, list[Any]]) -> Settings:
     """The same settings as in an inventory, whether they are good or not."""
     return settings.placed(_topology(groups, {}))
 
 
 @pytest.fixture
-def make(tmp_path):
+def make(tmp_path: Path) -> MakeSettings:
     """Good settings for an app that exists, but for what a test changes."""
     (tmp_path / "app.py").write_text("print('one')\n")
 
-    def settings(app=None, groups="alone", **changes):
-        good = {"domain": "ws.a-company.com", "tls": SelfSigned()}
+    def settings(
+        app: dict[str, Any] | None = None,
+        groups: dict[str, list[Any]] | str = "alone",
+        **changes: Any,
+    ) -> Settings:
+        good: dict[str, Any] = {"domain": "ws.a-company.com", "tls": SelfSigned()}
         made = Settings(app=App(str(tmp_path / "app.py"), **(app or {})), **good | changes)
-        groups = GROUPS[groups] if isinstance(groups, str) else groups
-        return in_groups(made, groups)
+        return in_groups(made, GROUPS[groups] if isinstance(groups, str) else groups)
 
     return settings
 
 
 @pytest.fixture
-def tiers(make):
+def tiers(make: MakeSettings) -> MakeSettings:
     """Settings for two app hosts behind two proxies, but for what a test changes."""
 
-    def settings(app=None, groups=None, **changes):
+    def settings(
+        app: dict[str, Any] | None = None,
+        groups: dict[str, list[Any]] | None = None,
+        **changes: Any,
+    ) -> Settings:
         return make(app, GROUPS["tiers"] | (groups or {}), **changes)
 
     return settings
 
 
 @pytest.fixture
-def debian():
+def debian() -> MakeSurvey:
     """A host with everything installed and nothing deployed, but for what a test changes."""
 
-    def survey(version="12", open_files=1_048_576, processors=2, **more):
-        host = {
+    def survey(
+        version: str = "12", open_files: int = 1_048_576, processors: int = 2, **more: Any
+    ) -> Survey:
+        host: dict[str, Any] = {
             "system": {
                 "id": "debian",
                 "version": version,

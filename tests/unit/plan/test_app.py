@@ -6,43 +6,53 @@ import hashlib
 import json
 import os
 import shlex
+from typing import Any
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import HAProxy, Nginx, Probe, SelfSigned
 from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import SUPERVISOR
 from wsdeploy.plan.host import places
+from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.limits import derive
-from wsdeploy.plan.host.survey import PathState, Process
+from wsdeploy.plan.host.survey import PathState, Process, Survey
 from wsdeploy.plan.target import Target
 from wsdeploy.release import contents
+from wsdeploy.settings import Settings
 
 RELEASE, MAIN = "0123456789ab", "app/app.py"
 OTHER = "f" * 12
 HOST = "one"
 
 
-def planned(settings, survey, host=HOST, release=RELEASE, main=MAIN):
+def planned(
+    settings: Settings, survey: Survey, host: str = HOST, release: str = RELEASE, main: str = MAIN
+) -> generation.Generation:
     return generation.planned(settings, survey, host, release, main)
 
 
-def identity(settings, survey, **more):
+def identity(settings: Settings, survey: Survey, **more: str) -> str:
     return planned(settings, survey, **more).identity
 
 
 @pytest.fixture
-def base(make, debian):
+def base(make: MakeSettings, debian: MakeSurvey) -> str:
     return identity(make(), debian())
 
 
-def test_an_identity_is_stable_and_safe_in_names(make, debian, base):
+def test_an_identity_is_stable_and_safe_in_names(
+    make: MakeSettings, debian: MakeSurvey, base: str
+) -> None:
     assert identity(make(), debian()) == base
     assert len(base) == 12
     assert set(base) <= set("0123456789abcdef")
 
 
-def test_what_processes_see_makes_a_new_generation(make, debian, base):
+def test_what_processes_see_makes_a_new_generation(
+    make: MakeSettings, debian: MakeSurvey, base: str
+) -> None:
     changes = (
         {"processes": 5},
         {"env": {"TOKEN": "x"}},
@@ -62,31 +72,39 @@ def test_what_processes_see_makes_a_new_generation(make, debian, base):
     assert len(set(found)) == len(found)
 
 
-def test_each_value_of_a_variable_makes_another_generation(make, debian):
+def test_each_value_of_a_variable_makes_another_generation(
+    make: MakeSettings, debian: MakeSurvey
+) -> None:
     values = ["x", "y", "", "x\n", 'x"\nY="z', "\u2028"]
     found = {identity(make({"env": {"A": value}}), debian()) for value in values}
     assert len(found) == len(values)
 
 
-def test_order_of_variables_does_not_matter(make, debian):
+def test_order_of_variables_does_not_matter(make: MakeSettings, debian: MakeSurvey) -> None:
     one, two = {"A": "1", "B": "2"}, {"B": "2", "A": "1"}
     assert identity(make({"env": one}), debian()) == identity(make({"env": two}), debian())
 
 
-def test_another_release_or_main_file_makes_a_new_generation(make, debian, base):
+def test_another_release_or_main_file_makes_a_new_generation(
+    make: MakeSettings, debian: MakeSurvey, base: str
+) -> None:
     assert identity(make(), debian(), release=OTHER) != base
     assert identity(make(), debian(), main="app/other.py") != base
 
 
-def test_another_limit_of_open_files_makes_a_new_generation(make, debian, base):
+def test_another_limit_of_open_files_makes_a_new_generation(
+    make: MakeSettings, debian: MakeSurvey, base: str
+) -> None:
     assert identity(make(max_connections=50_000), debian()) != base
     assert identity(make(), debian(open_files=5000)) != base
 
 
-def test_what_processes_do_not_see_makes_none(make, debian, base):
+def test_what_processes_do_not_see_makes_none(
+    make: MakeSettings, debian: MakeSurvey, base: str
+) -> None:
     for changes in (
         {"proxy": Nginx(shutdown_timeout=60, access_log=False)},
-        {"tls": SelfSigned(names=["10.0.0.1"], days=7)},
+        {"tls": SelfSigned(names=("10.0.0.1",), days=7)},
         {"domain": "other.a-company.com"},
         {"firewall": False},
         {"app": {"probe": Probe("/other", send="x", expect="x")}},
@@ -98,7 +116,9 @@ def test_what_processes_do_not_see_makes_none(make, debian, base):
         assert identity(make(**changes), debian()) == base, changes
 
 
-def test_what_else_is_on_the_host_makes_none(make, debian, base):
+def test_what_else_is_on_the_host_makes_none(
+    make: MakeSettings, debian: MakeSurvey, base: str
+) -> None:
     more = {
         "users": ("ws",),
         "paths": {"/srv/ws": PathState("directory", 0o755, "root", "root")},
@@ -111,22 +131,25 @@ def test_what_else_is_on_the_host_makes_none(make, debian, base):
     assert identity(make({"processes": 2}), debian(processors=64)) == base
 
 
-def test_other_hosts_make_none(tiers, debian):
+def test_other_hosts_make_none(tiers: MakeSettings, debian: MakeSurvey) -> None:
     base = identity(tiers(), debian(), host="app1")
     fewer = {"app": [("app1", {"private_address": "10.0.0.1"})]}
     assert identity(tiers(groups=fewer), debian(), host="app1") == base
 
 
-def described(wanted):
+def described(wanted: generation.Generation) -> dict[str, Any]:
     """What the file beside Supervisor's says."""
-    return json.loads(files(wanted)[places.description("ws", wanted.identity)].content)
+    told: dict[str, Any] = json.loads(
+        files(wanted)[places.description("ws", wanted.identity)].content
+    )
+    return told
 
 
-def files(wanted):
+def files(wanted: generation.Generation) -> dict[str, File]:
     return {file.path: file for file in wanted.files}
 
 
-def test_the_environment_is_for_the_app_only(make, debian):
+def test_the_environment_is_for_the_app_only(make: MakeSettings, debian: MakeSurvey) -> None:
     wanted = planned(make({"env": {"TOKEN": "s3cret"}}), debian())
     environment = files(wanted)[places.environment("ws", wanted.identity)]
     assert (environment.mode, environment.owner, environment.group) == (0o640, "root", "ws")
@@ -137,12 +160,12 @@ def test_the_environment_is_for_the_app_only(make, debian):
     assert not any("s3cret" in file.content for file in others)
 
 
-def test_a_users_variable_wins(make, debian):
+def test_a_users_variable_wins(make: MakeSettings, debian: MakeSurvey) -> None:
     values = generation.environment(make({"env": {"LANG": "de_DE.UTF-8", "HOME": "/x"}}), debian())
     assert (values["LANG"], values["HOME"]) == ("de_DE.UTF-8", "/x")
 
 
-def program(wanted):
+def program(wanted: generation.Generation) -> tuple[str, dict[str, str]]:
     """Supervisor's file for a generation, as Supervisor reads it."""
     conf = files(wanted)[places.program("ws", wanted.identity)]
     # As supervisor.options.UnhosedConfigParser does, but for its expansions.
@@ -152,12 +175,12 @@ def program(wanted):
     return section, dict(parser[section])
 
 
-def command(wanted):
+def command(wanted: generation.Generation) -> list[str]:
     """The words that Supervisor runs; it expands the whole line before it splits it."""
     return shlex.split(program(wanted)[1]["command"] % {"process_num": 0})
 
 
-def test_supervisors_file(make, debian):
+def test_supervisors_file(make: MakeSettings, debian: MakeSurvey) -> None:
     wanted = planned(make({"processes": 7, "drain": 120}), debian())
     section, values = program(wanted)
     assert section == f"program:ws-{wanted.identity}"
@@ -171,7 +194,7 @@ def test_supervisors_file(make, debian):
     assert "environment" not in values, "it would be there for all to read"
 
 
-def test_what_supervisor_runs(make, debian):
+def test_what_supervisor_runs(make: MakeSettings, debian: MakeSurvey) -> None:
     wanted = planned(make(), debian())
     assert command(wanted) == [
         "/usr/bin/python3",
@@ -187,7 +210,9 @@ def test_what_supervisor_runs(make, debian):
     assert found["processes"] == 2
 
 
-def test_where_processes_listen(make, tiers, debian):
+def test_where_processes_listen(
+    make: MakeSettings, tiers: MakeSettings, debian: MakeSurvey
+) -> None:
     for settings, host, listen in (
         (make({"listen": "tcp", "port": 9000}), HOST, "tcp:127.0.0.1:9000"),
         (make({"listen": "shared"}), HOST, "shared:127.0.0.1:8000"),
@@ -200,25 +225,25 @@ def test_where_processes_listen(make, tiers, debian):
     assert described(wanted)["listen"] == f"unix:/run/ws/{wanted.identity}"
 
 
-def test_a_command_of_the_users_own(make, debian):
+def test_a_command_of_the_users_own(make: MakeSettings, debian: MakeSurvey) -> None:
     words = ["python", "-m", "chat", "--socket", "$WS_SOCKET", "100% it's", '"']
     assert command(planned(make({"command": words}), debian()))[4:] == words
 
 
-def launched(settings, survey, name):
+def launched(settings: Settings, survey: Survey, name: str) -> str:
     """The path that Python is given, if this is the name of the app's file."""
     wanted = planned(settings, survey, main=f"app/{name}")
     # As launch.py does.
     return os.path.expandvars(command(wanted)[-1])
 
 
-def test_any_name_of_the_apps_file(make, debian):
+def test_any_name_of_the_apps_file(make: MakeSettings, debian: MakeSurvey) -> None:
     for name in ("my app.py", "it's.py", "100%.py", "%(process_num)02d.py", 'a"b\\c.py'):
         found = launched(make(), debian(), name)
         assert found == f"/srv/ws/releases/{RELEASE}/app/{name}"
 
 
-def test_the_request_says_what_the_rollout_needs(make, debian):
+def test_the_request_says_what_the_rollout_needs(make: MakeSettings, debian: MakeSurvey) -> None:
     settings = make(
         {"probe": Probe("/chat", "x", "y"), "start_timeout": 7, "reuse_port": False, "health": "/h"}
     )
@@ -259,7 +284,7 @@ def test_the_request_says_what_the_rollout_needs(make, debian):
     assert environment == wanted.environment
 
 
-def test_a_replacement_waits_for_the_proxies(make, debian):
+def test_a_replacement_waits_for_the_proxies(make: MakeSettings, debian: MakeSurvey) -> None:
     """Longer than HAProxy takes to look again; nginx asks with the next handshake."""
     for groups, proxy, least in (("alone", HAProxy(), 0.2), ("tiers", Nginx(), -1)):
         settings = make(groups=groups, proxy=proxy)
@@ -269,20 +294,20 @@ def test_a_replacement_waits_for_the_proxies(make, debian):
         assert request["back_after"] > least
 
 
-def test_without_a_ping_timeout(make, debian):
+def test_without_a_ping_timeout(make: MakeSettings, debian: MakeSurvey) -> None:
     """The proxy's own time-out is what finds a dead client then: three pings, and a margin."""
     settings = make({"ping_timeout": None, "ping_interval": 20})
     assert generation.environment(settings, debian())["WS_PING_TIMEOUT"] == "off"
     assert derive(settings, debian()).idle_timeout == 20 + 40 + 15
 
 
-def on_host(file):
+def on_host(file: File) -> PathState:
     digest = hashlib.sha256(file.content.encode()).hexdigest()
     return PathState("file", file.mode, file.owner, file.group, sha256=digest)
 
 
 @pytest.fixture
-def live(make, debian):
+def live(make: MakeSettings, debian: MakeSurvey) -> tuple[Settings, Survey, generation.Generation]:
     """Settings, and what is on a host where the wanted generation serves, and that generation."""
     settings, survey = make({"processes": 3}), debian()
     wanted = planned(settings, survey)
@@ -302,14 +327,16 @@ def live(make, debian):
     return settings, dataclasses.replace(survey, paths=paths, processes=processes), wanted
 
 
-def test_nothing_drifts_on_a_converged_host(live):
+def test_nothing_drifts_on_a_converged_host(
+    live: tuple[Settings, Survey, generation.Generation],
+) -> None:
     settings, survey, wanted = live
     assert generation.drift(settings, survey, wanted) == []
     assert generation.leftovers(settings, survey, wanted.identity) == []
     assert generation.live(settings, survey) == wanted.identity
 
 
-def test_nothing_is_live_on_a_new_host(make, debian):
+def test_nothing_is_live_on_a_new_host(make: MakeSettings, debian: MakeSurvey) -> None:
     wanted = planned(make(), debian())
     assert generation.live(make(), debian()) is None
     assert generation.drift(make(), debian(), wanted) == [
@@ -317,7 +344,7 @@ def test_nothing_is_live_on_a_new_host(make, debian):
     ]
 
 
-def test_another_generation_is_live(live):
+def test_another_generation_is_live(live: tuple[Settings, Survey, generation.Generation]) -> None:
     settings, survey, wanted = live
     other = dataclasses.replace(wanted, identity=OTHER)
     assert generation.drift(settings, survey, other) == [
@@ -325,18 +352,18 @@ def test_another_generation_is_live(live):
     ]
 
 
-def test_a_process_that_does_not_run(live):
+def test_a_process_that_does_not_run(live: tuple[Settings, Survey, generation.Generation]) -> None:
     settings, survey, wanted = live
-    first, *rest = survey.processes
+    first, *rest = survey.processes or ()
     for state in ("STOPPED", "FATAL", "BACKOFF", "STARTING", "EXITED", "STOPPING"):
         processes = (dataclasses.replace(first, statename=state), *rest)
         changed = dataclasses.replace(survey, processes=processes)
         assert generation.drift(settings, changed, wanted) == [f"ws_00 is {state}"]
 
 
-def test_processes_that_are_missing(live):
+def test_processes_that_are_missing(live: tuple[Settings, Survey, generation.Generation]) -> None:
     settings, survey, wanted = live
-    missing = dataclasses.replace(survey, processes=survey.processes[:-1])
+    missing = dataclasses.replace(survey, processes=(survey.processes or ())[:-1])
     assert generation.drift(settings, missing, wanted) == ["ws_02 is missing"]
     # Supervisor does not answer, or knows nothing.
     for none in (None, ()):
@@ -344,7 +371,7 @@ def test_processes_that_are_missing(live):
         assert len(generation.drift(settings, survey, wanted)) == 3
 
 
-def test_what_a_restart_needs(live):
+def test_what_a_restart_needs(live: tuple[Settings, Survey, generation.Generation]) -> None:
     settings, survey, wanted = live
     for path in (
         places.boot("ws"),
@@ -362,10 +389,12 @@ def test_what_a_restart_needs(live):
             assert generation.drift(settings, changed, wanted) == [path]
 
 
-def leftovers(live, *paths, group=None):
+def leftovers(
+    live: tuple[Settings, Survey, generation.Generation], *paths: str, group: str | None = None
+) -> list[str]:
     settings, survey, wanted = live
     more = {path: PathState("other", 0, "root", "root") for path in paths}
-    processes = survey.processes
+    processes = survey.processes or ()
     if group:
         processes += (Process(group, "worker", "RUNNING", 9, 1),)
     survey = dataclasses.replace(survey, paths={**survey.paths, **more}, processes=processes)
@@ -374,7 +403,7 @@ def leftovers(live, *paths, group=None):
     return generation.leftovers(settings, survey, wanted.identity)
 
 
-def test_what_is_left_over(live):
+def test_what_is_left_over(live: tuple[Settings, Survey, generation.Generation]) -> None:
     assert leftovers(live, group=f"ws-{OTHER}") == [f"ws-{OTHER} is left over"]
     for path in (
         f"/run/ws/{OTHER}",
@@ -384,7 +413,7 @@ def test_what_is_left_over(live):
         assert leftovers(live, path) == [f"{path} is left over"]
 
 
-def test_what_is_not_left_over(live):
+def test_what_is_not_left_over(live: tuple[Settings, Survey, generation.Generation]) -> None:
     for path in (
         f"/srv/ws/releases/{OTHER}",  # earlier releases stay for a rollback
         "/run/ws/local",
@@ -398,7 +427,7 @@ def test_what_is_not_left_over(live):
         assert leftovers(live, group=group) == []
 
 
-def test_the_request_asks_for_all_that_is_looked_at(make):
+def test_the_request_asks_for_all_that_is_looked_at(make: MakeSettings) -> None:
     asked = SUPERVISOR.request(Target.unknown(make(), HOST))
     assert "supervisor" in asked.packages
     assert supervisor.UNIT in asked.units
@@ -412,7 +441,7 @@ def test_the_request_asks_for_all_that_is_looked_at(make):
     }
 
 
-def test_release_and_generation_go_together(make, debian):
+def test_release_and_generation_go_together(make: MakeSettings, debian: MakeSurvey) -> None:
     release = contents.release(make(), debian())
     wanted = planned(make(), debian(), release=release.id, main=release.main)
     assert command(wanted)[-1].endswith(f"{release.id}/{release.main}")

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from bench.traffic.plain import HAPROXY, NGINX, without_tls
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan.proxy import proxies
 
@@ -17,7 +18,9 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("version", ["12", "13"])
-def test_without_tls_only_the_listeners_are_others(make, debian, case, version):
+def test_without_tls_only_the_listeners_are_others(
+    make: MakeSettings, debian: MakeSurvey, case: str, version: str
+) -> None:
     kind, path, changes, words = CASES[case]
     settings = make(proxy=kind())
     files = proxies.chosen(settings).files(settings, debian(version), "one").files
@@ -30,6 +33,6 @@ def test_without_tls_only_the_listeners_are_others(make, debian, case, version):
     assert ":8080" in found or "listen 8080" in found
 
 
-def test_a_template_with_other_words_is_noticed():
+def test_a_template_with_other_words_is_noticed() -> None:
     with pytest.raises(ValueError, match="nothing in the configuration matches"):
         without_tls("listen 443 quic;", NGINX)

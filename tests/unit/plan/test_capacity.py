@@ -1,9 +1,12 @@
 """How many clients a host holds, by each measure; exact numbers that can be worked out by hand."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan.capacity import model, report
 from wsdeploy.plan.capacity.model import APP_CLIENT, GIB, KIB, MIB, PROXY_CLIENT
@@ -11,10 +14,10 @@ from wsdeploy.plan.capacity.usage import Measured, Use
 
 
 @pytest.fixture
-def answer():
+def answer() -> Callable[..., dict[str, Any]]:
     """What a host says that has app and proxy on it, but for what a test changes."""
 
-    def make(**changes):
+    def make(**changes: Any) -> dict[str, Any]:
         app = {"processes": 4, "clients": 0, "memory": 120 * MIB, "cores": 0.0, "files": 10_128}
         proxy = {"processes": 1, "clients": 0, "memory": 40 * MIB, "cores": 0.0, "files": 42_304}
         good = {
@@ -30,11 +33,16 @@ def answer():
     return make
 
 
+MakeMeasured = Callable[..., Measured]
+
+
 @pytest.fixture
-def measured(answer):
+def measured(answer: Callable[..., dict[str, Any]]) -> MakeMeasured:
     """The same, read. `app` and `proxy` are changed in single values."""
 
-    def make(app=None, proxy=None, **changes):
+    def make(
+        app: dict[str, float] | None = None, proxy: dict[str, float] | None = None, **changes: Any
+    ) -> Measured:
         found = Measured.from_json(answer(**changes))
         uses = {"app": app or {}, "proxy": proxy or {}}
         return replace(found, **{k: replace(getattr(found, k), **v) for k, v in uses.items()})
@@ -42,13 +50,13 @@ def measured(answer):
     return make
 
 
-def by(limits, word):
+def by(limits: list[model.Limit], word: str) -> model.Limit:
     """Return the one limit that is about something."""
     (found,) = [limit for limit in limits if word in limit.what]
     return found
 
 
-def test_an_answer(answer):
+def test_an_answer(answer: Callable[..., dict[str, Any]]) -> None:
     found = Measured.from_json(answer(tracked=[5, 100]))
     assert found.tracked == (5, 100)
     assert found.app == Use(4, 0, 120 * MIB, 0.0, 10_128)
@@ -56,7 +64,9 @@ def test_an_answer(answer):
     assert found.internal is None
 
 
-def test_max_connections_gives_out_first_and_can_be_raised(make, measured):
+def test_max_connections_gives_out_first_and_can_be_raised(
+    make: MakeSettings, measured: MakeMeasured
+) -> None:
     limits = model.found(make(), "one", measured())
     assert limits[0].what == "max_connections"
     assert limits[0].clients == 10_000
@@ -65,7 +75,7 @@ def test_max_connections_gives_out_first_and_can_be_raised(make, measured):
     assert [limit.clients for limit in limits] == sorted(limit.clients for limit in limits)
 
 
-def test_max_connections_that_is_right_stays(make, measured):
+def test_max_connections_that_is_right_stays(make: MakeSettings, measured: MakeMeasured) -> None:
     few = {"open_files": 20_000, "processors": 4, "memory": 8 * GIB}
     room = 2 * (20_000 - 128)
     for connections, words in (
@@ -79,7 +89,9 @@ def test_max_connections_that_is_right_stays(make, measured):
         assert by(limits, "max_connections").remedy == words
 
 
-def test_max_connections_that_is_too_high_should_be_lowered(make, measured):
+def test_max_connections_that_is_too_high_should_be_lowered(
+    make: MakeSettings, measured: MakeMeasured
+) -> None:
     busy = measured(app={"files": 1_000_000})
     limits = model.found(make(max_connections=900_000), "one", busy)
     assert limits[-1].what != limits[0].what == by(limits, "memory").what
@@ -88,7 +100,9 @@ def test_max_connections_that_is_too_high_should_be_lowered(make, measured):
 
 
 @pytest.mark.parametrize("proxy", [Nginx, HAProxy])
-def test_open_files_of_a_proxy(make, measured, proxy):
+def test_open_files_of_a_proxy(
+    make: MakeSettings, measured: MakeMeasured, proxy: type[HAProxy | Nginx]
+) -> None:
     settings = make({"processes": 4}, proxy=proxy(), max_connections=10_000)
     small = {"open_files": 20_000, "processors": 2, "memory": 8 * GIB}
     limits = model.found(settings, "one", measured(limits=small))
@@ -99,7 +113,7 @@ def test_open_files_of_a_proxy(make, measured, proxy):
     assert by(limits, word).clients == fits[proxy]
 
 
-def test_open_files_of_the_app(make, measured):
+def test_open_files_of_the_app(make: MakeSettings, measured: MakeMeasured) -> None:
     small = {"open_files": 1_024, "processors": 2, "memory": 8 * GIB}
     settings = make({"processes": 4})
     limits = model.found(settings, "one", measured(limits=small, app={"files": 1_024}))
@@ -109,13 +123,13 @@ def test_open_files_of_the_app(make, measured):
     assert 12 * (1_024 - 128) >= 10_000 > 11 * (1_024 - 128)
 
 
-def test_processes_that_were_started_with_less(make, measured):
+def test_processes_that_were_started_with_less(make: MakeSettings, measured: MakeMeasured) -> None:
     limit = by(model.found(make(), "one", measured(app={"files": 1_024})), "were started with")
     assert limit.clients == 4 * (1_024 - 128)
     assert limit.remedy == "deploy, which gives each 10,128"
 
 
-def test_memory_by_the_table(make, measured):
+def test_memory_by_the_table(make: MakeSettings, measured: MakeMeasured) -> None:
     settings = make({"compression": "off"})
     found = measured()
     limit = by(model.found(settings, "one", found), "memory")
@@ -126,7 +140,9 @@ def test_memory_by_the_table(make, measured):
     assert by(model.found(make(), "one", found), "memory").clients < limit.clients
 
 
-def test_memory_of_clients_that_are_there_is_not_counted_again(make, measured):
+def test_memory_of_clients_that_are_there_is_not_counted_again(
+    make: MakeSettings, measured: MakeMeasured
+) -> None:
     settings, now = make({"compression": "off"}), 500
     idle = measured()
     once = 4 * KIB + 2 * 2.5 * KIB + PROXY_CLIENT["Nginx"]
@@ -140,16 +156,25 @@ def test_memory_of_clients_that_are_there_is_not_counted_again(make, measured):
     assert abs(before.clients - after.clients) <= 1
 
 
-def test_an_app_that_keeps_much_for_each_client(make, measured):
-    heavy = {"clients": 4_000, "memory": 4_000 * 200 * KIB + 4 * model.APP_PROCESS}
-    settings, few = make(), {"clients": 3_999, "memory": 2 * GIB}
-    assert model.app_client(settings, measured(app=heavy).app) == 200 * KIB
-    assert model.app_client(settings, measured(app=few).app) == APP_CLIENT["low"]
+def test_an_app_that_keeps_much_for_each_client(make: MakeSettings, measured: MakeMeasured) -> None:
+    def app(changes: dict[str, int]) -> Use:
+        found = measured(app=changes).app
+        assert found is not None
+        return found
+
+    heavy = {
+        "clients": 4_000,
+        "memory": 4_000 * 200 * KIB + 4 * model.APP_PROCESS,
+    }
+    settings = make()
+    few = {"clients": 3_999, "memory": 2 * GIB}
+    assert model.app_client(settings, app(heavy)) == 200 * KIB
+    assert model.app_client(settings, app(few)) == APP_CLIENT["low"]
     light = {"clients": 4_000, "memory": 130 * MIB}
-    assert model.app_client(settings, measured(app=light).app) == APP_CLIENT["low"]
+    assert model.app_client(settings, app(light)) == APP_CLIENT["low"]
 
 
-def test_memory_that_is_missing(make, measured):
+def test_memory_that_is_missing(make: MakeSettings, measured: MakeMeasured) -> None:
     settings = make({"compression": "high"}, max_connections=100_000)
     limit = by(model.found(settings, "one", measured()), "memory")
     gib = float(limit.remedy.removesuffix(" GiB more"))
@@ -158,7 +183,7 @@ def test_memory_that_is_missing(make, measured):
     assert by(model.found(settings, "one", enough), "memory").clients >= 100_000
 
 
-def test_processor_time_at_the_present_rate(make, measured):
+def test_processor_time_at_the_present_rate(make: MakeSettings, measured: MakeMeasured) -> None:
     busy = measured(app={"clients": 1_000, "cores": 0.3}, proxy={"clients": 1_000, "cores": 0.5})
     limit = by(model.found(make(), "one", busy), "4 cores at 80%")
     assert limit.clients == 4_000
@@ -169,7 +194,9 @@ def test_processor_time_at_the_present_rate(make, measured):
     assert by(limits, "2 processes, each on one core").remedy == "App(processes=4)"
 
 
-def test_processor_time_is_not_known_of_few_clients(make, measured):
+def test_processor_time_is_not_known_of_few_clients(
+    make: MakeSettings, measured: MakeMeasured
+) -> None:
     few = measured(app={"clients": 199, "cores": 0.3}, proxy={"clients": 199, "cores": 0.5})
     assert not [it for it in model.found(make(), "one", few) if "cores" in it.what]
     lines = list(report.lines(make(), "one", few))
@@ -180,7 +207,7 @@ def test_processor_time_is_not_known_of_few_clients(make, measured):
     assert lines[-1].endswith(f"?  cores: clients do nothing now {asked}")
 
 
-def test_source_ports_of_a_host_alone(make, measured):
+def test_source_ports_of_a_host_alone(make: MakeSettings, measured: MakeMeasured) -> None:
     assert not [it for it in model.found(make(), "one", measured()) if "ports" in it.what]
     settings = make({"listen": "tcp"}, max_connections=500_000)
     limit = by(model.found(settings, "one", measured()), "source ports")
@@ -191,7 +218,7 @@ def test_source_ports_of_a_host_alone(make, measured):
     assert (limit.clients, limit.remedy[:17]) == (28_232, 'App(listen="tcp")')
 
 
-def test_a_proxy_of_its_own(tiers, measured):
+def test_a_proxy_of_its_own(tiers: MakeSettings, measured: MakeMeasured) -> None:
     found = replace(
         measured(tracked=[1_000, 20_000], proxy={"clients": 400}),
         app=None,
@@ -212,7 +239,9 @@ def test_a_proxy_of_its_own(tiers, measured):
     assert not [limit for limit in limits if "ports" in limit.what]
 
 
-def test_an_app_host_should_hold_what_all_proxies_may_send(tiers, measured):
+def test_an_app_host_should_hold_what_all_proxies_may_send(
+    tiers: MakeSettings, measured: MakeMeasured
+) -> None:
     found = replace(measured(), proxy=None)
     settings = tiers(max_connections=10_000)
     assert model.wanted(settings, "app1") == 20_000
@@ -222,7 +251,9 @@ def test_an_app_host_should_hold_what_all_proxies_may_send(tiers, measured):
     assert "max_connections" not in [limit.what for limit in limits]
 
 
-def test_an_app_host_with_tls_has_a_listener_more(tiers, answer):
+def test_an_app_host_with_tls_has_a_listener_more(
+    tiers: MakeSettings, answer: Callable[..., dict[str, Any]]
+) -> None:
     use = {"processes": 1, "clients": 0, "memory": MIB, "cores": 0.0, "files": 1}
     uses = {"app": answer()["uses"]["app"], "internal": use}
     small = {"open_files": 20_000, "processors": 2, "memory": 8 * GIB}
@@ -233,7 +264,7 @@ def test_an_app_host_with_tls_has_a_listener_more(tiers, answer):
     assert by(limits, "memory").clients < by(plain, "memory").clients
 
 
-def test_what_is_said_of_a_host(make, measured):
+def test_what_is_said_of_a_host(make: MakeSettings, measured: MakeMeasured) -> None:
     busy = measured(app={"clients": 1_000, "cores": 0.3}, proxy={"clients": 1_000, "cores": 0.5})
     lines = list(report.lines(make(), "one", busy))
     assert lines[:3] == [
@@ -244,12 +275,12 @@ def test_what_is_said_of_a_host(make, measured):
     assert all(len(line) < 140 for line in lines)
 
 
-def test_what_does_not_run(make, measured):
+def test_what_does_not_run(make: MakeSettings, measured: MakeMeasured) -> None:
     found = replace(measured(), app=None)
     assert list(report.lines(make(), "one", found))[1:] == ["app not running here; deploy first"]
 
 
-def test_what_is_said_of_the_fleet(tiers, measured):
+def test_what_is_said_of_the_fleet(tiers: MakeSettings, measured: MakeMeasured) -> None:
     settings, found = tiers(max_connections=5_000), measured()
     hosts = {
         "app1": replace(found, proxy=None),
@@ -263,7 +294,7 @@ def test_what_is_said_of_the_fleet(tiers, measured):
     ]
 
 
-def test_the_fleet_of_hosts_that_are_alone(make, measured):
+def test_the_fleet_of_hosts_that_are_alone(make: MakeSettings, measured: MakeMeasured) -> None:
     settings = make(groups={"app": ["a", "b"], "proxy": ["a", "b"]})
     hosts = {"a": measured(), "b": measured(available=2 * GIB)}
     held = [model.found(settings, host, it)[0].clients for host, it in hosts.items()]

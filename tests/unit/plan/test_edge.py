@@ -1,9 +1,11 @@
 """What is let through, in the patterns that both proxies get, and the numbers they count to."""
 
 import re
+from typing import Any, Literal
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsapp.origins import parse_origins
 from wsdeploy import Behind, Edge, HAProxy, Nginx, SelfSigned
 from wsdeploy.plan.proxy import edge, haproxy, nginx_conf, proxies
@@ -43,17 +45,19 @@ ASKED = (
 )
 
 
-def text(make, debian, proxy, **settings):
+def text(
+    make: MakeSettings, debian: MakeSurvey, proxy: type[HAProxy | Nginx], **settings: Any
+) -> str:
     made = make(proxy=proxy(), **settings)
     return proxies.chosen(made).files(made, debian("13"), "one").files[0].content
 
 
-def in_python(pattern):
+def in_python(pattern: str) -> re.Pattern[str]:
     """PCRE's end of the text is spelled differently before Python 3.14."""
     return re.compile(pattern.replace(r"\z", r"\Z"))
 
 
-def test_origins_are_those_that_wsapp_would_let_in(make):
+def test_origins_are_those_that_wsapp_would_let_in(make: MakeSettings) -> None:
     patterns = edge.origin_patterns(make(edge=Edge(origins=ORIGINS)))
     known = parse_origins(",".join(ORIGINS))
     for origin in SEEN:
@@ -62,7 +66,7 @@ def test_origins_are_those_that_wsapp_would_let_in(make):
         assert ours == theirs, origin
 
 
-def test_paths_are_those_that_the_settings_mean():
+def test_paths_are_those_that_the_settings_mean() -> None:
     patterns = edge.path_patterns(PATHS)
     for path in ASKED:
         ours = any(in_python(pattern).search(path) for pattern in patterns)
@@ -70,7 +74,9 @@ def test_paths_are_those_that_the_settings_mean():
 
 
 @pytest.mark.parametrize("proxy", [Nginx, HAProxy])
-def test_defaults_ask_for_nothing_that_clients_lack(make, debian, proxy):
+def test_defaults_ask_for_nothing_that_clients_lack(
+    make: MakeSettings, debian: MakeSurvey, proxy: type[HAProxy | Nginx]
+) -> None:
     found = text(make, debian, proxy)
     assert " 403" not in found
     assert "real_ip" not in found
@@ -79,9 +85,11 @@ def test_defaults_ask_for_nothing_that_clients_lack(make, debian, proxy):
 
 
 @pytest.mark.parametrize("proxy", [Nginx, HAProxy])
-def test_nothing_is_answered_with_429(make, debian, proxy):
-    limits = {"connections": 5, "handshakes_per_second": 7}
-    assert "429" not in text(make, debian, proxy, edge=Edge(**limits)).replace("on 429.", "")
+def test_nothing_is_answered_with_429(
+    make: MakeSettings, debian: MakeSurvey, proxy: type[HAProxy | Nginx]
+) -> None:
+    limits = Edge(connections=5, handshakes_per_second=7)
+    assert "429" not in text(make, debian, proxy, edge=limits).replace("on 429.", "")
 
 
 @pytest.mark.parametrize(
@@ -91,16 +99,20 @@ def test_nothing_is_answered_with_429(make, debian, proxy):
         (HAProxy, ("{ sc0_gpc0_rate ge 2000 }",)),
     ],
 )
-def test_an_address_may_do_200_handshakes_a_second_by_default(make, debian, proxy, parts):
+def test_an_address_may_do_200_handshakes_a_second_by_default(
+    make: MakeSettings, debian: MakeSurvey, proxy: type[HAProxy | Nginx], parts: tuple[str, ...]
+) -> None:
     """On hosts, limits are tested that are low enough for any machine to reach."""
     found = text(make, debian, proxy)
     for part in parts:
         assert part in found, part
 
 
-def test_the_numbers(make, debian):
-    limits = {"edge": Edge(connections=5, handshakes_per_second=7, header_size=2048)}
-    limits["max_connections"] = 300
+def test_the_numbers(make: MakeSettings, debian: MakeSurvey) -> None:
+    limits = {
+        "edge": Edge(connections=5, handshakes_per_second=7, header_size=2048),
+        "max_connections": 300,
+    }
     found = text(make, debian, Nginx, **limits)
     for part in (
         "rate=7r/s;",
@@ -120,25 +132,25 @@ def test_the_numbers(make, debian):
         assert part in found, part
 
 
-def test_connections_of_an_address_by_default(make):
+def test_connections_of_an_address_by_default(make: MakeSettings) -> None:
     for clients, wanted in ((1, 1000), (1000, 1000), (10_000, 5000), (1_000_000, 500_000)):
         assert edge.connections(make(max_connections=clients)) == wanted
 
 
-def test_nginx_counts_in_parts_that_it_can_count(make):
+def test_nginx_counts_in_parts_that_it_can_count(make: MakeSettings) -> None:
     clients = (1, 65_535, 65_536, 655_350, 1_000_000)
     assert [nginx_conf.shard_digits(number) for number in clients] == [0, 0, 1, 1, 2]
 
 
-def test_haproxy_has_room_for_those_who_wait(make, debian):
+def test_haproxy_has_room_for_those_who_wait(make: MakeSettings, debian: MakeSurvey) -> None:
     for clients in (1, 1000, 10_000, 100_000):
         room = haproxy.room(make(max_connections=clients), debian())
         assert room.clients == clients
         assert room.maxconn - room.clients >= max(1024, clients // 10)
 
 
-def test_hsts(make):
-    def sent(**options):
+def test_hsts(make: MakeSettings) -> None:
+    def sent(**options: Any) -> str | None:
         return edge.hsts(make(tls=SelfSigned(**options)))
 
     assert sent() == "max-age=63072000"
@@ -147,8 +159,10 @@ def test_hsts(make):
 
 
 @pytest.mark.parametrize("header", ["proxy-protocol", "x-forwarded-for"])
-def test_only_the_balancer_is_believed(make, debian, header):
-    behind = {"edge": Edge(behind=Behind(["10.1.0.0/16"], header))}
+def test_only_the_balancer_is_believed(
+    make: MakeSettings, debian: MakeSurvey, header: Literal["proxy-protocol", "x-forwarded-for"]
+) -> None:
+    behind = {"edge": Edge(behind=Behind(("10.1.0.0/16",), header))}
     found = text(make, debian, Nginx, **behind)
     assert re.findall(r"set_real_ip_from (.*);", found) == ["10.1.0.0/16"]
     assert "return 444" in found[found.index("ssl_certificate_key") :]

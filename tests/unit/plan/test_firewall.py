@@ -4,14 +4,16 @@ import re
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings
 from wsdeploy import Behind, Edge, Firewall
 from wsdeploy.plan.components import FIREWALL
 from wsdeploy.plan.host import firewall
 from wsdeploy.plan.host.survey import Listener, Survey
 from wsdeploy.plan.target import Target
+from wsdeploy.settings import Settings
 
 
-def rules(settings, host, survey=None, **more):
+def rules(settings: Settings, host: str, survey: Survey | None = None, **more: bool) -> list[str]:
     """The statements of the rules, without comments and indentation."""
     found = firewall.files(settings, survey or Survey(), host, **more).files
     (file,) = (f for f in found if f.path.endswith(".nft"))
@@ -23,11 +25,11 @@ def rules(settings, host, survey=None, **more):
 ALONE = {"app": ["a", "b"], "proxy": ["b", "a"]}
 
 
-def at(name, address):
+def at(name: str, address: str) -> tuple[str, dict[str, str]]:
     return (name, {"private_address": address})
 
 
-def test_only_what_is_wanted_comes_in(tiers):
+def test_only_what_is_wanted_comes_in(tiers: MakeSettings) -> None:
     settings = tiers({"processes": 3, "port": 9000})
     app, proxy = (rules(settings, host) for host in ("app1", "lb1"))
     for found in (app, proxy):
@@ -50,7 +52,7 @@ def test_only_what_is_wanted_comes_in(tiers):
     assert not any("443" in line for line in app)
 
 
-def test_only_the_proxies_addresses(tiers):
+def test_only_the_proxies_addresses(tiers: MakeSettings) -> None:
     for proxies, accepted in (
         (["10.0.0.9", "10.0.0.8"], "ip saddr { 10.0.0.8, 10.0.0.9 }"),
         (["FD00:0::9"], "ip6 saddr { fd00::9 }"),
@@ -62,7 +64,9 @@ def test_only_the_proxies_addresses(tiers):
         ]
 
 
-def test_a_host_that_is_its_own_proxy_is_the_only_one_to_reach_its_ports(make):
+def test_a_host_that_is_its_own_proxy_is_the_only_one_to_reach_its_ports(
+    make: MakeSettings,
+) -> None:
     for groups in (ALONE, {role: [at("a", "10.0.0.1")] for role in ALONE}):
         found = rules(make({"listen": "shared"}, groups=groups), "a")
         assert not any("8000" in line and "accept" in line for line in found)
@@ -80,15 +84,17 @@ def test_a_host_that_is_its_own_proxy_is_the_only_one_to_reach_its_ports(make):
         (Survey(bare=True), {"ssh_port": 2222}, "2222"),
     ],
 )
-def test_ssh_is_open_where_it_listens(make, survey, host, ports):
+def test_ssh_is_open_where_it_listens(
+    make: MakeSettings, survey: Survey, host: dict[str, int], ports: str
+) -> None:
     settings = make(groups={role: [("one", host)] for role in ("app", "proxy")})
     assert f"tcp dport {{ {ports} }} jump ssh" in rules(settings, "one", survey)
 
 
-def test_ssh_comes_from_the_given_networks(make):
+def test_ssh_comes_from_the_given_networks(make: MakeSettings) -> None:
     anywhere = rules(make(), "one")
     assert not any("ssh_rate" in line for line in anywhere)
-    settings = make(firewall=Firewall(ssh_from=["192.0.2.0/24", "2001:db8::/32", "192.0.2.7"]))
+    settings = make(firewall=Firewall(ssh_from=("192.0.2.0/24", "2001:db8::/32", "192.0.2.7")))
     found = rules(settings, "one")
     chain = found[found.index("chain ssh {") :]
     assert chain[1:5] == [
@@ -100,7 +106,7 @@ def test_ssh_comes_from_the_given_networks(make):
     assert "accept" in chain[-4:]
 
 
-def test_no_rule_cuts_who_is_connected(make, tiers):
+def test_no_rule_cuts_who_is_connected(make: MakeSettings, tiers: MakeSettings) -> None:
     """TCP that begins no connection is let in before any rule that drops or refuses."""
     for found in (rules(make(), "one"), rules(tiers(), "app1")):
         begins = found.index("tcp flags & (syn | ack) != syn accept")
@@ -108,11 +114,11 @@ def test_no_rule_cuts_who_is_connected(make, tiers):
         assert not any(re.search(r"drop$|reject", line) for line in earlier)
 
 
-def test_a_flood_of_one_address_is_dropped(make):
+def test_a_flood_of_one_address_is_dropped(make: MakeSettings) -> None:
     edge = Edge(
         handshakes_per_second=30,
-        unlimited_networks=["192.0.2.0/25", "192.0.2.128/25"],
-        behind=Behind(["2001:db8::1"], "x-forwarded-for", direct=True),
+        unlimited_networks=("192.0.2.0/25", "192.0.2.128/25"),
+        behind=Behind(("2001:db8::1",), "x-forwarded-for", direct=True),
     )
     found = rules(make(groups=ALONE, edge=edge), "a")
     first = found.index("chain clients {")
@@ -127,7 +133,7 @@ def test_a_flood_of_one_address_is_dropped(make):
     ]
 
 
-def test_what_else_is_allowed(make):
+def test_what_else_is_allowed(make: MakeSettings) -> None:
     allow = {
         "tcp/9100": "tcp dport 9100 accept",
         "udp/51820": "udp dport 51820 accept",
@@ -137,7 +143,7 @@ def test_what_else_is_allowed(make):
         "esp": "meta l4proto 50 accept",
         "all from 10.0.0.0/8": "ip saddr 10.0.0.0/8 accept",
     }
-    found = rules(make(firewall=Firewall(allow=list(allow))), "one")
+    found = rules(make(firewall=Firewall(allow=tuple(allow))), "one")
     assert set(allow.values()) <= set(found)
 
 
@@ -147,11 +153,11 @@ def test_what_else_is_allowed(make):
      "tcp/80 from nowhere", "tcp/80 from 10.0.0.1/8", "tcp/80  from 10.0.0.0/8", "vrrp/1",
      "tcp/80; accept", "tcp/٣"],
 )  # fmt: skip
-def test_what_is_no_rule(text):
-    assert [problem.setting for problem in Firewall(allow=[text]).all_problems()] == ["allow"]
+def test_what_is_no_rule(text: str) -> None:
+    assert [problem.setting for problem in Firewall(allow=(text,)).all_problems()] == ["allow"]
 
 
-def test_ports_that_proxies_still_use_stay_open_for_a_while(tiers):
+def test_ports_that_proxies_still_use_stay_open_for_a_while(tiers: MakeSettings) -> None:
     settings, survey = tiers({"processes": 2}), Survey(firewall_ports=(7000, 8000))
     during, after = (rules(settings, "app1", survey, final=final) for final in (False, True))
     assert "ip saddr { 10.0.0.9 } tcp dport { 7000, 8000, 8001 } accept" in during
@@ -160,8 +166,8 @@ def test_ports_that_proxies_still_use_stay_open_for_a_while(tiers):
     assert not any("7000" in line for line in rules(settings, "lb1", survey, final=False))
 
 
-def test_who_is_shut_out_is_named(make):
-    settings = make(firewall=Firewall(allow=["udp/51820 from 10.0.0.0/8", "tcp/9000-9010"]))
+def test_who_is_shut_out_is_named(make: MakeSettings) -> None:
+    settings = make(firewall=Firewall(allow=("udp/51820 from 10.0.0.0/8", "tcp/9000-9010")))
     listeners = [
         Listener("tcp", 443, "nginx.service"),
         Listener("udp", 68, "systemd-networkd.service"),
@@ -178,8 +184,10 @@ def test_who_is_shut_out_is_named(make):
     assert firewall.closed(settings, Survey(listeners=tuple(listeners[:4])), "one") == ()
 
 
-def test_connections_to_the_app_hosts_have_room_in_the_tables(make, tiers):
-    def unit(settings, host):
+def test_connections_to_the_app_hosts_have_room_in_the_tables(
+    make: MakeSettings, tiers: MakeSettings
+) -> None:
+    def unit(settings: Settings, host: str) -> str:
         found = firewall.files(settings, Survey(), host).files
         (file,) = (f for f in found if f.path.endswith(".service"))
         return file.content
@@ -190,16 +198,16 @@ def test_connections_to_the_app_hosts_have_room_in_the_tables(make, tiers):
         assert "conntrack" not in unit(settings, host)
 
 
-def test_a_name_with_a_hyphen(tiers):
+def test_a_name_with_a_hyphen(tiers: MakeSettings) -> None:
     assert "table inet chat-2 {" in rules(tiers(name="chat-2"), "app1")
 
 
-def test_wanted(make):
+def test_wanted(make: MakeSettings) -> None:
     for value, wanted in ((True, True), (Firewall(), True), (False, False)):
         assert firewall.wanted(make(firewall=value)) is wanted
 
 
-def test_what_is_asked(make):
+def test_what_is_asked(make: MakeSettings) -> None:
     marker = "/var/lib/wsdeploy/sets/ws-firewall.json"
     asked = FIREWALL.request(Target.unknown(make(), "one"))
     assert {"/etc/ws/firewall.nft", "/etc/systemd/system/ws-firewall.service", marker} <= set(
@@ -212,7 +220,7 @@ def test_what_is_asked(make):
     assert (off.paths, off.firewalls) == ((marker,), ())
 
 
-def test_drift(make):
+def test_drift(make: MakeSettings) -> None:
     unit = "ws-firewall.service"
     running = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
     loaded = Survey(units={unit: running}, firewall_as_loaded=True)

@@ -4,27 +4,30 @@ import hashlib
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan.app import generation, supervisor
+from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.survey import PathState, Survey
 from wsdeploy.plan.proxy import proxies
+from wsdeploy.settings import Settings
 
 RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
 
 
-def noted(settings, survey):
+def noted(settings: Settings, survey: Survey) -> list[str]:
     return [note for note in supervisor.files(settings, survey).notes if "sandbox" in note]
 
 
-def has(file):
+def has(file: File) -> dict[str, PathState]:
     return {file.path: PathState("file", file.mode, file.owner, file.group, _digest(file))}
 
 
-def _digest(file):
+def _digest(file: File) -> str:
     return hashlib.sha256(file.content.encode()).hexdigest()
 
 
-def test_the_units_note_is_what_is_looked_for(make):
+def test_the_units_note_is_what_is_looked_for(make: MakeSettings) -> None:
     settings = make()
     note = supervisor.started(settings)
     (sandbox,) = (f for f in supervisor.files(settings, Survey()).files if "20-" in f.path)
@@ -32,7 +35,7 @@ def test_the_units_note_is_what_is_looked_for(make):
     assert note.path in generation.asks(settings).paths
 
 
-def test_only_a_unit_that_runs_without_its_present_sandbox_is_named(make):
+def test_only_a_unit_that_runs_without_its_present_sandbox_is_named(make: MakeSettings) -> None:
     settings = make()
     good = has(supervisor.started(settings))
     running = {supervisor.UNIT: RUNNING}
@@ -46,7 +49,9 @@ def test_only_a_unit_that_runs_without_its_present_sandbox_is_named(make):
 
 
 @pytest.mark.parametrize("proxy", [Nginx(), HAProxy()])
-def test_proxies_have_theirs(make, debian, proxy):
+def test_proxies_have_theirs(
+    make: MakeSettings, debian: MakeSurvey, proxy: HAProxy | Nginx
+) -> None:
     settings, chosen = make(proxy=proxy), proxies.chosen(make(proxy=proxy))
     survey = debian(open_files=20_000, units={chosen.UNIT: RUNNING})
     files = chosen.files(settings, survey, "one")
@@ -62,7 +67,7 @@ def test_proxies_have_theirs(make, debian, proxy):
     assert chosen.started(settings, survey).path in chosen.asks(settings).paths
 
 
-def test_folders_of_the_app(make):
+def test_folders_of_the_app(make: MakeSettings) -> None:
     files = supervisor.files(make({"writable": ["/srv/a", "/mnt/b"]}), Survey()).files
     (text,) = (file.content for file in files if "20-" in file.path)
     assert "ReadWritePaths=/run /var/log/supervisor /var/log/ws /var/lib/ws /srv/a /mnt/b\n" in text
@@ -70,7 +75,9 @@ def test_folders_of_the_app(make):
 
 
 @pytest.mark.parametrize("proxy", [Nginx(), HAProxy()])
-def test_one_death_for_want_of_memory_is_not_everybodys(make, debian, proxy):
+def test_one_death_for_want_of_memory_is_not_everybodys(
+    make: MakeSettings, debian: MakeSurvey, proxy: HAProxy | Nginx
+) -> None:
     """By default systemd stops all processes of a unit when the kernel has killed one."""
     settings = make(proxy=proxy)
     sets = (

@@ -8,7 +8,13 @@ from wsdeploy.plan.app.rollout_order import turns
 UNIX = "unix:/run/ws/x"
 
 
-def history(versions, live=None, previous=None, listen=UNIX, host=""):
+def history(
+    versions: str,
+    live: str | None = None,
+    previous: str | None = None,
+    listen: str = UNIX,
+    host: str = "",
+) -> History:
     """A host that has served these versions, the newest first."""
     records = tuple(
         Record(f"{version}{host}", f"r{version}", version, listen, 4, 100.0 - age, 0.0, "a@b")
@@ -18,11 +24,11 @@ def history(versions, live=None, previous=None, listen=UNIX, host=""):
     return History(f"{live}{host}", previous and f"{previous}{host}", records)
 
 
-def back(histories, to=None):
+def back(histories: dict[str, History], to: str | None = None) -> dict[str, str]:
     return {host: record.generation for host, record in targets(histories, to).items()}
 
 
-def test_all_go_back_from_the_newest():
+def test_all_go_back_from_the_newest() -> None:
     fleet = {
         "app1": history("cba", previous="b", host="1"),
         "app2": history("cba", previous="b", host="2"),
@@ -30,7 +36,7 @@ def test_all_go_back_from_the_newest():
     assert back(fleet) == {"app1": "b1", "app2": "b2"}
 
 
-def test_a_deployment_that_stopped_half_way():
+def test_a_deployment_that_stopped_half_way() -> None:
     stopped = {"app1": history("dc", previous="c"), "app2": history(" cb"[1:], previous="b")}
     # The newest version is only on one of them.
     older = stopped["app2"].records
@@ -39,14 +45,14 @@ def test_a_deployment_that_stopped_half_way():
     assert back(fleet) == {"app1": "c"}
 
 
-def aged(found):
+def aged(found: History) -> History:
     records = tuple(
         Record(**{**vars(record), "deployed": record.deployed - 50}) for record in found.records
     )
     return History(found.live, found.previous, records)
 
 
-def test_a_rollback_that_stopped_half_way():
+def test_a_rollback_that_stopped_half_way() -> None:
     fleet = {
         "app1": history("cba", live="b", previous="a"),
         "app2": history("cba", previous="b"),
@@ -54,7 +60,7 @@ def test_a_rollback_that_stopped_half_way():
     assert back(fleet) == {"app2": "b"}
 
 
-def test_nothing_to_go_back_to():
+def test_nothing_to_go_back_to() -> None:
     fleet = {"app1": history("ba", previous="a"), "app2": history("b")}
     with pytest.raises(NoWayBackError, match="app2 has nothing to go back to from generation b"):
         targets(fleet, None)
@@ -63,7 +69,7 @@ def test_nothing_to_go_back_to():
         targets(fleet, None)
 
 
-def test_by_name():
+def test_by_name() -> None:
     fleet = {
         "app1": history("cba", previous="b", host="1"),
         "app2": history("cba", previous="b", host="2"),
@@ -88,20 +94,20 @@ def test_by_name():
         ("tcp:10.0.0.2:8000", "tcp:10.0.0.1:8000"),
     ],
 )
-def test_where_no_proxy_would_reach_it(before, now):
+def test_where_no_proxy_would_reach_it(before: str, now: str) -> None:
     old, new = history("a", listen=before).records[0], history("b", listen=now).records[0]
     old = Record(**{**vars(old), "deployed": 1.0})
     with pytest.raises(NoWayBackError, match="generation a of app1 listens elsewhere"):
         targets({"app1": History("b", "a", (new, old))}, None)
 
 
-def test_each_generation_has_sockets_of_its_own():
+def test_each_generation_has_sockets_of_its_own() -> None:
     old = Record(**{**vars(history("a").records[0]), "listen": "unix:/run/ws/a", "deployed": 1.0})
     new = Record(**{**vars(history("b").records[0]), "listen": "unix:/run/ws/b"})
     assert back({"app1": History("b", "a", (new, old))}) == {"app1": "a"}
 
 
-def test_listing():
+def test_listing() -> None:
     assert list(listing(history("cba", live="b", previous="a"))) == [
         "GENERATION  RELEASE  LIVE SINCE (UTC)     BY",
         "c           rc       1970-01-01 00:00:00  a@b",
@@ -120,5 +126,5 @@ def test_listing():
         ("abcd", 9, ["a", "bcd"]),
     ],
 )
-def test_turns(hosts, at_once, wanted):
+def test_turns(hosts: str, at_once: int, wanted: list[str]) -> None:
     assert turns(list(hosts), at_once) == [tuple(turn) for turn in wanted]

@@ -1,9 +1,11 @@
 """Certificates between the tiers: when a host changes to others, and whom it trusts."""
 
 import datetime
+from typing import Any
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, identity, internal, nginx
@@ -14,14 +16,14 @@ A1, A2, B1, B2, C1, C2, D1 = (
 )
 
 
-def having(used, spare, trust=""):
+def having(used: str, spare: str, trust: str = "") -> Survey:
     """A host with these certificates of its own, and this list of those that it trusts."""
     found = {
         places.identity("ws"): {"pem": f"{used}\n", "not_after": "", "names": ""},
         places.identity("ws", spare=True): {"pem": f"{spare}\n", "not_after": "", "names": ""},
     }
     # The survey has other texts, too: what is not in a list is nobody's.
-    others = {"/etc/none": None, "/etc/cert.pem": f"{D1}\n"}
+    others: dict[str, Any] = {"/etc/none": None, "/etc/cert.pem": f"{D1}\n"}
     return Survey(certificates=found, texts={"/etc/list.pem": trust} | others if trust else others)
 
 
@@ -30,12 +32,14 @@ USED, SPARE = places.identity("ws"), places.identity("ws", spare=True)
 YEARS = 365
 
 
-def lasting(used, spare):
+def lasting(used: int | None, spare: int | None) -> Survey:
     """A host whose certificates are good for so many days; None if there is none."""
 
-    def found(days):
-        end = NOW + datetime.timedelta(days=days or 0)
-        return days and {"pem": "", "not_after": f"{end:%Y-%m-%d %H:%M:%S}Z", "names": ""}
+    def found(days: int | None) -> dict[str, str] | None:
+        if days is None:
+            return None
+        end = NOW + datetime.timedelta(days=days)
+        return {"pem": "", "not_after": f"{end:%Y-%m-%d %H:%M:%S}Z", "names": ""}
 
     return Survey(certificates={USED: found(used), SPARE: found(spare)})
 
@@ -61,11 +65,13 @@ def lasting(used, spare):
         (-1, 1, ["promote", SPARE]),
     ],
 )
-def test_when_a_host_changes_to_others(tiers, used, spare, todo):
+def test_when_a_host_changes_to_others(
+    tiers: MakeSettings, used: int | None, spare: int | None, todo: list[str]
+) -> None:
     assert identity.work(tiers(internal_tls=True), lasting(used, spare), NOW) == todo
 
 
-def test_the_whole_list(tiers):
+def test_the_whole_list(tiers: MakeSettings) -> None:
     settings = tiers(internal_tls=True)
     text = identity.trusted(
         settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2), "x": (C1,)}, ("a", "b")
@@ -81,7 +87,7 @@ def test_the_whole_list(tiers):
     }
 
 
-def test_a_limited_run_keeps_what_is_known_of_others(tiers):
+def test_a_limited_run_keeps_what_is_known_of_others(tiers: MakeSettings) -> None:
     settings = tiers(internal_tls=True)
     before = identity.trusted(settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2)}, ("a", "b"))
     host = having(C1, C2, before)
@@ -93,7 +99,7 @@ def test_a_limited_run_keeps_what_is_known_of_others(tiers):
     assert identity.certificates_in(after)["b"] == (B1, B2)
 
 
-def test_who_has_left_is_trusted_no_more(tiers):
+def test_who_has_left_is_trusted_no_more(tiers: MakeSettings) -> None:
     settings = tiers(internal_tls=True)
     before = identity.trusted(settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2)}, ("a", "b"))
     after = identity.trusted(settings, having(C1, C2, before), {"a": (A1, A2)}, ("a",))
@@ -101,7 +107,7 @@ def test_who_has_left_is_trusted_no_more(tiers):
     assert B2 not in after
 
 
-def test_a_host_that_is_in_both_tiers_is_there_once(tiers):
+def test_a_host_that_is_in_both_tiers_is_there_once(tiers: MakeSettings) -> None:
     text = identity.trusted(
         tiers(internal_tls=True), having(A1, A2), {"a": (A1, A2), "b": (B1,)}, ("a", "b")
     )
@@ -109,7 +115,7 @@ def test_a_host_that_is_in_both_tiers_is_there_once(tiers):
     assert "this host" not in text
 
 
-def test_who_is_not_known_is_named(tiers, debian):
+def test_who_is_not_known_is_named(tiers: MakeSettings, debian: MakeSurvey) -> None:
     settings = tiers(internal_tls=True)
     complaint = (
         "the certificate of lb2 is not known here, so nothing passes between them; "
@@ -123,7 +129,7 @@ def test_who_is_not_known_is_named(tiers, debian):
     assert internal.files(settings, debian(), "app1", everyone).notes == ()
 
 
-def test_each_tier_trusts_the_other(tiers, debian):
+def test_each_tier_trusts_the_other(tiers: MakeSettings, debian: MakeSurvey) -> None:
     settings = tiers(internal_tls=True)
     run = {"app1": (A1,), "app2": (A2,), "lb1": (B1,), "lb2": (B2,)}
     lists = {

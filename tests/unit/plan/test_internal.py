@@ -4,11 +4,14 @@ import re
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan import components
 from wsdeploy.plan.app import generation, upstreams
 from wsdeploy.plan.host import firewall
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, internal, nginx
+from wsdeploy.settings import Settings
 
 PROGRAMS = {Nginx: "nginx", HAProxy: "haproxy"}
 BOTH = {
@@ -17,16 +20,18 @@ BOTH = {
 
 
 @pytest.fixture(params=PROGRAMS)
-def encrypted(tiers, request):
+def encrypted(tiers: MakeSettings, request: pytest.FixtureRequest) -> MakeSettings:
     """Settings with TLS between two app hosts and two proxies, but for what a test changes."""
     return lambda app=None, **more: tiers(app, proxy=request.param(), internal_tls=True, **more)
 
 
-def text(settings, survey, host="app1"):
+def text(settings: Settings, survey: Survey, host: str = "app1") -> str:
     return internal.files(settings, survey, host).files[0].content
 
 
-def test_processes_listen_on_sockets_and_proxies_ask_for_tls_ports(encrypted, debian):
+def test_processes_listen_on_sockets_and_proxies_ask_for_tls_ports(
+    encrypted: MakeSettings, debian: MakeSurvey
+) -> None:
     settings = encrypted({"processes": 2, "port": 9000})
     assert str(generation.listen(settings, "app1")) == "unix:/run/ws/@GENERATION@"
     found = [(each.address, each.port) for each in upstreams.upstreams(settings, debian(), "lb1")]
@@ -37,7 +42,9 @@ def test_processes_listen_on_sockets_and_proxies_ask_for_tls_ports(encrypted, de
         assert re.search(rf"\[fd00::2\]:{port} ssl[^}}]*?current/{process}\.sock", other)
 
 
-def test_ports_of_before_stay_closed_to_others(encrypted, tiers):
+def test_ports_of_before_stay_closed_to_others(
+    encrypted: MakeSettings, tiers: MakeSettings
+) -> None:
     """While it is switched on, old processes have theirs."""
     settings = encrypted({"processes": 2})
     assert upstreams.ports(settings, 2) == [8000, 8001, 8100, 8101]
@@ -47,23 +54,25 @@ def test_ports_of_before_stay_closed_to_others(encrypted, tiers):
     assert upstreams.ports(without, 2) == upstreams.reached(without, 2) == [8000, 8001]
 
 
-def test_app_ports_and_tls_ports_are_never_the_same(encrypted):
+def test_app_ports_and_tls_ports_are_never_the_same(encrypted: MakeSettings) -> None:
     ports = upstreams.ports(encrypted({"processes": 99, "port": 65_335}), 99)
     assert len(set(ports)) == 2 * 99
     assert max(ports) <= 65_535
 
 
-def test_it_does_not_change_with_a_release(encrypted, debian):
+def test_it_does_not_change_with_a_release(encrypted: MakeSettings, debian: MakeSurvey) -> None:
     changed = {"env": {"A": "1"}, "drain": 99, "start_timeout": 9, "command": ["python", "x"]}
     one, other = (internal.files(encrypted(app), debian(), "app1") for app in ({}, changed))
     assert one == other
 
 
-def test_idle_connections_are_the_proxies_to_end(encrypted, debian):
+def test_idle_connections_are_the_proxies_to_end(
+    encrypted: MakeSettings, debian: MakeSurvey
+) -> None:
     settings = encrypted()
     for module in (nginx, haproxy):
         front = module.files(settings, debian(), "lb1").files[0].content
-        wait = int(re.search(r"(?:timeout tunnel|proxy_read_timeout) (\d+)s", front)[1])
+        wait = int(re.findall(r"(?:timeout tunnel|proxy_read_timeout) (\d+)s", front)[0])
         own = re.findall(
             r"(?:timeout (?:client|server)|proxy_timeout) (\d+)s", text(settings, debian())
         )
@@ -72,7 +81,9 @@ def test_idle_connections_are_the_proxies_to_end(encrypted, debian):
 
 
 @pytest.mark.parametrize("proxy", PROGRAMS)
-def test_room_for_all_clients_of_all_proxies_or_as_many_as_fit(tiers, debian, proxy):
+def test_room_for_all_clients_of_all_proxies_or_as_many_as_fit(
+    tiers: MakeSettings, debian: MakeSurvey, proxy: type[HAProxy | Nginx]
+) -> None:
     settings = tiers(proxy=proxy(), internal_tls=True, max_connections=10_000)
     assert internal.room(settings, debian()).connections == 20_000
     assert internal.files(settings, debian(), "app1").notes == ()
@@ -87,13 +98,15 @@ def test_room_for_all_clients_of_all_proxies_or_as_many_as_fit(tiers, debian, pr
 
 
 @pytest.mark.parametrize(("proxy", "program"), PROGRAMS.items())
-def test_debians_own_unit_waits_for_nothing(tiers, debian, proxy, program):
+def test_debians_own_unit_waits_for_nothing(
+    tiers: MakeSettings, debian: MakeSurvey, proxy: type[HAProxy | Nginx], program: str
+) -> None:
     settings = tiers(proxy=proxy(), internal_tls=True)
     good = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
     ours = {"ws-internal.service": good}
     unit = f"{program}.service"
 
-    def drift(state, host="app1"):
+    def drift(state: dict[str, str], host: str = "app1") -> list[str]:
         survey = debian(units=ours | ({unit: good | state} if state else {}))
         return internal.drift(settings, survey, host)
 
@@ -107,7 +120,9 @@ def test_debians_own_unit_waits_for_nothing(tiers, debian, proxy, program):
     assert [unit in each for each in commands if "disable" in each] == [True]
 
 
-def test_a_host_that_is_a_proxy_too_keeps_its_proxy(tiers, debian):
+def test_a_host_that_is_a_proxy_too_keeps_its_proxy(
+    tiers: MakeSettings, debian: MakeSurvey
+) -> None:
     settings = tiers(groups=BOTH, internal_tls=True)
     waiting = {"ActiveState": "inactive", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
     survey = debian(units={"nginx.service": waiting})
@@ -120,7 +135,7 @@ def test_a_host_that_is_a_proxy_too_keeps_its_proxy(tiers, debian):
     assert internal.new_identity(settings, debian(), "lb1") == ()
 
 
-def test_packages(tiers):
+def test_packages(tiers: MakeSettings) -> None:
     for proxy, expected in (
         (Nginx, {"nginx", "libnginx-mod-stream", "openssl"}),
         (HAProxy, {"haproxy", "openssl"}),
@@ -132,7 +147,7 @@ def test_packages(tiers):
         assert not expected & set(components.packages(tiers(proxy=proxy()), "app1"))
 
 
-def test_wanted(make, tiers):
+def test_wanted(make: MakeSettings, tiers: MakeSettings) -> None:
     settings = tiers(internal_tls=True)
     assert internal.wanted(settings, "app1")
     assert not internal.wanted(settings, "lb1")

@@ -2,6 +2,7 @@
 
 import itertools
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy.plan.host import limits as derived
 from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
 from wsdeploy.plan.host.survey import Survey
@@ -12,14 +13,16 @@ PROCESSORS = (1, 2, 64)
 PROCESSES = (1, 4, 99)
 
 
-def complains(shortfall, held, connections, ceiling):
+def complains(shortfall: str | None, held: int, connections: int, ceiling: int) -> bool:
     """Whether a shortfall is told exactly if there is one, with all three numbers."""
     if held >= connections:
         return shortfall is None
-    return all(f"{number:,}" in shortfall for number in (held, connections, ceiling))
+    return shortfall is not None and all(
+        f"{number:,}" in shortfall for number in (held, connections, ceiling)
+    )
 
 
-def test_limits_of_a_host(make, debian):
+def test_limits_of_a_host(make: MakeSettings, debian: MakeSurvey) -> None:
     for connections, ceiling, processors, processes in itertools.product(
         CONNECTIONS, CEILINGS, PROCESSORS, PROCESSES
     ):
@@ -55,7 +58,9 @@ def test_limits_of_a_host(make, debian):
         assert complains(limits.app_shortfall, held, connections, ceiling)
 
 
-def test_an_app_host_may_have_to_take_the_clients_of_all_proxies(tiers, debian):
+def test_an_app_host_may_have_to_take_the_clients_of_all_proxies(
+    tiers: MakeSettings, debian: MakeSurvey
+) -> None:
     limits = derive(tiers(max_connections=5_000), debian())
     assert limits.app_files == 2 * 5_000 + 128
     limits = derive(tiers({"processes": 1}, max_connections=5_000), debian(open_files=8_000))
@@ -67,7 +72,7 @@ def test_an_app_host_may_have_to_take_the_clients_of_all_proxies(tiers, debian):
     assert derived.processes(auto, debian(open_files=2_628)) == 4
 
 
-def test_a_shortfall_in_words(make, debian):
+def test_a_shortfall_in_words(make: MakeSettings, debian: MakeSurvey) -> None:
     # One process can have 1024 files open; nginx' workers can hold far more.
     settings = make({"processes": 1}, max_connections=20_000)
     limits = derive(settings, debian(open_files=1024, processors=64))
@@ -83,7 +88,7 @@ def test_a_shortfall_in_words(make, debian):
     )
 
 
-def test_timeouts_outlast_each_other(make, debian):
+def test_timeouts_outlast_each_other(make: MakeSettings, debian: MakeSurvey) -> None:
     drains, pings = (0, 0.4, 0.5, 30, 59.5, 3600), (1, 1.5, 20, 300)
     for drain, interval, timeout in itertools.product(drains, pings, pings):
         settings = make({"drain": drain, "ping_interval": interval, "ping_timeout": timeout})
@@ -96,7 +101,7 @@ def test_timeouts_outlast_each_other(make, debian):
         assert limits.unit_stop > limits.shutdown_drain + max(CLOSE_TIMEOUT, OPEN_TIMEOUT)
 
 
-def test_more_connections_never_get_less(make, debian):
+def test_more_connections_never_get_less(make: MakeSettings, debian: MakeSurvey) -> None:
     for smaller, larger in itertools.pairwise(CONNECTIONS):
         one, two = (derive(make(max_connections=n), debian()) for n in (smaller, larger))
         assert one.worker_connections <= two.worker_connections
@@ -104,13 +109,13 @@ def test_more_connections_never_get_less(make, debian):
         assert one.backlog <= two.backlog
 
 
-def test_a_host_that_nothing_is_known_of(make):
+def test_a_host_that_nothing_is_known_of(make: MakeSettings) -> None:
     limits = derive(make(), Survey(bare=True))
     assert limits.worker_connections >= 20_000
     assert limits.proxy_shortfall is limits.app_shortfall is None
 
 
-def test_as_many_processes_as_a_host_has_processors(make, debian):
+def test_as_many_processes_as_a_host_has_processors(make: MakeSettings, debian: MakeSurvey) -> None:
     auto = {"processes": "auto"}
     for processors, open_files, connections, expected in (
         (1, 1_048_576, 10_000, 2),

@@ -1,13 +1,16 @@
 """Who else is on a host is said before anything is changed, all of it, with a way out."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan.host import neighbours
 from wsdeploy.plan.host.files import FileSet
-from wsdeploy.plan.host.survey import PathState, Process
+from wsdeploy.plan.host.survey import PathState, Process, Survey
 
 NOTHING = {
     "services": [],
@@ -18,9 +21,17 @@ NOTHING = {
 }
 
 
+Find = Callable[..., list[str]]
+
+
 @pytest.fixture
-def findings(make, debian):
-    def find(around=None, host=None, survey=None, **settings):
+def findings(make: MakeSettings, debian: MakeSurvey) -> Find:
+    def find(
+        around: dict[str, Any] | None = None,
+        host: str | None = None,
+        survey: Survey | None = None,
+        **settings: Any,
+    ) -> list[str]:
         made = make(**settings)
         looked = dataclasses.replace(
             survey or debian(), neighbours=None if around is None else NOTHING | around
@@ -30,7 +41,7 @@ def findings(make, debian):
     return find
 
 
-def test_nobody(findings):
+def test_nobody(findings: Find) -> None:
     assert findings({}) == findings(None) == []
 
 
@@ -48,12 +59,12 @@ def test_nobody(findings):
         ({"folders": ["/srv/ws"]}, "/srv/ws: there already, and not by a deployment"),
     ],
 )
-def test_each(findings, around, words):
+def test_each(findings: Find, around: dict[str, Any], words: str) -> None:
     (found,) = findings(around)
     assert words in found
 
 
-def test_what_is_no_obstacle(findings):
+def test_what_is_no_obstacle(findings: Find) -> None:
     open_ports = {"filters": [{"table": "inet f", "chain": "in", "numbers": [22, 80, 443]}]}
     assert findings(open_ports) == []
     assert findings({"ports": {"80": "nginx.service", "443": "nginx.service"}}) == []
@@ -64,7 +75,9 @@ def test_what_is_no_obstacle(findings):
     assert findings({"proxies": {"nginx": ["/a"]}}, host="app1", groups="tiers") == []
 
 
-def test_the_other_proxy_of_a_deployment_before(findings, debian, make):
+def test_the_other_proxy_of_a_deployment_before(
+    findings: Find, debian: MakeSurvey, make: MakeSettings
+) -> None:
     survey = debian()
     marker = FileSet("ws-nginx", ()).marker.path
     there = PathState("file", 0o644, "root", "root")
@@ -72,7 +85,7 @@ def test_the_other_proxy_of_a_deployment_before(findings, debian, make):
     assert findings({"ports": {"443": "nginx.service"}}, survey=survey, proxy=HAProxy()) == []
 
 
-def test_other_programs_under_supervisor(findings, debian):
+def test_other_programs_under_supervisor(findings: Find, debian: MakeSurvey) -> None:
     worker = Process(group="worker", name="worker", statename="RUNNING", pid=1, start=1)
     own = dataclasses.replace(worker, group="ws-0123456789ab")
     survey = dataclasses.replace(debian(), processes=(worker, own))
@@ -81,7 +94,7 @@ def test_other_programs_under_supervisor(findings, debian):
     assert findings({}, survey=survey, take_over=True) == []
 
 
-def test_users_and_groups_of_somebody(findings, debian):
+def test_users_and_groups_of_somebody(findings: Find, debian: MakeSurvey) -> None:
     survey = dataclasses.replace(debian(), users=("ws",), groups=("ws",))
     (found,) = findings({"folders": ["/etc/ws"]}, survey=survey)
     assert found.startswith("user ws, group ws, /etc/ws: there already")
@@ -99,13 +112,15 @@ def test_users_and_groups_of_somebody(findings, debian):
         ({"id": "debian", "version": "13"}, []),
     ],
 )
-def test_the_system(findings, debian, system, found):
+def test_the_system(
+    findings: Find, debian: MakeSurvey, system: dict[str, str], found: list[str]
+) -> None:
     survey = dataclasses.replace(debian(), system=system)
     lines = findings(None, survey=survey)
     assert [line.partition(" and 13")[0] for line in lines] == found
 
 
-def test_what_is_taken_over_is_named(make, debian):
+def test_what_is_taken_over_is_named(make: MakeSettings, debian: MakeSurvey) -> None:
     around = NOTHING | {"proxies": {"nginx": ["/etc/nginx/nginx.conf"], "haproxy": []}}
     survey = dataclasses.replace(debian(), neighbours=around)
     settings = make(take_over=True, proxy=Nginx())

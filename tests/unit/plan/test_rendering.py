@@ -4,12 +4,16 @@ import dataclasses
 import json
 import re
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from jinja2 import StrictUndefined, meta
+from jinja2 import Environment, StrictUndefined, meta
+from jinja2.environment import Template
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import (
     Acme,
     Behind,
@@ -39,39 +43,40 @@ from wsdeploy.plan.proxy import (
     reach,
 )
 from wsdeploy.plan.target import Target
+from wsdeploy.settings import Settings
 from wsdeploy.templates import OURS
 
 # Each proxy, by the folder of its templates.
-PROXIES = {"haproxy": HAProxy, "nginx": Nginx}
+PROXIES: dict[str, type[HAProxy | Nginx]] = {"haproxy": HAProxy, "nginx": Nginx}
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "one process": {"app": {"processes": 1, "drain": 0}},
     "many": {"app": {"processes": 99}, "max_connections": 1_000_000},
     "small": {"max_connections": 1},
     "fractions": {"app": {"drain": 0.5, "ping_interval": 1.5, "ping_timeout": 2.5}},
     "another name": {"name": "chat-2"},
-    "names": {"tls": SelfSigned(names=["10.0.0.1", "2001:db8::1", "b.a-company.com"])},
-    "an authority": {"tls": Acme("ops@a-company.com", names=["b.a-company.com"])},
+    "names": {"tls": SelfSigned(names=("10.0.0.1", "2001:db8::1", "b.a-company.com"))},
+    "an authority": {"tls": Acme("ops@a-company.com", names=("b.a-company.com",))},
     "own certificate": {"tls": CertFiles("c.pem", "k.pem")},
     "variables": {"app": {"env": {"TOKEN": "s3cret"}}},
     "no watchdog": {"app": {"hang_timeout": None}},
     "ports": {"app": {"listen": "tcp"}},
     "no health check": {"app": {"health": None, "listen": "shared"}},
     "folders": {"app": {"writable": ["/srv/uploads", "/mnt/data/x"]}},
-    "firewall": {"firewall": Firewall(ssh_from=["10.0.0.0/8"], allow=["udp/51820", "vrrp"])},
-    "a balancer": {"edge": Edge(behind=Behind(["192.0.2.0/24"], "proxy-protocol"))},
-    "a balancer that ends TLS": {"edge": Edge(behind=Behind(["192.0.2.0/24"], "x-forwarded-for"))},
+    "firewall": {"firewall": Firewall(ssh_from=("10.0.0.0/8",), allow=("udp/51820", "vrrp"))},
+    "a balancer": {"edge": Edge(behind=Behind(("192.0.2.0/24",), "proxy-protocol"))},
+    "a balancer that ends TLS": {"edge": Edge(behind=Behind(("192.0.2.0/24",), "x-forwarded-for"))},
     "rules": {
-        "edge": Edge(origins=["https://*.a-company.com"], paths=["/a/*"], plain_paths=["/b"])
+        "edge": Edge(origins=("https://*.a-company.com",), paths=("/a/*",), plain_paths=("/b",))
     },
     "security updates": {"security_updates": True},
     "tiers": {"groups": "tiers"},
     "tiers with one port": {"groups": "tiers", "app": {"listen": "shared"}},
     "tiers with TLS": {"groups": "tiers", "internal_tls": True},
 }
-PROXY_SETTINGS = ({"shutdown_timeout": 10.5}, {"access_log": False})
-HOSTS = {
+PROXY_SETTINGS: tuple[dict[str, Any], ...] = ({"shutdown_timeout": 10.5}, {"access_log": False})
+HOSTS: dict[str, dict[str, Any]] = {
     "bare": {},
     "bookworm": {"version": "12"},
     "trixie": {"version": "13"},
@@ -79,7 +84,7 @@ HOSTS = {
 }
 
 
-def everything(settings, survey):
+def everything(settings: Settings, survey: Survey) -> dict[str, str]:
     """Path and content of all that is rendered for the first host of each role."""
     first = dict.fromkeys((settings.topology.app[0], settings.topology.proxy[0]))
     targets = [Target(settings, host, survey) for host in first]
@@ -142,8 +147,8 @@ PROGRAMS = {"service.py", "reach.py", "renewal.py"}
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_the_files_of_each_role(make, debian, proxy):
-    def has(settings, host):
+def test_the_files_of_each_role(make: MakeSettings, debian: MakeSurvey, proxy: str) -> None:
+    def has(settings: Settings, host: str) -> set[str]:
         target = Target(settings, host, debian())
         files = [
             file.path
@@ -165,14 +170,14 @@ def test_the_files_of_each_role(make, debian, proxy):
     assert has(less, "one") == (of_proxy | OF_APP_HOSTS) - gone
 
 
-def proxys_file(settings, survey, proxy="one"):
+def proxys_file(settings: Settings, survey: Survey, proxy: str = "one") -> str:
     """The main configuration file of the proxy."""
     return proxies.chosen(settings).files(settings, survey, proxy).files[0].content
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
 @pytest.mark.parametrize("where", HOSTS)
-def test_the_matrix(make, debian, proxy, where):
+def test_the_matrix(make: MakeSettings, debian: MakeSurvey, proxy: str, where: str) -> None:
     survey = Survey(bare=True) if where == "bare" else debian(**HOSTS[where])
     plain = [settings | {"proxy": PROXIES[proxy]()} for settings in SETTINGS.values()]
     for settings in plain + [{"proxy": PROXIES[proxy](**more)} for more in PROXY_SETTINGS]:
@@ -182,13 +187,15 @@ def test_the_matrix(make, debian, proxy, where):
             assert path.endswith(".env") or "s3cret" not in content, path
 
 
-def test_every_template_is_rendered(make, debian, monkeypatch):
-    seen = set()
+def test_every_template_is_rendered(
+    make: MakeSettings, debian: MakeSurvey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[str] = set()
     real = environment()
 
-    class Noting(type(real)):
-        def get_template(self, name, *rest, **more):
-            seen.add(name)
+    class Noting(Environment):
+        def get_template(self, name: str | Template, *rest: Any, **more: Any) -> Template:
+            seen.add(str(name))
             return super().get_template(name, *rest, **more)
 
     noting = Noting(loader=real.loader, undefined=StrictUndefined)
@@ -231,16 +238,16 @@ SHARED_VIEWS = {
 FOR_OTHERS = {"settings"}
 
 
-def variables(name):
+def variables(name: str | Path) -> set[str]:
     """What a template uses, and its parts, of what it is given."""
     tree = environment().parse((OURS / name).read_text())
     found = {it for it in meta.find_undeclared_variables(tree) if it != "condition"}
-    for part in meta.find_referenced_templates(tree):
+    for part in filter(None, meta.find_referenced_templates(tree)):
         found |= variables(part.removeprefix(f"{templates.PREFIX}/"))
     return found
 
 
-def test_each_template_uses_what_its_type_says():
+def test_each_template_uses_what_its_type_says() -> None:
     given = {(name,): types for name, types in VIEWS.items()} | SHARED_VIEWS
     for names, types in given.items():
         said = {field for each in types for field in each.__annotations__}
@@ -253,14 +260,16 @@ def test_each_template_uses_what_its_type_says():
             assert not variables(name), name
 
 
-def test_parts_of_templates_of_ones_own_do_not_replace_ours(make, debian, own):
+def test_parts_of_templates_of_ones_own_do_not_replace_ours(
+    make: MakeSettings, debian: MakeSurvey, own: Callable[[str, str], None]
+) -> None:
     before = proxys_file(make(), debian())
     own("nginx/_tls.j2", "mine")
     render_module._environment.cache_clear()
     assert proxys_file(make(), debian()) == before
 
 
-def test_an_undefined_variable_is_an_error(tmp_path, monkeypatch):
+def test_an_undefined_variable_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.j2").write_text("{{ unknown }}")
     monkeypatch.setattr("wsdeploy.plan.host.render._environment", lambda _: environment(tmp_path))
     with pytest.raises(RenderError, match=r"^templates/a\.j2: 'unknown' is undefined$"):
@@ -268,12 +277,12 @@ def test_an_undefined_variable_is_an_error(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Write a template beside the inventory of the present run."""
     inventory = tmp_path / "prod.py"
     monkeypatch.setattr(sys, "argv", ["pyinfra", str(inventory), "deploy.py"])
 
-    def write(name, text):
+    def write(name: str, text: str) -> None:
         path = tmp_path / "templates" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -288,7 +297,9 @@ EXTENDED = {
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_directives_of_ones_own(make, debian, own, proxy):
+def test_directives_of_ones_own(
+    make: MakeSettings, debian: MakeSurvey, own: Callable[[str, str], None], proxy: str
+) -> None:
     settings = make(proxy=PROXIES[proxy]())
     before = proxys_file(settings, debian())
     name, blocks = EXTENDED[proxy]
@@ -304,7 +315,9 @@ def test_directives_of_ones_own(make, debian, own, proxy):
     assert [line for line in lines if line not in own_lines] == before.splitlines()
 
 
-def test_a_template_of_ones_own_that_is_wrong(make, debian, own):
+def test_a_template_of_ones_own_that_is_wrong(
+    make: MakeSettings, debian: MakeSurvey, own: Callable[[str, str], None]
+) -> None:
     for text, said in (
         ("{% if %}", "templates/nginx/nginx.conf.j2, line 1: Expected an expression"),
         ("{{ nothing }}", "templates/nginx/nginx.conf.j2: 'nothing' is undefined"),
@@ -318,7 +331,7 @@ def test_a_template_of_ones_own_that_is_wrong(make, debian, own):
             proxys_file(make(), debian())
 
 
-def test_when_templates_of_ones_own_count(tmp_path, own):
+def test_when_templates_of_ones_own_count(tmp_path: Path, own: Callable[[str, str], None]) -> None:
     own("nginx/nginx.conf.j2", "")
     inventory, mine = str(tmp_path / "prod.py"), (tmp_path / "templates",)
     for arguments, found in (
@@ -333,7 +346,13 @@ def test_when_templates_of_ones_own_count(tmp_path, own):
         assert templates.own(arguments) == found
 
 
-def test_a_project_has_templates_and_an_inventory_others(make, debian, own, tmp_path, monkeypatch):
+def test_a_project_has_templates_and_an_inventory_others(
+    make: MakeSettings,
+    debian: MakeSurvey,
+    own: Callable[[str, str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     comment = (
         "{{% extends 'wsdeploy/nginx/nginx.conf.j2' %}}{{% block {0} %}}# {0}\n{{% endblock %}}"
     )
@@ -351,14 +370,18 @@ def test_a_project_has_templates_and_an_inventory_others(make, debian, own, tmp_
     assert "# main\n" not in text
 
 
-def test_who_rolls_back_need_not_have_the_certificate(make, tmp_path, monkeypatch):
+def test_who_rolls_back_need_not_have_the_certificate(
+    make: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     settings = make(tls=CertFiles("no/c.pem", "no/k.pem"))
     asked = components.request(settings, "one")
     assert "/var/lib/wsdeploy/sets/ws-tls.json" in asked.paths
 
 
-def test_templates_that_take_the_place_of_none(tmp_path, own):
+def test_templates_that_take_the_place_of_none(
+    tmp_path: Path, own: Callable[[str, str], None]
+) -> None:
     own("nginx/nginx.conf.j2", "")
     own("nginx/_part.j2", "")
     own("nginx/ngnix.conf.j2", "")
@@ -368,7 +391,9 @@ def test_templates_that_take_the_place_of_none(tmp_path, own):
     assert list(templates.unknown(tmp_path / "templates")) == [Path("nginx/ngnix.conf.j2")]
 
 
-def test_nothing_is_escaped_and_blocks_leave_no_lines(tmp_path, monkeypatch):
+def test_nothing_is_escaped_and_blocks_leave_no_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.j2").write_text(
         "{% if true %}\n  {% if true %}\n{{ text }}\n{% endif %}{% endif %}"
     )
@@ -376,14 +401,16 @@ def test_nothing_is_escaped_and_blocks_leave_no_lines(tmp_path, monkeypatch):
     assert render("a", {"text": "<&'\">"}) == "<&'\">\n"
 
 
-def test_one_line_of_nginx_for_each_process(make, debian):
+def test_one_line_of_nginx_for_each_process(make: MakeSettings, debian: MakeSurvey) -> None:
     content = proxys_file(make({"processes": 12}), debian())
     for number in range(12):
         assert f"server unix:/run/ws/current/ws_{number:02d}.sock max_fails=0;" in content
     assert "ws_12.sock" not in content
 
 
-def test_nginx_counts_no_failures_of_servers_on_other_hosts(make, debian):
+def test_nginx_counts_no_failures_of_servers_on_other_hosts(
+    make: MakeSettings, debian: MakeSurvey
+) -> None:
     """One that it counts comes back when a request to it has ended: a WebSocket, hours later."""
     content = proxys_file(make({"processes": 1}, "tiers"), debian(), "lb1")
     for server in ("10.0.0.1:8000", "[fd00::2]:8000"):
@@ -398,13 +425,20 @@ def test_nginx_counts_no_failures_of_servers_on_other_hosts(make, debian):
         ("tiers", HAProxy(), 4, "retries 5"),
     ],
 )
-def test_how_far_one_request_may_go(make, debian, groups, proxy, count, line):
+def test_how_far_one_request_may_go(
+    make: MakeSettings,
+    debian: MakeSurvey,
+    groups: str,
+    proxy: HAProxy | Nginx,
+    count: int,
+    line: str,
+) -> None:
     settings = make({"processes": count}, groups, proxy=proxy)
     host = settings.topology.proxy[0]
     assert line in proxys_file(settings, debian(), host)
 
 
-def test_who_asks_app_hosts_whether_they_are_there(make, debian):
+def test_who_asks_app_hosts_whether_they_are_there(make: MakeSettings, debian: MakeSurvey) -> None:
     settings = make({"processes": 2}, "tiers", proxy=Nginx())
     said = json.loads(reach.configuration(settings, debian(), "lb1"))
     assert said == {
@@ -415,7 +449,9 @@ def test_who_asks_app_hosts_whether_they_are_there(make, debian):
     assert not reach.wanted(make(proxy=Nginx()))
 
 
-def test_the_only_server_is_asked_twice_and_never_left_out(make, tiers, debian):
+def test_the_only_server_is_asked_twice_and_never_left_out(
+    make: MakeSettings, tiers: MakeSettings, debian: MakeSurvey
+) -> None:
     one_app_host = {"app": [("app1", {"private_address": "10.0.0.1"})]}
     for settings, host, server in (
         (make({"processes": 1}), "one", "unix:/run/ws/current/ws_00.sock"),
@@ -427,7 +463,7 @@ def test_the_only_server_is_asked_twice_and_never_left_out(make, tiers, debian):
         assert "max_fails=1" not in content
 
 
-def test_the_proxys_health_check_asks_the_app(make, debian):
+def test_the_proxys_health_check_asks_the_app(make: MakeSettings, debian: MakeSurvey) -> None:
     one, other = (proxys_file(make({"health": health}), debian()) for health in ("/alive", None))
     assert "proxy_pass http://app/alive;" in one
     assert 'return 200 "OK\\n";' in other
@@ -435,7 +471,9 @@ def test_the_proxys_health_check_asks_the_app(make, debian):
 
 
 @pytest.mark.parametrize("proxy", PROXIES.values())
-def test_the_proxys_file_does_not_change_with_a_release(make, debian, proxy):
+def test_the_proxys_file_does_not_change_with_a_release(
+    make: MakeSettings, debian: MakeSurvey, proxy: type[HAProxy | Nginx]
+) -> None:
     # App deploys never touch the proxy.
     changed = {"env": {"A": "1"}, "drain": 99, "start_timeout": 9, "command": ["python", "x"]}
     for groups in ("alone", "tiers"):
@@ -444,7 +482,9 @@ def test_the_proxys_file_does_not_change_with_a_release(make, debian, proxy):
         assert proxys_file(one, debian(), host) == proxys_file(other, debian(), host)
 
 
-def test_kernel_settings_that_a_host_lacks_are_left_out_and_named(make, debian):
+def test_kernel_settings_that_a_host_lacks_are_left_out_and_named(
+    make: MakeSettings, debian: MakeSurvey
+) -> None:
     survey = debian(sysctl={"net.core.somaxconn": "4096", "net.ipv4.tcp_migrate_req": None})
     files = system.files(make(), survey)
     (kernel,) = (file.content for file in files.files if "sysctl" in file.path)
@@ -454,14 +494,14 @@ def test_kernel_settings_that_a_host_lacks_are_left_out_and_named(make, debian):
     assert not any("tcp_migrate_req" in effect for effect in system.drift(make(), survey))
 
 
-def test_what_a_host_does_not_allow_is_said(make, debian):
+def test_what_a_host_does_not_allow_is_said(make: MakeSettings, debian: MakeSurvey) -> None:
     small, large = debian(open_files=1024, processors=1), debian()
     for plan in (supervisor.files, partial(nginx.files, proxy="one")):
         assert "1,024" in " ".join(plan(make({"processes": 4}), small).notes)
         assert plan(make(), large).notes == ()
 
 
-def test_effects_that_are_undone(make, debian):
+def test_effects_that_are_undone(make: MakeSettings, debian: MakeSurvey) -> None:
     settings = make()
     wanted = {key: value for key, value, _ in system.sysctl(settings, debian())}
     folders = system.folders(settings)
@@ -484,7 +524,9 @@ def test_effects_that_are_undone(make, debian):
     assert set(wanted) <= set(asked.sysctl)
 
 
-def test_folders_that_are_made_are_those_that_are_looked_at(make, debian):
+def test_folders_that_are_made_are_those_that_are_looked_at(
+    make: MakeSettings, debian: MakeSurvey
+) -> None:
     files = {file.path: file.content for file in system.files(make(), debian()).files}
     lines = [line.split() for line in files["/etc/tmpfiles.d/ws.conf"].splitlines()]
     made = {words[1]: words[2:] for words in lines if words[0] == "d"}
@@ -494,7 +536,7 @@ def test_folders_that_are_made_are_those_that_are_looked_at(make, debian):
     }
 
 
-def test_packages_by_role(make):
+def test_packages_by_role(make: MakeSettings) -> None:
     both = set(components.packages(make(), "one"))
     assert {"python3", "supervisor", "nginx", "openssl"} <= both
     assert "nftables" in both

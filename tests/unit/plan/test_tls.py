@@ -1,9 +1,11 @@
 """Certificates that are good enough, and what TLS offers with which versions."""
 
 import datetime
+from pathlib import Path
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import Acme, CertFiles, SelfSigned
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import PathState, Survey
@@ -14,7 +16,9 @@ DOMAIN = "ws.a-company.com"
 KEY = PathState("file", 0o600, "root", "root")
 
 
-def host(names, ends="2027-05-01 00:00:00Z", key=True, issuer="itself"):
+def host(
+    names: str | None, ends: str = "2027-05-01 00:00:00Z", key: bool = True, issuer: str = "itself"
+) -> Survey:
     found = None if names is None else {"names": names, "not_after": ends, "issuer": issuer}
     return Survey(
         paths={places.key("ws"): KEY} if key else {},
@@ -52,19 +56,19 @@ OUTDATED = [
 ]
 
 
-def test_good(make):
+def test_good(make: MakeSettings) -> None:
     for names, survey in GOOD_ONES:
         assert tls.outdated(make(tls=SelfSigned(names=names)), survey, NOW) is None, names
 
 
-def test_outdated(make):
+def test_outdated(make: MakeSettings) -> None:
     for names, survey, reason in OUTDATED:
         found = tls.outdated(make(tls=SelfSigned(names=names)), survey, NOW)
         assert found is not None, reason
         assert found.startswith(reason)
 
 
-def test_files_of_the_user_are_not_ours_to_renew(make):
+def test_files_of_the_user_are_not_ours_to_renew(make: MakeSettings) -> None:
     old = host("DNS:other.a-company.com", "2026-05-31 00:00:00Z", issuer="CN = Some CA")
     for theirs in (CertFiles("c.pem", "k.pem"), Acme("ops@a-company.com")):
         assert tls.outdated(make(tls=theirs), old, NOW) is None
@@ -74,7 +78,9 @@ def test_files_of_the_user_are_not_ours_to_renew(make):
 @pytest.mark.parametrize(
     ("version", "hybrid", "rotates"), [("12", False, False), ("13", True, True)]
 )
-def test_policy_by_debian_version(make, debian, version, hybrid, rotates):
+def test_policy_by_debian_version(
+    make: MakeSettings, debian: MakeSurvey, version: str, hybrid: bool, rotates: bool
+) -> None:
     policy = tls.policy(make(), debian(version))
     assert ("?X25519MLKEM768" in policy["curves"]) is hybrid
     assert policy["rotates_ticket_keys"] is rotates
@@ -82,17 +88,19 @@ def test_policy_by_debian_version(make, debian, version, hybrid, rotates):
     assert all(cipher.startswith("ECDHE-") for cipher in policy["ciphers"])
 
 
-def test_policy_of_a_host_without_packages_is_the_careful_one(make, debian):
+def test_policy_of_a_host_without_packages_is_the_careful_one(
+    make: MakeSettings, debian: MakeSurvey
+) -> None:
     assert tls.policy(make(), Survey(bare=True)) == tls.policy(make(), debian("12"))
 
 
-def test_modern_is_tls_1_3_only(make, debian):
+def test_modern_is_tls_1_3_only(make: MakeSettings, debian: MakeSurvey) -> None:
     for kind in (SelfSigned(policy="modern"), CertFiles("c.pem", "k.pem", policy="modern")):
         assert tls.policy(make(tls=kind), debian())["versions"] == ("TLSv1.3",)
     assert tls.policy(make(), debian())["versions"] == ("TLSv1.2", "TLSv1.3")
 
 
-def test_versions():
+def test_versions() -> None:
     for package, numbers in {
         "1.22.1-9+deb12u10": (1, 22, 1),
         "1.26.3-3+deb13u10": (1, 26, 3),
@@ -106,20 +114,20 @@ def test_versions():
         assert tls.version(package) == numbers
 
 
-def test_versions_are_compared_as_numbers():
+def test_versions_are_compared_as_numbers() -> None:
     assert tls.version("3.10.0-1") > tls.version("3.5.7-1")
     assert tls.version("1.9.9") < tls.TICKET_ROTATION_SINCE <= tls.version("1.23.2")
 
 
-def test_names_of_a_certificate(make):
-    settings = make(tls=SelfSigned(names=["b.a-company.com", "10.0.0.1", "::1", DOMAIN]))
+def test_names_of_a_certificate(make: MakeSettings) -> None:
+    settings = make(tls=SelfSigned(names=("b.a-company.com", "10.0.0.1", "::1", DOMAIN)))
     assert tls.names(settings) == (DOMAIN, "b.a-company.com", "10.0.0.1", "::1")
     assert tls.alternative_names(settings) == (
         f"DNS:{DOMAIN},DNS:b.a-company.com,IP:10.0.0.1,IP:::1"
     )
 
 
-def test_pushed_files(make, tmp_path):
+def test_pushed_files(make: MakeSettings, tmp_path: Path) -> None:
     (tmp_path / "c.pem").write_text("a certificate")
     (tmp_path / "k.pem").write_text("a key")
     settings = make(tls=CertFiles(str(tmp_path / "c.pem"), str(tmp_path / "k.pem")))

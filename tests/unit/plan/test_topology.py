@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import hosts
 from wsdeploy.plan.app import process_counts, upstreams
 from wsdeploy.plan.host.survey import Survey
@@ -9,7 +10,7 @@ from wsdeploy.plan.proxy import haproxy, nginx, nginx_conf
 from wsdeploy.settings.topology import Topology, Upstream
 
 
-def test_alone():
+def test_alone() -> None:
     assert Topology(("a",), ("a",)).alone
     assert Topology(("a", "b"), ("b", "a")).alone
     assert not Topology(("a",), ("b",)).alone
@@ -17,13 +18,13 @@ def test_alone():
     assert not Topology(("a",), ("a", "b")).alone
 
 
-def test_each_host_alone_is_its_own_proxys_only_app_host():
+def test_each_host_alone_is_its_own_proxys_only_app_host() -> None:
     topology = Topology(("a", "b"), ("a", "b"), {"a": "10.0.0.1", "b": "10.0.0.2"})
     assert tuple(topology.app_hosts_of("b")) == ("b",)
     assert topology.listen_address("b") == "127.0.0.1", "nobody else needs to reach it"
 
 
-def test_every_proxy_has_all_app_hosts(tiers):
+def test_every_proxy_has_all_app_hosts(tiers: MakeSettings) -> None:
     topology = tiers().topology
     assert (topology.app, topology.proxy) == (("app1", "app2"), ("lb1", "lb2"))
     for proxy in topology.proxy:
@@ -32,7 +33,7 @@ def test_every_proxy_has_all_app_hosts(tiers):
     assert topology.listen_address("app2") == "fd00::2"
 
 
-def test_a_host_that_is_both_among_others_listens_for_the_others(tiers):
+def test_a_host_that_is_both_among_others_listens_for_the_others(tiers: MakeSettings) -> None:
     both = [("app1", {"private_address": "10.0.0.1"}), ("lb1", {"private_address": "10.0.0.9"})]
     topology = tiers(groups={"app": both}).topology
     assert not topology.alone
@@ -40,13 +41,13 @@ def test_a_host_that_is_both_among_others_listens_for_the_others(tiers):
     assert tuple(topology.app_hosts_of("lb1")) == ("app1", "lb1")
 
 
-def test_addresses_of_a_group_and_of_its_hosts(make):
-    entries = ["a", ("b", {"private_address": "10.0.0.2"})]
+def test_addresses_of_a_group_and_of_its_hosts(make: MakeSettings) -> None:
+    entries: list[str | tuple[str, dict[str, str]]] = ["a", ("b", {"private_address": "10.0.0.2"})]
     (_, data), _ = hosts(make(), app=entries, private_address="10.0.0.1")
     assert data["settings"].topology.addresses == {"a": "10.0.0.1", "b": "10.0.0.2"}
 
 
-def test_ports_of_a_host_alone(make):
+def test_ports_of_a_host_alone(make: MakeSettings) -> None:
     for listen, ports in (
         (None, []),
         ("unix", []),
@@ -54,21 +55,21 @@ def test_ports_of_a_host_alone(make):
         ("shared", [9000]),
     ):
         settings = make({"processes": 3, "listen": listen, "port": 9000})
-        assert upstreams.ports(settings, settings.app.processes) == ports
+        assert upstreams.ports(settings, 3) == ports
         found = upstreams.upstreams(settings, Survey(), "one")
         reached = [("127.0.0.1", upstream.port) for upstream in found if not upstream.unix]
         assert reached == [("127.0.0.1", port) for port in ports]
         assert len(found) == len(ports or "123")
 
 
-def test_upstreams_on_sockets(make):
+def test_upstreams_on_sockets(make: MakeSettings) -> None:
     assert upstreams.upstreams(make({"processes": 2}), Survey(), "one") == [
         Upstream("one-ws_00", unix="/run/ws/current/ws_00.sock"),
         Upstream("one-ws_01", unix="/run/ws/current/ws_01.sock"),
     ]
 
 
-def test_upstreams_of_tiers(tiers):
+def test_upstreams_of_tiers(tiers: MakeSettings) -> None:
     settings = tiers({"processes": 2})
     expected = [
         Upstream("app1-ws_00", address="10.0.0.1", port=8000),
@@ -90,7 +91,9 @@ def test_upstreams_of_tiers(tiers):
     ]
 
 
-def test_upstreams_of_hosts_with_processes_of_their_own_number(tiers, make, debian):
+def test_upstreams_of_hosts_with_processes_of_their_own_number(
+    tiers: MakeSettings, make: MakeSettings, debian: MakeSurvey
+) -> None:
     settings = tiers({"processes": "auto"})
     survey = replace(debian(processors=64), app_processes={"app1": 2, "app2": 3})
     found = [(it.address, it.port) for it in upstreams.upstreams(settings, survey, "lb1")]
@@ -111,16 +114,16 @@ def test_upstreams_of_hosts_with_processes_of_their_own_number(tiers, make, debi
     assert len(upstreams.upstreams(make({"processes": "auto"}), debian(processors=6), "one")) == 6
 
 
-def test_upstreams_of_a_shared_port(tiers):
+def test_upstreams_of_a_shared_port(tiers: MakeSettings) -> None:
     settings = tiers({"processes": 2, "listen": "shared"})
-    assert upstreams.ports(settings, settings.app.processes) == [8000]
+    assert upstreams.ports(settings, 1) == [8000]
     assert upstreams.upstreams(settings, Survey(), "lb2") == [
         Upstream("app1-ws", address="10.0.0.1", port=8000),
         Upstream("app2-ws", address="fd00::2", port=8000),
     ]
 
 
-def test_names_are_unique_and_do_not_change_with_more_processes(tiers):
+def test_names_are_unique_and_do_not_change_with_more_processes(tiers: MakeSettings) -> None:
     few = [u.name for u in upstreams.upstreams(tiers({"processes": 3}), Survey(), "lb1")]
     many = [u.name for u in upstreams.upstreams(tiers({"processes": 99}), Survey(), "lb1")]
     assert set(few) <= set(many)

@@ -1,15 +1,19 @@
 """What packages are told that ask whether they may restart something."""
 
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings
 from wsdeploy.plan.host import upgrades
+from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import PathState, Survey
 
 
 @pytest.fixture
-def policy(make, tmp_path):
+def policy(make: MakeSettings, tmp_path: Path) -> Callable[..., int]:
     """Return a function that asks the policy, and gives its exit code."""
     (file,) = upgrades.policy(make(), Survey()).files
     script = tmp_path / "policy-rc.d"
@@ -19,7 +23,7 @@ def policy(make, tmp_path):
 
 
 @pytest.mark.parametrize("unit", ["supervisor", "nginx", "haproxy"])
-def test_what_holds_connections_is_not_restarted(policy, unit):
+def test_what_holds_connections_is_not_restarted(policy: Callable[..., int], unit: str) -> None:
     # As invoke-rc.d and deb-systemd-invoke ask.
     assert policy("--quiet", unit, "restart", "2") == 101
     assert policy(f"{unit}.service", "restart") == 101
@@ -29,15 +33,15 @@ def test_what_holds_connections_is_not_restarted(policy, unit):
 
 
 @pytest.mark.parametrize("unit", ["ssh", "nginx-debug", "cron.service", "my-supervisor"])
-def test_all_else_goes_on(policy, unit):
+def test_all_else_goes_on(policy: Callable[..., int], unit: str) -> None:
     assert policy(unit, "restart") == 104
 
 
-def test_somebody_elses_policy_stays(make):
+def test_somebody_elses_policy_stays(make: MakeSettings) -> None:
     settings = make()
     ours = upgrades.policy(settings, Survey())
 
-    def there(sha, marker=None):
+    def there(sha: str, marker: str | None = None) -> FileSet:
         paths = {upgrades.POLICY: PathState("file", 0o755, "root", "root", sha)}
         if marker:
             paths[ours.marker.path] = PathState("file", 0o644, "root", "root", marker)
@@ -50,7 +54,7 @@ def test_somebody_elses_policy_stays(make):
     assert there("0" * 64, marker="1" * 64).files == ours.files
 
 
-def test_security_updates_are_asked_for(make):
+def test_security_updates_are_asked_for(make: MakeSettings) -> None:
     without, wanted = make(), make(security_updates=True)
     assert upgrades.packages(without) == ()
     assert upgrades.packages(wanted) == ("unattended-upgrades",)

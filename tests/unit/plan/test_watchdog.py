@@ -3,24 +3,27 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy.plan.app import generation, watchdog
 from wsdeploy.plan.components import WATCHDOG
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.target import Target
+from wsdeploy.settings import Settings
 from wshost.common.listen import Listen
 from wshost.watchdog import config
 
 RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
 
 
-def planned(settings, survey, host="one"):
+def planned(settings: Settings, survey: Survey, host: str = "one") -> generation.Generation:
     return generation.planned(settings, survey, host, "0" * 12, "app/app.py")
 
 
-def test_its_modules_are_all_that_it_imports(make, tmp_path):
+def test_its_modules_are_all_that_it_imports(make: MakeSettings, tmp_path: Path) -> None:
     for file in watchdog.files(make(), Survey()).files:
         if file.path.endswith(".py"):
             copy = tmp_path / file.path.removeprefix("/usr/local/lib/ws-watchdog/")
@@ -49,12 +52,12 @@ def test_its_modules_are_all_that_it_imports(make, tmp_path):
     }
 
 
-def test_everything_belongs_to_root_and_can_be_read(make):
+def test_everything_belongs_to_root_and_can_be_read(make: MakeSettings) -> None:
     for file in watchdog.files(make(), Survey()).files:
         assert (file.owner, file.group, file.mode) == ("root", "root", 0o644)
 
 
-def test_it_stays_the_same_whatever_the_app_is(make):
+def test_it_stays_the_same_whatever_the_app_is(make: MakeSettings) -> None:
     one = watchdog.files(make(), Survey())
     more = {"processes": 9, "hang_timeout": 60, "health": None, "listen": "tcp", "drain": 99}
     assert watchdog.files(make(more), Survey()).digest == one.digest
@@ -63,15 +66,17 @@ def test_it_stays_the_same_whatever_the_app_is(make):
 
 @pytest.mark.parametrize("listen", ["unix", "tcp", "shared"])
 @pytest.mark.parametrize("health", ["/alive?a=%41", None])
-def test_it_understands_what_it_is_told(make, debian, tmp_path, listen, health):
+def test_it_understands_what_it_is_told(
+    make: MakeSettings, debian: MakeSurvey, tmp_path: Path, listen: str, health: str | None
+) -> None:
     settings = make({"listen": listen, "health": health, "hang_timeout": 4.5, "drain": 100})
     found = planned(settings, debian())
     (tmp_path / "a.json").write_text(found.files[1].content)
     where = f"unix:/run/ws/{found.identity}"
     if listen != "unix":
         where = f"{listen}:127.0.0.1:{settings.app.port}"
-    found = config.read(tmp_path / "a.conf", f"ws-{found.identity}")
-    assert found == config.Terms(
+    terms = config.read(tmp_path / "a.conf", f"ws-{found.identity}")
+    assert terms == config.Terms(
         listen=Listen.read(where),
         host="ws.a-company.com",
         path=health or "/",
@@ -81,7 +86,7 @@ def test_it_understands_what_it_is_told(make, debian, tmp_path, listen, health):
     )
 
 
-def test_what_it_is_told_makes_no_new_generation(make, debian):
+def test_what_it_is_told_makes_no_new_generation(make: MakeSettings, debian: MakeSurvey) -> None:
     one = planned(make(), debian())
     for app_settings in ({"hang_timeout": 60}, {"hang_timeout": None}, {"start_timeout": 99}):
         other = planned(make(app_settings), debian())
@@ -90,12 +95,14 @@ def test_what_it_is_told_makes_no_new_generation(make, debian):
         assert other.files[1] != one.files[1]
 
 
-def test_without_a_watchdog_a_generation_is_not_watched(make, debian):
+def test_without_a_watchdog_a_generation_is_not_watched(
+    make: MakeSettings, debian: MakeSurvey
+) -> None:
     found = planned(make({"hang_timeout": None}), debian())
     assert json.loads(found.files[1].content)["watch"] is None
 
 
-def test_what_is_asked(make):
+def test_what_is_asked(make: MakeSettings) -> None:
     marker = "/var/lib/wsdeploy/sets/ws-watchdog.json"
     asked = WATCHDOG.request(Target.unknown(make(), "one"))
     assert {marker, "/etc/systemd/system/ws-watchdog.service"} <= set(asked.paths)
@@ -104,7 +111,7 @@ def test_what_is_asked(make):
     assert WATCHDOG.request(off).paths == (marker,)
 
 
-def test_drift(make):
+def test_drift(make: MakeSettings) -> None:
     unit = "ws-watchdog.service"
     assert watchdog.drift(make(), Survey(units={unit: RUNNING})) == []
     assert watchdog.drift(make(), Survey()) == [f"{unit} is not running"]

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.unit.release.conftest import MakeRelease
 from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.release import build, contents
@@ -23,7 +26,7 @@ NOWHERE = "demo @ file:///no/such/demo-1.0-py3-none-any.whl --hash=sha256:" + HA
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an app, and a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     project = tmp_path / "project"
@@ -33,8 +36,8 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def release(folder):
-    def make(app="app.py", requirements=None, **system):
+def release(folder: Path) -> MakeRelease:
+    def make(app: str = "app.py", requirements: str | None = None, **system: str) -> Release:
         named = str(folder / requirements) if requirements else None
         settings = Settings(
             "ws.a-company.com", App(str(folder / app), requirements=named), SelfSigned()
@@ -44,20 +47,20 @@ def release(folder):
     return make
 
 
-def test_an_id_is_stable_and_safe_in_paths(release):
+def test_an_id_is_stable_and_safe_in_paths(release: MakeRelease) -> None:
     assert release().id == release().id
     assert len(release().id) == 12
     assert set(release().id) <= set("0123456789abcdef")
 
 
-def test_an_id_is_the_same_on_every_machine():
+def test_an_id_is_the_same_on_every_machine() -> None:
     files = {"app/app.py": b"print()\n", "launch.py": b""}
     kinds = [files, dict(reversed(files.items()))]
     ids = {Release(f, None, "3.11", "x86_64-manylinux_2_36", "app/app.py").id for f in kinds}
     assert len(ids) == 1
 
 
-def test_an_id_does_not_depend_on_time_or_place(release, folder):
+def test_an_id_does_not_depend_on_time_or_place(release: MakeRelease, folder: Path) -> None:
     before = release().id
     os.utime(folder / "app.py", (0, 0))
     (folder / "app.py").chmod(0o700)
@@ -67,7 +70,7 @@ def test_an_id_does_not_depend_on_time_or_place(release, folder):
     assert release().id == release("else/where/app.py").id == before
 
 
-def test_what_is_in_a_release_changes_its_id(release, folder):
+def test_what_is_in_a_release_changes_its_id(release: MakeRelease, folder: Path) -> None:
     ids = [release().id]
     (folder / "app.py").write_text("print('two')\n")
     ids.append(release().id)
@@ -83,20 +86,20 @@ def test_what_is_in_a_release_changes_its_id(release, folder):
     assert len(set(ids)) == len(ids)
 
 
-def test_the_harness_and_the_launcher_change_it_too(release):
+def test_the_harness_and_the_launcher_change_it_too(release: MakeRelease) -> None:
     one = release()
     for path in ("launch.py", "lib/wsapp/__init__.py"):
         files = dict(one.files) | {path: b"changed"}
         assert Release(files, one.requirements, one.python, one.platform, one.main).id != one.id
 
 
-def test_what_is_not_in_a_release_does_not(release, folder):
+def test_what_is_not_in_a_release_does_not(release: MakeRelease, folder: Path) -> None:
     before = release().id
     (folder / "notes.txt").write_text("new")
     assert release(cloud_init="done", boot="another").id == before
 
 
-def test_a_named_lock_is_taken(release, folder):
+def test_a_named_lock_is_taken(release: MakeRelease, folder: Path) -> None:
     (folder / "requirements.txt").write_text("# one\n")
     (folder / "other.txt").write_text("# two\n")
     assert release().requirements == "# one\n"
@@ -114,18 +117,19 @@ def test_a_named_lock_is_taken(release, folder):
         ({"version": ""}, "x86_64-manylinux_2_36"),
     ],
 )
-def test_platforms(release, system, platform):
+def test_platforms(release: MakeRelease, system: dict[str, str], platform: str) -> None:
     assert release(**system).platform == platform
 
 
-def members(archive):
+def members(archive: bytes) -> dict[str, tuple[tarfile.TarInfo, bytes | None]]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         return {
-            m.name: (m, tar.extractfile(m).read() if m.isfile() else None) for m in tar.getmembers()
+            m.name: (m, file.read() if m.isfile() and (file := tar.extractfile(m)) else None)
+            for m in tar.getmembers()
         }
 
 
-def test_contents_of_an_archive(release):
+def test_contents_of_an_archive(release: MakeRelease) -> None:
     wanted = release()
     found = members(build.archive(wanted))
     assert found["app/app.py"][1] == b"print('one')\n"
@@ -135,14 +139,16 @@ def test_contents_of_an_archive(release):
     assert wanted.main in found
 
 
-def test_members_have_nothing_of_this_machine(release):
+def test_members_have_nothing_of_this_machine(release: MakeRelease) -> None:
     for member, _ in members(build.archive(release())).values():
         assert (member.uid, member.gid, member.mtime) == (0, 0, 0)
         assert member.uname in ("", "root")
         assert member.mode == 0o644
 
 
-def test_two_builds_are_alike(release, tmp_path, monkeypatch):
+def test_two_builds_are_alike(
+    release: MakeRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = members(build.archive(release()))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
     two = members(build.archive(release()))
@@ -152,7 +158,7 @@ def test_two_builds_are_alike(release, tmp_path, monkeypatch):
     ]
 
 
-def test_an_app_runs_from_its_archive(release, folder, tmp_path):
+def test_an_app_runs_from_its_archive(release: MakeRelease, folder: Path, tmp_path: Path) -> None:
     (folder / "app.py").write_text("import wsapp\nprint(wsapp.__file__)\n")
     with tarfile.open(fileobj=io.BytesIO(build.archive(release()))) as tar:
         tar.extractall(tmp_path / "host", filter="data")
@@ -166,17 +172,17 @@ def test_an_app_runs_from_its_archive(release, folder, tmp_path):
     assert done.stdout.strip() == str(tmp_path / "host/lib/wsapp/__init__.py")
 
 
-def test_a_release_is_built_once(release, monkeypatch):
+def test_a_release_is_built_once(release: MakeRelease, monkeypatch: pytest.MonkeyPatch) -> None:
     one = build.archive(release())
 
-    def no_build(_):
+    def no_build(_: object) -> None:
         raise AssertionError("built again")
 
     monkeypatch.setattr(build, "_build", no_build)
     assert build.archive(release()) == one
 
 
-def test_a_build_that_fails_is_not_kept(release, folder, tmp_path):
+def test_a_build_that_fails_is_not_kept(release: MakeRelease, folder: Path, tmp_path: Path) -> None:
     (folder / "requirements.txt").write_text(NOWHERE)
     for _ in range(2):
         with pytest.raises(build.BuildError):
@@ -184,7 +190,7 @@ def test_a_build_that_fails_is_not_kept(release, folder, tmp_path):
     assert not list(tmp_path.rglob("*.tar.gz"))
 
 
-def test_a_build_error_is_what_uv_says(release, folder):
+def test_a_build_error_is_what_uv_says(release: MakeRelease, folder: Path) -> None:
     (folder / "requirements.txt").write_text(NOWHERE)
     with pytest.raises(build.BuildError) as failed:
         build.archive(release())
@@ -192,7 +198,7 @@ def test_a_build_error_is_what_uv_says(release, folder):
     assert "Traceback" not in str(failed.value)
 
 
-def wheel(folder, **files):
+def wheel(folder: Path, **files: Any) -> str:
     """A wheel of a package named demo, made here; return its requirement with the right hash."""
     path = folder / "demo-1.0-py3-none-any.whl"
     info = "demo-1.0.dist-info"
@@ -211,7 +217,7 @@ def wheel(folder, **files):
     return f"demo @ {path.as_uri()} --hash=sha256:{digest}\n"
 
 
-def test_dependencies_come_along(release, folder):
+def test_dependencies_come_along(release: MakeRelease, folder: Path) -> None:
     (folder / "requirements.txt").write_text(wheel(folder))
     found = members(build.archive(release()))
     assert found["lib/demo/__init__.py"][1] == b"value = 7\n"
@@ -221,13 +227,13 @@ def test_dependencies_come_along(release, folder):
         assert stat.S_IMODE(member.mode) == (0o755 if member.isdir() else 0o644), name
 
 
-def test_scripts_and_bytecode_stay_behind(release, folder):
+def test_scripts_and_bytecode_stay_behind(release: MakeRelease, folder: Path) -> None:
     (folder / "requirements.txt").write_text(wheel(folder))
     names = set(members(build.archive(release())))
     assert not [n for n in names if n.startswith("lib/bin") or "__pycache__" in n or "lock" in n]
 
 
-def test_a_wrong_hash_is_refused(release, folder):
+def test_a_wrong_hash_is_refused(release: MakeRelease, folder: Path) -> None:
     right = wheel(folder)
     (folder / "requirements.txt").write_text(right[: -len(HASH) - 1] + HASH + "\n")
     with pytest.raises(build.BuildError, match=r"(?i)hash mismatch"):

@@ -13,11 +13,13 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect, unix_connect
+from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.inventory.local_files import check
@@ -37,12 +39,14 @@ UVICORN = ["python", "-m", "uvicorn", "chat:app"]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
+def installed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[App], tuple[Path, contents.Release]]:
     """Where the release of an app is, and what it is; built once for all tests."""
     folder = tmp_path_factory.mktemp("hosts")
     known = {}
 
-    def install(app):
+    def install(app: App) -> tuple[Path, contents.Release]:
         if app.path not in known:
             settings = Settings("ws.a-company.com", app, SelfSigned())
             check(settings)
@@ -58,7 +62,7 @@ def installed(tmp_path_factory):
     return install
 
 
-def _archive(patch, folder, wanted):
+def _archive(patch: pytest.MonkeyPatch, folder: Path, wanted: contents.Release) -> bytes:
     patch.setattr(build, "cache", lambda: folder / "cache")
     return build.archive(wanted)
 
@@ -66,7 +70,15 @@ def _archive(patch, folder, wanted):
 class Process:
     """A process of an app, started by its release's launcher."""
 
-    def __init__(self, folder, release, app, listen, name, sockets):
+    def __init__(
+        self,
+        folder: Path,
+        release: contents.Release,
+        app: App,
+        listen: str,
+        name: str,
+        sockets: Path,
+    ) -> None:
         command = list(app.command or ("python", str(folder / release.main)))
         # The release is for the Python that runs the tests, which the host's may not be.
         command[0] = sys.executable if command[0] == "python" else command[0]
@@ -90,10 +102,10 @@ class Process:
             )  # fmt: skip
 
     @property
-    def log(self):
+    def log(self) -> str:
         return self.log_file.read_text()
 
-    def ready(self, target):
+    def ready(self, target: probe.Target) -> "Process":
         """Wait until it answers a handshake; fail if it exits before."""
         end = time.monotonic() + PATIENCE
         while True:
@@ -109,23 +121,28 @@ class Process:
                 continue
             pytest.fail(f"it exited: {self.log}")
 
-    def stop(self, client):
+    def stop(self, client: ClientConnection) -> int | None:
         """Send SIGTERM while a client is connected; return the code that closed its connection."""
         self.process.send_signal(signal.SIGTERM)
         with pytest.raises(ConnectionClosed) as closed:
             client.recv(timeout=PATIENCE)
         assert self.process.wait(PATIENCE) in (0, -signal.SIGTERM), self.log
-        return closed.value.rcvd and closed.value.rcvd.code
+        return closed.value.rcvd.code if closed.value.rcvd else None
+
+
+StartProcess = Callable[..., Process]
 
 
 @pytest.fixture
-def start(installed):
+def start(installed: Callable[[App], tuple[Path, contents.Release]]) -> Iterator[StartProcess]:
     """Start a process of an app; it is killed in the end if it still runs."""
-    started = []
+    started: list[Process] = []
     # A unix socket's path may have 107 bytes, which pytest's own folders can exceed.
     with tempfile.TemporaryDirectory(prefix="ws-") as sockets:
 
-        def run(path, listen="unix:{sockets}", name="ws_00", **app):
+        def run(
+            path: str, listen: str = "unix:{sockets}", name: str = "ws_00", **app: Any
+        ) -> Process:
             described = App(str(APPS / path), **app)
             listen = listen.format(sockets=sockets)
             folder, release = installed(described)
@@ -138,26 +155,26 @@ def start(installed):
             one.process.wait()
 
 
-def unix(process):
+def unix(process: Process) -> probe.Target:
     return probe.Target("localhost", unix=str(process.sockets / f"{process.name}.sock"))
 
 
-def tcp(port):
+def tcp(port: int) -> probe.Target:
     return probe.Target("localhost", address=("localhost", port))
 
 
-def client(target):
+def client(target: probe.Target) -> ClientConnection:
     if target.unix:
         return unix_connect(target.unix, "ws://localhost/", open_timeout=PATIENCE)
     return connect(f"ws://localhost:{target.address[1]}/", open_timeout=PATIENCE)
 
 
-def answer(connection, message):
+def answer(connection: ClientConnection, message: str) -> str:
     connection.send(message)
-    return connection.recv(timeout=PATIENCE)
+    return connection.recv(timeout=PATIENCE, decode=True)
 
 
-def is_free(port, host="localhost"):
+def is_free(port: int, host: str = "localhost") -> bool:
     with socket.socket() as listener:
         # What an earlier run has left behind in TIME_WAIT is nobody.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -168,7 +185,7 @@ def is_free(port, host="localhost"):
     return True
 
 
-def test_a_socket_in_the_working_directory(start):
+def test_a_socket_in_the_working_directory(start: StartProcess) -> None:
     process = start("guides/unix_socket.py", name="ws_03")
     target = unix(process)
     process.ready(target)
@@ -177,7 +194,7 @@ def test_a_socket_in_the_working_directory(start):
         assert process.stop(connection) == 1001
 
 
-def test_a_port_by_the_name_of_the_process(start):
+def test_a_port_by_the_name_of_the_process(start: StartProcess) -> None:
     number = next(n for n in range(99, 9, -1) if is_free(8000 + n))
     target = tcp(8000 + number)
     process = start("guides/own_port.py", "tcp:127.0.0.1:8000", f"ws_{number}").ready(target)
@@ -187,7 +204,7 @@ def test_a_port_by_the_name_of_the_process(start):
 
 
 @pytest.mark.skipif(not is_free(8080, ""), reason="something else listens on port 8080")
-def test_a_port_that_processes_share(start):
+def test_a_port_that_processes_share(start: StartProcess) -> None:
     target = tcp(8080)
     two = [start("guides/shared_port.py", "shared:127.0.0.1:8080", n) for n in ("ws_00", "ws_01")]
     for process in two:
@@ -196,7 +213,7 @@ def test_a_port_that_processes_share(start):
         assert answer(connection, "abc") == "cba"
 
 
-def test_guides_have_no_health_path(start):
+def test_guides_have_no_health_path(start: StartProcess) -> None:
     process = start("guides/unix_socket.py")
     target = unix(process)
     process.ready(target)
@@ -205,7 +222,7 @@ def test_guides_have_no_health_path(start):
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_another_library(start, kind):
+def test_another_library(start: StartProcess, kind: str) -> None:
     port = next(n for n in range(18000, 19000) if is_free(n))
     listen = "unix:{sockets}" if kind == "unix" else f"tcp:127.0.0.1:{port}"
     process = start("aiohttp_server", listen)
@@ -218,7 +235,7 @@ def test_another_library(start, kind):
         assert process.stop(connection) == 1012
 
 
-def test_a_command(start):
+def test_a_command(start: StartProcess) -> None:
     process = start("asgi", command=[*UVICORN, "--uds", "$WS_SOCKET"])
     target = unix(process)
     process.ready(target)
@@ -228,7 +245,7 @@ def test_a_command(start):
         assert process.stop(connection) == 1012
 
 
-def test_a_project(start):
+def test_a_project(start: StartProcess) -> None:
     process = start("project", command=["python", "-m", "greeter"])
     target = unix(process)
     process.ready(target)
@@ -240,7 +257,7 @@ def test_a_project(start):
 @pytest.mark.parametrize(
     "lock", sorted(APPS.glob("*/requirements.txt")), ids=lambda p: p.parent.name
 )
-def test_locks_name_no_host_and_no_path(lock):
+def test_locks_name_no_host_and_no_path(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text
     assert "index-url" not in text

@@ -3,60 +3,66 @@
 import json
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.unit.release.conftest import MakeSettings, Write
 from wsdeploy import FromCommand, FromEnv, FromFile, SettingsError
 from wsdeploy.inventory.local_files import check
-from wsdeploy.settings import secret_values
+from wsdeploy.settings import Settings, secret_values
 
 VALUE = "s3cret-välue"
 
 
 @pytest.fixture
-def settings(tmp_path, write, settings_of, monkeypatch):
+def settings(
+    tmp_path: Path, write: Write, settings_of: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> MakeSettings:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, {"app.py": "", "key": f"{VALUE}\n"})
     return lambda **sources: settings_of("app.py", secrets=sources)
 
 
-def lines(made):
+def lines(made: Settings) -> list[str]:
     with pytest.raises(SettingsError) as raised:
         check(made)
     return [str(problem) for problem in raised.value.problems]
 
 
-def printing(text, code=0, also=""):
+def printing(text: str, code: int = 0, also: str = "") -> FromCommand:
     script = f"import sys; print({text!r}); sys.stderr.write({also!r}); sys.exit({code})"
-    return FromCommand([sys.executable, "-X", "utf8", "-c", script])
+    return FromCommand((sys.executable, "-X", "utf8", "-c", script))
 
 
-def test_sources(settings, monkeypatch):
+def test_sources(settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY", f" {VALUE} ")
     made = settings(A=FromEnv("KEY"), B=FromFile("key"), C=printing(VALUE))
     check(made)
     assert secret_values.values(made.app) == {"A": f" {VALUE} ", "B": VALUE, "C": VALUE}
 
 
-def test_several_lines(settings, tmp_path, write):
+def test_several_lines(settings: MakeSettings, tmp_path: Path, write: Write) -> None:
     write(tmp_path, {"key": "-----BEGIN\nabc\n-----END\n\n"})
     assert secret_values.values(settings(A=FromFile("key")).app) == {
         "A": "-----BEGIN\nabc\n-----END"
     }
 
 
-def test_a_file_at_home(settings, tmp_path, monkeypatch):
+def test_a_file_at_home(
+    settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert secret_values.values(settings(A=FromFile("~/key")).app) == {"A": VALUE}
 
 
-def test_no_secrets(settings):
+def test_no_secrets(settings: MakeSettings) -> None:
     assert secret_values.values(settings().app) == {}
 
 
-def test_commands_run_once(settings, tmp_path):
+def test_commands_run_once(settings: MakeSettings, tmp_path: Path) -> None:
     script = "open('ran', 'a').write('x'); print('value')"
-    made = settings(A=FromCommand([sys.executable, "-c", script]))
+    made = settings(A=FromCommand((sys.executable, "-c", script)))
     check(made)
     for _ in range(3):
         assert secret_values.values(made.app) == {"A": "value"}
@@ -74,16 +80,22 @@ def test_commands_run_once(settings, tmp_path):
         (FromFile("empty"), "empty is empty; put the secret there"),
         (FromFile("binary"), "binary is not text in UTF-8; encode it, for example with base64"),
         (FromFile("nul"), "nul has a NUL character, which no variable can hold; drop it"),
-        (FromCommand(["absent-tool"]), "absent-tool can't be run: No such file or directory"),
-        (FromCommand(["true"]), "the output of true is empty; put the secret there"),
-        (FromCommand(["false"]), "false fails with code 1 and says nothing about it"),
+        (FromCommand(("absent-tool",)), "absent-tool can't be run: No such file or directory"),
+        (FromCommand(("true",)), "the output of true is empty; put the secret there"),
+        (FromCommand(("false",)), "false fails with code 1 and says nothing about it"),
         (
             printing(VALUE, 3, "locked\nmore\n"),
             f"{sys.executable} fails with code 3: locked",
         ),
     ],
 )
-def test_what_can_not_be_read(settings, tmp_path, monkeypatch, source, said):
+def test_what_can_not_be_read(
+    settings: MakeSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: FromCommand | FromEnv | FromFile,
+    said: str,
+) -> None:
     monkeypatch.setenv("EMPTY", "")
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "binary").write_bytes(b"\xff" + VALUE.encode())
@@ -96,11 +108,13 @@ def test_what_can_not_be_read(settings, tmp_path, monkeypatch, source, said):
     assert str(raised.value) == wanted
 
 
-def test_a_command_that_takes_too_long(settings, monkeypatch):
+def test_a_command_that_takes_too_long(
+    settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(secret_values, "PATIENCE", 0.2)
     script = f"import time; print({VALUE!r}, flush=True); time.sleep(60)"
     started = time.monotonic()
-    (line,) = lines(settings(A=FromCommand([sys.executable, "-c", script])))
+    (line,) = lines(settings(A=FromCommand((sys.executable, "-c", script))))
     assert line == f"app.secrets.A: {sys.executable} took longer than 0.2 seconds"
     assert time.monotonic() - started < 30
 
@@ -116,12 +130,14 @@ def test_a_command_that_takes_too_long(settings, monkeypatch):
         (FromCommand("pass show key"), "app.secrets.A.command"),
     ],
 )
-def test_sources_that_are_none(settings, source, setting):
+def test_sources_that_are_none(
+    settings: MakeSettings, source: FromCommand | FromEnv | FromFile, setting: str
+) -> None:
     (line,) = lines(settings(A=source))
     assert line.startswith(f"{setting}: ")
 
 
-def test_all_are_reported_together(settings):
+def test_all_are_reported_together(settings: MakeSettings) -> None:
     found = lines(settings(A=FromEnv("ABSENT"), B=FromFile("absent"), C=FromEnv("")))
     assert sorted(line.split(":")[0] for line in found) == [
         "app.secrets.A",
@@ -131,7 +147,13 @@ def test_all_are_reported_together(settings):
 
 
 @pytest.mark.parametrize("word", ["$KEY", "--token=${KEY}"])
-def test_no_secret_in_a_command(tmp_path, write, settings_of, monkeypatch, word):
+def test_no_secret_in_a_command(
+    tmp_path: Path,
+    write: Write,
+    settings_of: MakeSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    word: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, {"app.py": "", "key": VALUE})
     made = settings_of("app.py", secrets={"KEY": FromFile("key")}, command=["python", "-c", word])
@@ -141,7 +163,7 @@ def test_no_secret_in_a_command(tmp_path, write, settings_of, monkeypatch, word)
     ]
 
 
-def test_values_are_shown_nowhere(settings, monkeypatch):
+def test_values_are_shown_nowhere(settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY", VALUE)
     made = settings(A=FromEnv("KEY"), B=FromFile("key"))
     check(made)
@@ -151,17 +173,17 @@ def test_values_are_shown_nowhere(settings, monkeypatch):
     assert "KEY" in shown
 
 
-def test_errors_hold_no_values(settings):
+def test_errors_hold_no_values(settings: MakeSettings) -> None:
     made = settings(A=printing(VALUE, 1, "locked"))
     with pytest.raises(secret_values.SecretError) as raised:
         secret_values.values(made.app)
-    error = raised.value
+    error: BaseException | None = raised.value
     while error:
         assert VALUE not in f"{error!r} {vars(error)!r}"
         error = error.__cause__ or error.__context__
 
 
-def test_fingerprints():
+def test_fingerprints() -> None:
     one = secret_values.fingerprint("1234", "ws.a-company.com API_KEY")
     assert one == secret_values.fingerprint("1234", "ws.a-company.com API_KEY")
     assert one != secret_values.fingerprint("1235", "ws.a-company.com API_KEY")
@@ -169,6 +191,6 @@ def test_fingerprints():
     assert len(one) == 64
 
 
-def test_a_fingerprint_does_not_change_between_versions():
+def test_a_fingerprint_does_not_change_between_versions() -> None:
     """A change would make a new generation of every service with secrets."""
     assert secret_values.fingerprint("value", "salt").startswith("0a458b9da56df4f6")

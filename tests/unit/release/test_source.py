@@ -1,7 +1,11 @@
 """Apps as users bring them: a file, a folder or a project, and what is missing in each."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from tests.unit.release.conftest import Complaints, MakeSettings, Write
 from wsdeploy.release import source
 
 HASH = "--hash=sha256:" + "0" * 64
@@ -11,32 +15,35 @@ BUILT = '[build-system]\nrequires = ["uv_build"]\nbuild-backend = "uv_build"\n'
 DEPENDS = 'dependencies = ["websockets>=15"]\n'
 
 
+Read = Callable[..., source.Source]
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def read(settings_of):
+def read(settings_of: MakeSettings) -> Read:
     return lambda path, **app: source.of(settings_of(path, **app).app)
 
 
-def test_a_file(folder, write, read):
+def test_a_file(folder: Path, write: Write, read: Read) -> None:
     write(folder, {"app.py": "1", "other.py": "2", "requirements.txt": LOCKED})
     found = read("app.py")
     assert found.tree.files == {"app.py": b"1"}
     assert (found.main, found.requirements, found.package) == ("app/app.py", LOCKED, None)
 
 
-def test_a_folder(folder, write, read):
+def test_a_folder(folder: Path, write: Write, read: Read) -> None:
     write(folder / "chat", {"__main__.py": "1", "sub/b.py": "2", "requirements.txt": LOCKED})
     found = read("chat")
     assert set(found.tree.files) == {"__main__.py", "sub/b.py", "requirements.txt"}
     assert (found.main, found.requirements, found.package) == ("app", LOCKED, None)
 
 
-def test_a_project(folder, write, read):
+def test_a_project(folder: Path, write: Write, read: Read) -> None:
     write(folder / "chat", {"pyproject.toml": PROJECT + BUILT, "__main__.py": ""})
     found = read("chat")
     assert (found.main, found.requirements, found.package) == ("app", None, "my-chat")
@@ -46,25 +53,25 @@ def test_a_project(folder, write, read):
     "text",
     ["", "[tool.ruff]\nline-length = 100\n", PROJECT, PROJECT + BUILT + "[tool.uv]\npackage=false"],
 )
-def test_projects_without_a_package(folder, write, read, text):
+def test_projects_without_a_package(folder: Path, write: Write, read: Read, text: str) -> None:
     write(folder / "chat", {"pyproject.toml": text, "__main__.py": "", "requirements.txt": LOCKED})
     found = read("chat")
     assert (found.main, found.requirements, found.package) == ("app", LOCKED, None)
 
 
-def test_a_package_without_a_build_system(folder, write, read):
+def test_a_package_without_a_build_system(folder: Path, write: Write, read: Read) -> None:
     text = PROJECT + "[tool.uv]\npackage = true\n"
     write(folder / "chat", {"pyproject.toml": text, "__main__.py": ""})
     assert read("chat").package == "my-chat"
 
 
-def test_a_file_in_a_project_is_no_package(folder, write, read):
+def test_a_file_in_a_project_is_no_package(folder: Path, write: Write, read: Read) -> None:
     write(folder, {"pyproject.toml": PROJECT + DEPENDS + BUILT, "app.py": ""})
     found = read("app.py")
     assert (found.main, found.package) == ("app/app.py", None)
 
 
-def test_it_is_read_once(folder, write, settings_of):
+def test_it_is_read_once(folder: Path, write: Write, settings_of: MakeSettings) -> None:
     write(folder, {"app.py": "1"})
     app = settings_of("app.py").app
     before = source.of(app)
@@ -73,13 +80,13 @@ def test_it_is_read_once(folder, write, settings_of):
     assert source.of(settings_of("app.py").app) != before
 
 
-def test_nothing_there(folder, complaints):
+def test_nothing_there(folder: Path, complaints: Complaints) -> None:
     assert complaints("chat") == [
         f"app.path: 'chat' given; no such file in {folder}; give one that exists"
     ]
 
 
-def test_another_kind_of_file(folder, write, complaints):
+def test_another_kind_of_file(folder: Path, write: Write, complaints: Complaints) -> None:
     write(folder, {"app.js": ""})
     assert complaints("app.js") == [
         "app.path: 'app.js' given; give a Python file, a folder or a Python project"
@@ -87,7 +94,9 @@ def test_another_kind_of_file(folder, write, complaints):
 
 
 @pytest.mark.parametrize(("text", "module"), [("", "chat"), (PROJECT, "my_chat")])
-def test_nothing_to_run(folder, write, complaints, read, text, module):
+def test_nothing_to_run(
+    folder: Path, write: Write, complaints: Complaints, read: Read, text: str, module: str
+) -> None:
     write(folder / "server", {"pyproject.toml": text, "app.py": ""})
     assert complaints("server") == [
         "app.path: 'server' given; it has no __main__.py to run; add one, or say what to run, "
@@ -96,7 +105,7 @@ def test_nothing_to_run(folder, write, complaints, read, text, module):
     assert read("server", command=["python", "-m", "app"]).main == "app"
 
 
-def test_a_lock_that_is_not_there(folder, write, complaints):
+def test_a_lock_that_is_not_there(folder: Path, write: Write, complaints: Complaints) -> None:
     write(folder / "chat", {"__main__.py": ""})
     assert complaints("chat", requirements="lock.txt") == [
         f"app.requirements: 'lock.txt' given; no such file in {folder}; give one that exists"
@@ -104,7 +113,9 @@ def test_a_lock_that_is_not_there(folder, write, complaints):
 
 
 @pytest.mark.parametrize("depends", [DEPENDS, 'dynamic = ["dependencies"]\n'])
-def test_dependencies_without_a_lock(folder, write, complaints, read, depends):
+def test_dependencies_without_a_lock(
+    folder: Path, write: Write, complaints: Complaints, read: Read, depends: str
+) -> None:
     write(folder / "chat", {"pyproject.toml": PROJECT + depends, "__main__.py": ""})
     assert complaints("chat") == [
         "app.requirements: chat has dependencies and no lock; make one with uv lock --project chat"
@@ -113,19 +124,19 @@ def test_dependencies_without_a_lock(folder, write, complaints, read, depends):
     assert read("chat").requirements == LOCKED
 
 
-def test_all_at_once(folder, write, complaints):
+def test_all_at_once(folder: Path, write: Write, complaints: Complaints) -> None:
     write(folder / "chat", {"a.py": "", "requirements.txt": "uvloop\n"})
     found = complaints("chat")
     assert [line.split(":")[0] for line in found] == ["app.requirements", "app.path"]
 
 
-def test_a_broken_pyproject(folder, write, complaints):
+def test_a_broken_pyproject(folder: Path, write: Write, complaints: Complaints) -> None:
     write(folder / "chat", {"__main__.py": "", "pyproject.toml": "[project"})
     (line,) = complaints("chat")
     assert line.startswith("app.path: 'chat' given; chat/pyproject.toml can't be read: ")
 
 
-def test_a_lock_that_is_no_text(folder, write, complaints):
+def test_a_lock_that_is_no_text(folder: Path, write: Write, complaints: Complaints) -> None:
     write(folder, {"app.py": ""})
     (folder / "requirements.txt").write_bytes(b"\xff\xfe")
     assert complaints("app.py") == [
@@ -142,13 +153,15 @@ def test_a_lock_that_is_no_text(folder, write, complaints):
         ("a @ file:///a.whl#sha256=0", "'a @ file:///a.whl#sha256=0' has no hash; lock it with"),
     ],
 )
-def test_what_is_no_lock(folder, write, complaints, line, said):
+def test_what_is_no_lock(
+    folder: Path, write: Write, complaints: Complaints, line: str, said: str
+) -> None:
     write(folder, {"app.py": "", "requirements.txt": f"# a comment\n{LOCKED}{line} # why\n"})
     (found,) = complaints("app.py")
     assert f"{said} uv pip compile --universal --generate-hashes" in found
 
 
-def test_options_are_no_requirements(folder, write, read):
+def test_options_are_no_requirements(folder: Path, write: Write, read: Read) -> None:
     text = f"--index-url https://a-company.com/simple\n--only-binary :all:\n{LOCKED}"
     write(folder, {"app.py": "", "requirements.txt": text})
     assert read("app.py").requirements == text

@@ -1,7 +1,10 @@
 """Dependencies that a host can't run are named in one line."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.unit.release.conftest import MakeRelease, Write
 from wsdeploy.release import build, wheels
 
 PLATFORM = "x86_64-manylinux_2_40"
@@ -19,7 +22,7 @@ DOCOPT = (
         "Because docopt==0.6.2 has no wheels with a matching Python ABI tag (e.g., `cp313`) and",
     ],
 )
-def test_no_wheel(said):
+def test_no_wheel(said: str) -> None:
     assert wheels.explain(f"error: No solution found\n  cause: {said}", "3.13", PLATFORM) == (
         "no wheel of docopt 0.6.2 for Python 3.13 on x86_64 Linux (glibc 2.40); "
         "pin a version that has one, or host your own wheel"
@@ -27,11 +30,13 @@ def test_no_wheel(said):
 
 
 @pytest.mark.parametrize("said", ["", "error: Hash mismatch for `docopt==0.6.2`", "error: no"])
-def test_other_complaints(said):
+def test_other_complaints(said: str) -> None:
     assert wheels.explain(said, "3.13", PLATFORM) is None
 
 
-def test_a_real_package_that_has_only_sources(tmp_path, release_of, write):
+def test_a_real_package_that_has_only_sources(
+    tmp_path: Path, release_of: MakeRelease, write: Write
+) -> None:
     write(tmp_path, {"app.py": "", "requirements.txt": DOCOPT})
     with pytest.raises(build.BuildError) as failed:
         build.archive(release_of(tmp_path / "app.py", version="13", python="3.13"))

@@ -1,15 +1,22 @@
 """Settings as an inventory file makes them, and the lines that a user would read."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings, SettingsError
 from wsdeploy.inventory.local_files import check
 
+MakeSettings = Callable[..., Settings]
+Lines = Callable[[Settings], list[str]]
+
 DOMAIN = "ws.a-company.com"
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project's folder with an app in it; paths in settings are relative to it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "app.py").write_text("")
@@ -17,21 +24,21 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def make():
+def make() -> MakeSettings:
     """Good settings, but for what a test changes."""
 
-    def settings(**changes):
-        good = {"domain": DOMAIN, "app": App("app.py"), "tls": SelfSigned()}
+    def settings(**changes: Any) -> Settings:
+        good: dict[str, Any] = {"domain": DOMAIN, "app": App("app.py"), "tls": SelfSigned()}
         return Settings(**good | changes)
 
     return settings
 
 
 @pytest.fixture
-def lines():
+def lines() -> Lines:
     """The lines that `check` ends with, without the heading."""
 
-    def report(settings):
+    def report(settings: Settings) -> list[str]:
         with pytest.raises(SettingsError) as raised:
             check(settings)
         head, *found = str(raised.value).splitlines()

@@ -1,7 +1,12 @@
 """Groups of hosts are checked together with the settings."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from tests.unit.settings.conftest import MakeSettings
 from wsdeploy import SettingsError, hosts
 
 HEAD = """
@@ -14,14 +19,17 @@ LONG_S = "v\u017f"
 PLACEHOLDER = "that is a placeholder; give your own host's name"
 
 
+Read = Callable[[str], dict[str, list[Any]]]
+
+
 @pytest.fixture
-def read(tmp_path):
+def read(tmp_path: Path) -> Read:
     """Run an inventory file as pyinfra does, then read its groups as pyinfra does."""
 
-    def inventory(groups):
+    def inventory(groups: str) -> dict[str, list[Any]]:
         path = tmp_path / "inventory.py"
         path.write_text(HEAD + groups)
-        variables = {"__file__": str(path)}
+        variables: dict[str, Any] = {"__file__": str(path)}
         exec(compile(path.read_text(), path, "exec"), variables)  # noqa: S102 (as pyinfra does)
         return {
             name: list(value[0])
@@ -32,7 +40,7 @@ def read(tmp_path):
     return inventory
 
 
-def complaints(read, groups):
+def complaints(read: Read, groups: str) -> list[str]:
     with pytest.raises(SettingsError) as raised:
         read(groups)
     return [str(problem) for problem in raised.value.problems]
@@ -58,12 +66,12 @@ BAD = [
 ]
 
 
-def test_mistakes(read):
+def test_mistakes(read: Read) -> None:
     assert [complaints(read, groups) for groups, _ in BAD] == [expected for _, expected in BAD]
 
 
-def test_what_is_no_host(read):
-    wanted = {
+def test_what_is_no_host(read: Read) -> None:
+    wanted: dict[str, Any] = {
         NAME: ("", "a b", "a..b", "root@10.0.0.1", "10.0.0.1:22", "[::1]", "-a.com", "a_b", LONG_S),
         PLACEHOLDER: ("app1.example.com", "APP1.Example.COM"),
         'give "name" or ("name", {data})': (5, None, ("h",), ("h", {}, 1), (5, {}), ["h"]),
@@ -74,27 +82,27 @@ def test_what_is_no_host(read):
             assert found == [f"app: {entry!r} given; {message}"]
 
 
-def test_mistakes_of_settings_and_groups_are_reported_together(read):
+def test_mistakes_of_settings_and_groups_are_reported_together(read: Read) -> None:
     text = 'settings = Settings(tls=SelfSigned())\napp, proxy = hosts(settings, app=["a b"])'
     found = complaints(read, text)
     assert [line.split(":")[0] for line in found] == ["domain", "app", "app"]
 
 
-def test_good_hosts(read):
+def test_good_hosts(read: Read) -> None:
     hosts = ["10.0.0.1", "::1", "@fake/a", "@local", "vm-1", ("10.0.0.2", {"ssh_port": 2222})]
     assert read(BOTH.format(hosts)) == {"app": hosts, "proxy": hosts}
 
 
-def test_a_single_name_is_a_group_of_one(read):
+def test_a_single_name_is_a_group_of_one(read: Read) -> None:
     assert len(read('app, proxy = hosts(settings, app="10.0.0.1")')["app"]) == 1
 
 
-def test_hosts_that_are_generated(read):
+def test_hosts_that_are_generated(read: Read) -> None:
     text = 'app, proxy = hosts(settings, app=(f"10.0.0.{n}" for n in range(3)))'
     assert read(text)["proxy"] == ["10.0.0.0", "10.0.0.1", "10.0.0.2"]
 
 
-def test_the_settings_that_were_given_stay_as_they_are(make):
+def test_the_settings_that_were_given_stay_as_they_are(make: MakeSettings) -> None:
     settings = make()
     (_, data), _ = hosts(settings, app=["10.0.0.1"])
     assert settings.topology.app == ()
@@ -102,13 +110,15 @@ def test_the_settings_that_were_given_stay_as_they_are(make):
     assert data["settings"].to_json() == settings.to_json()
 
 
-def test_host_data(make):
+def test_host_data(make: MakeSettings) -> None:
     (_, data), (_, also) = hosts(make(), app=["10.0.0.1"], ssh_user="debian", _sudo=True)
     assert data == also
     assert data.items() >= {"ssh_user": "debian", "_sudo": True}.items()
     assert data["ssh_strict_host_key_checking"] == "yes"
 
 
-def test_a_key_that_nobody_has_seen_is_taken_only_where_the_inventory_says_so(make):
+def test_a_key_that_nobody_has_seen_is_taken_only_where_the_inventory_says_so(
+    make: MakeSettings,
+) -> None:
     (_, data), _ = hosts(make(), app=["app1"], ssh_strict_host_key_checking="accept-new")
     assert data["ssh_strict_host_key_checking"] == "accept-new"

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,14 @@ HEAD = "from wsdeploy import App, SelfSigned, Settings, hosts\n"
 UNROUTABLE = "192.0.2.1"
 
 
+RunPyinfra = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture
-def pyinfra(folder):
+def pyinfra(folder: Path) -> RunPyinfra:
     """Run pyinfra as the project's README says, with an inventory of this text."""
 
-    def run(inventory, *arguments):
+    def run(inventory: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         path = folder / "inventory.py"
         path.write_text(HEAD + inventory)
         return pyinfra_server.run([path, *arguments], cwd=REPOSITORY, env=os.environ, timeout=60)
@@ -28,14 +33,14 @@ def pyinfra(folder):
     return run
 
 
-def good(folder, host="@fake/one"):
+def good(folder: Path, host: str = "@fake/one") -> str:
     return (
         f'settings = Settings("ws.a-company.com", App("{folder}/app.py", env={{"T": "s3cret"}}), '
         f'SelfSigned())\napp, proxy = hosts(settings, app=["{host}"])\n'
     )
 
 
-def test_mistakes_end_the_run_before_any_connection(pyinfra, folder):
+def test_mistakes_end_the_run_before_any_connection(pyinfra: RunPyinfra, folder: Path) -> None:
     done = pyinfra(
         f'settings = Settings("ws.example.com", App("{folder}/app.py", proceses=4), SelfSigned(),\n'
         '    max_connections="10k")\n'
@@ -57,14 +62,16 @@ def test_mistakes_end_the_run_before_any_connection(pyinfra, folder):
     ]
 
 
-def test_a_good_inventory_connects(pyinfra, folder):
+def test_a_good_inventory_connects(pyinfra: RunPyinfra, folder: Path) -> None:
     # So that the absence of this word elsewhere means something.
     done = pyinfra(good(folder), "exec", "--", "true")
     assert done.returncode == 0, done.stderr
     assert "Connecting" in done.stdout + done.stderr
 
 
-def test_debug_inventory_shows_groups_and_settings_without_secrets(pyinfra, folder):
+def test_debug_inventory_shows_groups_and_settings_without_secrets(
+    pyinfra: RunPyinfra, folder: Path
+) -> None:
     done = pyinfra(good(folder), "--json", "debug-inventory")
     assert done.returncode == 0, done.stderr
     assert "s3cret" not in done.stdout + done.stderr

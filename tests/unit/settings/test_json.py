@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from tests.unit.settings.conftest import MakeSettings
 from wsdeploy import App, Behind, CertFiles, Edge, Nginx, Probe, SelfSigned
+from wsdeploy.settings import Settings
 
 
 @pytest.fixture
-def full(make):
+def full(make: MakeSettings) -> Settings:
     return make(
         app=App(
             "app.py",
@@ -21,7 +23,7 @@ def full(make):
     )
 
 
-def test_round_trip(full):
+def test_round_trip(full: Settings) -> None:
     shown = json.loads(json.dumps(full.to_json()))
     assert shown["kind"] == "Settings"
     assert shown["domain"] == full.domain
@@ -32,7 +34,7 @@ def test_round_trip(full):
     assert shown["edge"]["behind"]["networks"] == ["192.0.2.0/24"]
 
 
-def test_names_of_variables_but_not_their_values(full):
+def test_names_of_variables_but_not_their_values(full: Settings) -> None:
     text = json.dumps(full.to_json())
     assert "TOKEN" in text
     assert "OTHER" in text
@@ -40,10 +42,10 @@ def test_names_of_variables_but_not_their_values(full):
     assert "h1dden" not in text
 
 
-def test_sections_that_are_wrong_can_be_shown_too(make):
+def test_sections_that_are_wrong_can_be_shown_too(make: MakeSettings) -> None:
     json.dumps(make(app=App(), tls=CertFiles("cert.pem")).to_json())
 
 
-def test_a_repr_shows_no_value_of_a_variable(full):
+def test_a_repr_shows_no_value_of_a_variable(full: Settings) -> None:
     assert "s3cret" not in repr(full)
     assert "h1dden" not in f"{full.app}"

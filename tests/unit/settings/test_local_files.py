@@ -2,13 +2,16 @@
 
 import datetime
 import ssl
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import Name
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
+from tests.unit.settings.conftest import Lines, MakeSettings
 from wsdeploy import App, CertFiles, Settings
 from wsdeploy.inventory import local_certificates
 from wsdeploy.inventory.local_files import check
@@ -19,15 +22,22 @@ LOCKED = f"websockets==17.0 \\\n    {HASH} \\\n    {HASH}\n    # via -r requirem
 NO_HASH = "has no hash; lock it with uv pip compile --universal --generate-hashes"
 
 
-def new_key():
+def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def name(common):
+def name(common: str) -> Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def certificate(key, *names, days=90, issuer=DOMAIN, common=DOMAIN, where=None):
+def certificate(
+    key: ec.EllipticCurvePrivateKey,
+    *names: str,
+    days: int = 90,
+    issuer: str = DOMAIN,
+    common: str = DOMAIN,
+    where: str | None = None,
+) -> bytes:
     """A self-signed certificate; with a negative number of days, one that has expired.
 
     where: the address of its issuer's certificate.
@@ -55,7 +65,7 @@ def certificate(key, *names, days=90, issuer=DOMAIN, common=DOMAIN, where=None):
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def pem(key, password=None):
+def pem(key: ec.EllipticCurvePrivateKey, password: bytes | None = None) -> bytes:
     encryption = (
         serialization.BestAvailableEncryption(password)
         if password
@@ -67,10 +77,10 @@ def pem(key, password=None):
 
 
 @pytest.fixture
-def pair(folder, make):
+def pair(folder: Path, make: MakeSettings) -> MakeSettings:
     """Settings for the two files that a test writes."""
 
-    def settings(certificate_text, key_text, domain=DOMAIN):
+    def settings(certificate_text: bytes, key_text: bytes, domain: str = DOMAIN) -> Settings:
         (folder / "cert.pem").write_bytes(certificate_text)
         (folder / "key.pem").write_bytes(key_text)
         return make(domain=domain, tls=CertFiles("cert.pem", "key.pem"))
@@ -78,19 +88,21 @@ def pair(folder, make):
     return settings
 
 
-def test_the_app_must_exist(make, lines, folder):
+def test_the_app_must_exist(make: MakeSettings, lines: Lines, folder: Path) -> None:
     assert lines(make(app=App("absent.py"))) == [
         f"app.path: 'absent.py' given; no such file in {folder}; give one that exists"
     ]
 
 
-def test_the_lock_must_exist_if_it_is_named(make, lines, folder):
+def test_the_lock_must_exist_if_it_is_named(make: MakeSettings, lines: Lines, folder: Path) -> None:
     assert lines(make(app=App("app.py", requirements="lock.txt"))) == [
         f"app.requirements: 'lock.txt' given; no such file in {folder}; give one that exists"
     ]
 
 
-def test_a_requirement_without_hash_is_named(make, lines, folder):
+def test_a_requirement_without_hash_is_named(
+    make: MakeSettings, lines: Lines, folder: Path
+) -> None:
     for text, culprit in (
         ("websockets==17.0\n", "websockets==17.0"),
         ("websockets\n", "websockets"),
@@ -103,13 +115,15 @@ def test_a_requirement_without_hash_is_named(make, lines, folder):
         ]
 
 
-def test_good_locks(make, folder):
+def test_good_locks(make: MakeSettings, folder: Path) -> None:
     for text in ("", "# nothing yet\n", LOCKED, f"--only-binary :all:\n{LOCKED}"):
         (folder / "requirements.txt").write_text(text)
         check(make())
 
 
-def test_a_lock_that_needs_other_files_is_no_lock(make, lines, folder):
+def test_a_lock_that_needs_other_files_is_no_lock(
+    make: MakeSettings, lines: Lines, folder: Path
+) -> None:
     for line in ("-r base.txt", "-c constraints.txt", "-e .", "--requirement=a"):
         (folder / "requirements.txt").write_text(f"{line}\n{LOCKED}")
         (found,) = lines(make())
@@ -117,7 +131,9 @@ def test_a_lock_that_needs_other_files_is_no_lock(make, lines, folder):
         assert found.startswith(named)
 
 
-def test_a_named_lock_is_read_instead_of_the_one_beside_the_app(make, lines, folder):
+def test_a_named_lock_is_read_instead_of_the_one_beside_the_app(
+    make: MakeSettings, lines: Lines, folder: Path
+) -> None:
     (folder / "requirements.txt").write_text(LOCKED)
     (folder / "other.txt").write_text("uvloop\n")
     assert lines(make(app=App("app.py", requirements="other.txt"))) == [
@@ -125,19 +141,19 @@ def test_a_named_lock_is_read_instead_of_the_one_beside_the_app(make, lines, fol
     ]
 
 
-def test_a_good_pair(pair):
+def test_a_good_pair(pair: MakeSettings) -> None:
     key = new_key()
     for names in ((DOMAIN,), ("a-company.com", "*.a-company.com"), (DOMAIN.upper(),)):
         check(pair(certificate(key, *names), pem(key)))
 
 
-def test_a_chain_counts_by_its_first_certificate(pair):
+def test_a_chain_counts_by_its_first_certificate(pair: MakeSettings) -> None:
     key, issuer = new_key(), new_key()
     chain = certificate(key, DOMAIN) + certificate(issuer, days=-1)
     check(pair(chain, pem(key)))
 
 
-def test_a_key_without_its_certificate(make, lines, folder):
+def test_a_key_without_its_certificate(make: MakeSettings, lines: Lines, folder: Path) -> None:
     (folder / "key.pem").write_bytes(pem(new_key()))
     assert lines(make(tls=CertFiles(key="key.pem"))) == ["tls.certificate: missing; give a string"]
     assert lines(make(tls=CertFiles("cert.pem", "key.pem"))) == [
@@ -145,13 +161,13 @@ def test_a_key_without_its_certificate(make, lines, folder):
     ]
 
 
-def test_a_key_of_another_certificate(pair, lines):
+def test_a_key_of_another_certificate(pair: MakeSettings, lines: Lines) -> None:
     assert lines(pair(certificate(new_key(), DOMAIN), pem(new_key()))) == [
         "tls.key: 'key.pem' given; give the key that belongs to cert.pem"
     ]
 
 
-def test_a_certificate_for_other_names(pair, lines):
+def test_a_certificate_for_other_names(pair: MakeSettings, lines: Lines) -> None:
     key = new_key()
     for name in (None, "other.a-company.com", "*.com", "*.ws.a-company.com", "a-company.com"):
         assert lines(pair(certificate(key, *([name] if name else [])), pem(key))) == [
@@ -159,7 +175,7 @@ def test_a_certificate_for_other_names(pair, lines):
         ]
 
 
-def test_an_expired_certificate(pair, lines):
+def test_an_expired_certificate(pair: MakeSettings, lines: Lines) -> None:
     key = new_key()
     ended = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3)
     assert lines(pair(certificate(key, DOMAIN, days=-3), pem(key))) == [
@@ -167,7 +183,9 @@ def test_an_expired_certificate(pair, lines):
     ]
 
 
-def test_a_chain_that_leads_nowhere(pair, lines, folder, monkeypatch):
+def test_a_chain_that_leads_nowhere(
+    pair: MakeSettings, lines: Lines, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key, root = new_key(), certificate(new_key(), issuer="Root", common="Root")
     leaf = certificate(key, DOMAIN, issuer="R3", where="http://r3.test/")
     between = certificate(new_key(), issuer="Root", common="R3", where="http://root.test/")
@@ -198,7 +216,7 @@ def test_a_chain_that_leads_nowhere(pair, lines, folder, monkeypatch):
     check(pair(certificate(key, DOMAIN, issuer="Ours"), pem(key)))
 
 
-def test_all_that_is_wrong_with_a_pair(pair, lines):
+def test_all_that_is_wrong_with_a_pair(pair: MakeSettings, lines: Lines) -> None:
     found = lines(pair(certificate(new_key(), days=-1), pem(new_key())))
     assert [line.split(":")[0] for line in found] == [
         "tls.key",
@@ -207,20 +225,20 @@ def test_all_that_is_wrong_with_a_pair(pair, lines):
     ]
 
 
-def test_what_is_no_certificate(pair, lines):
+def test_what_is_no_certificate(pair: MakeSettings, lines: Lines) -> None:
     assert lines(pair(b"nonsense", pem(new_key()))) == [
         "tls.certificate: 'cert.pem' given; give a certificate in PEM"
     ]
 
 
-def test_what_is_no_key(pair, lines):
+def test_what_is_no_key(pair: MakeSettings, lines: Lines) -> None:
     for key in (b"nonsense", b"", pem(new_key(), b"a passphrase")):
         assert lines(pair(certificate(new_key(), DOMAIN), key)) == [
             "tls.key: 'key.pem' given; give a private key in PEM, without a passphrase"
         ]
 
 
-def test_a_missing_domain_is_one_problem(pair, lines, folder):
+def test_a_missing_domain_is_one_problem(pair: MakeSettings, lines: Lines, folder: Path) -> None:
     key = new_key()
     pair(certificate(key, DOMAIN), pem(key))
     settings = Settings(app=App("app.py"), tls=CertFiles("cert.pem", "key.pem"))

@@ -1,7 +1,11 @@
 """Every mistake is one line that names the setting, says what was given, and what would do."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from tests.unit.settings.conftest import Lines, MakeSettings
 from wsdeploy import (
     App,
     Behind,
@@ -25,8 +29,10 @@ WHOLE_NUMBER = "give a whole number"
 # Letters outside ASCII that regular expressions take for s and k when case does not matter.
 LONG_S, KELVIN = "\u017f", "\u212a"
 
+Table = dict[str, dict[str, list[Any]]]
+
 # Setting, what would do, and what would not.
-TOP = {
+TOP: Table = {
     "domain": {
         FULL_NAME: [
             "",
@@ -55,7 +61,7 @@ TOP = {
     "tls": {"give Acme(...) or CertFiles(...) or SelfSigned(...)": [None, "cert.pem"]},
     "proxy": {"give Nginx(...) or HAProxy(...)": ["nginx", Nginx]},
 }
-APP = {
+APP: Table = {
     "processes": {
         f"{WHOLE_NUMBER} from 1 to 99": [0, 100, -1],
         f"{WHOLE_NUMBER} or 'auto'": ["4", True, 4.0, "Auto"],
@@ -111,7 +117,7 @@ EDGE_PATH = (
     "give a path of at most 200 letters, digits and ._~/+=@!,:-, with a * at its end or none"
 )
 NETWORK = "give a network, such as 192.0.2.0/24 or 2001:db8::/32"
-EDGE = {
+EDGE: Table = {
     "origins": {
         "give a list, each a string": ["https://a-company.com", [1]],
     },
@@ -128,7 +134,7 @@ EDGE = {
     "header_size": {"give bytes from 1,024 to 32,768": [1023, 32_769]},
     "behind": {"give Behind(...) or None": ["10.0.0.0/8"]},
 }
-EDGE_LISTS = {
+EDGE_LISTS: Table = {
     "paths": {
         EDGE_PATH: [
             "chat", "", "*", "/a*b", "/a**", "/a?b", "/%61", "/a b", '/"', "/a;b", "/{", "/é",
@@ -147,18 +153,18 @@ EDGE_LISTS = {
 EDGE_LISTS["plain_paths"] = EDGE_LISTS["paths"]
 
 
-def rows(table):
+def rows(table: Table) -> list[tuple[str, Any, str]]:
     return [
         (s, v, w) for s, wanted in table.items() for w, values in wanted.items() for v in values
     ]
 
 
-def test_a_service(make, lines):
+def test_a_service(make: MakeSettings, lines: Lines) -> None:
     found = [lines(make(**{setting: value})) for setting, value, _ in rows(TOP)]
     assert found == [[f"{s}: {value!r} given; {wanted}"] for s, value, wanted in rows(TOP)]
 
 
-def test_an_app(make, lines, folder):
+def test_an_app(make: MakeSettings, lines: Lines, folder: Path) -> None:
     for paths in APP["path"].values():
         for path in paths:
             (folder / path).touch()
@@ -169,7 +175,7 @@ def test_an_app(make, lines, folder):
     assert found == [[f"app.{s}: {value!r} given; {wanted}"] for s, value, wanted in rows(APP)]
 
 
-def test_an_edge(make, lines):
+def test_an_edge(make: MakeSettings, lines: Lines) -> None:
     found = [lines(make(edge=Edge(**{setting: value}))) for setting, value, _ in rows(EDGE)]
     assert found == [[f"edge.{s}: {value!r} given; {wanted}"] for s, value, wanted in rows(EDGE)]
     table = rows(EDGE_LISTS)
@@ -179,15 +185,15 @@ def test_an_edge(make, lines):
     assert found == [[f"edge.{s}: {value!r} given; {wanted}"] for s, value, wanted in table]
 
 
-def test_names_that_debian_has_taken(make, lines):
+def test_names_that_debian_has_taken(make: MakeSettings, lines: Lines) -> None:
     assert {"root", "www-data", "nginx", "haproxy", "supervisor", "ssl"} <= TAKEN_NAMES
     for name in TAKEN_NAMES:
         line = f"name: {name!r} given; Debian has a user or folder of that name"
         assert lines(make(name=name)) == [line]
 
 
-def test_variables(make, lines):
-    def found(**settings):
+def test_variables(make: MakeSettings, lines: Lines) -> None:
+    def found(**settings: Any) -> list[str]:
         return lines(make(app=App("app.py", **settings)))
 
     value = FromEnv("HOME")
@@ -205,7 +211,7 @@ def test_variables(make, lines):
     ]
 
 
-def test_values_of_variables_are_not_shown(make, lines):
+def test_values_of_variables_are_not_shown(make: MakeSettings, lines: Lines) -> None:
     assert lines(make(app=App("app.py", env={"TOKEN": "s3cret", "PORT": 80}))) == [
         "app.env: a value of type int given for 'PORT'; give a dict, each value a string"
     ]
@@ -376,11 +382,11 @@ MORE = [
 ]
 
 
-def test_more_mistakes_named_as_users_write_them(make, lines):
+def test_more_mistakes_named_as_users_write_them(make: MakeSettings, lines: Lines) -> None:
     assert [lines(make(**changes)) for changes, _ in MORE] == [[line] for _, line in MORE]
 
 
-def test_what_is_missing(lines):
+def test_what_is_missing(lines: Lines) -> None:
     assert lines(Settings()) == [
         "domain: missing; give a string",
         "app: missing; give App(...)",
@@ -388,7 +394,7 @@ def test_what_is_missing(lines):
     ]
 
 
-def test_too_many_values(lines):
+def test_too_many_values(lines: Lines) -> None:
     settings = Settings(
         "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, Edge(), "ws", 8, True,
         False, False, 9,
@@ -400,7 +406,7 @@ def test_too_many_values(lines):
     ]
 
 
-def test_all_problems_at_once_in_the_order_of_the_settings(lines):
+def test_all_problems_at_once_in_the_order_of_the_settings(lines: Lines) -> None:
     settings = Settings(
         domian="ws.a-company.com",
         app=App("missing.py", processes=0, drain="long"),
@@ -419,11 +425,11 @@ def test_all_problems_at_once_in_the_order_of_the_settings(lines):
     ]
 
 
-def test_making_bad_settings_never_raises():
+def test_making_bad_settings_never_raises() -> None:
     Settings(app=App(processes=0), nonsense=1)
 
 
-def test_good_settings_pass(make):
+def test_good_settings_pass(make: MakeSettings) -> None:
     settings = make(
         app=App(
             "app.py",
@@ -454,7 +460,7 @@ def test_good_settings_pass(make):
     check(wanted)
 
 
-def test_the_error_ends_the_program_with_its_lines(make):
+def test_the_error_ends_the_program_with_its_lines(make: MakeSettings) -> None:
     with pytest.raises(SystemExit) as raised:
         check(make(domain=7))
     assert isinstance(raised.value, SettingsError)
@@ -462,7 +468,7 @@ def test_the_error_ends_the_program_with_its_lines(make):
     assert [str(problem) for problem in raised.value.problems] == ["domain: 7 given; give a string"]
 
 
-def test_a_rejected_setting_is_not_reported_twice(make, lines):
+def test_a_rejected_setting_is_not_reported_twice(make: MakeSettings, lines: Lines) -> None:
     assert lines(make(app=App("app.py", processes="many"))) == [
         "app.processes: 'many' given; give a whole number or 'auto'"
     ]

@@ -1,27 +1,47 @@
 """App and proxy on different hosts: what settings and hosts need then."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
 import pytest
 
+from tests.unit.settings.conftest import MakeSettings
 from wsdeploy import App, SettingsError, hosts
+from wsdeploy.settings import Settings
+
+Entry = str | tuple[str, dict[str, Any]]
+"""A host, as inventories name it."""
 
 
 @pytest.fixture
-def tiers(make, folder):
+def tiers(make: MakeSettings, folder: Path) -> MakeSettings:
     """Settings as in an inventory with these hosts."""
 
-    def settings(app, proxy, listen=None, internal_tls=False, port=8000, **shared):
+    def settings(
+        app: list[Entry],
+        proxy: list[Entry],
+        listen: Literal["tcp", "shared", "unix"] | None = None,
+        internal_tls: bool = False,
+        port: int = 8000,
+        **shared: str,
+    ) -> Settings:
         made = make(app=App("app.py", listen=listen, port=port), internal_tls=internal_tls)
         (_, data), _ = hosts(made, app=app, proxy=proxy, **shared)
-        return data["settings"]
+        placed: Settings = data["settings"]
+        return placed
 
     return settings
 
 
+Complaints = Callable[..., list[str]]
+
+
 @pytest.fixture
-def complaints(tiers):
+def complaints(tiers: MakeSettings) -> Complaints:
     """What is said of settings with these hosts."""
 
-    def said(*arguments, **options):
+    def said(*arguments: list[Entry] | str | None, **options: Any) -> list[str]:
         with pytest.raises(SettingsError) as raised:
             tiers(*arguments, **options)
         return [str(problem) for problem in raised.value.problems]
@@ -29,11 +49,11 @@ def complaints(tiers):
     return said
 
 
-def at(name, address):
+def at(name: str, address: int | str) -> tuple[str, dict[str, Any]]:
     return (name, {"private_address": address})
 
 
-def missing(role, host):
+def missing(role: str, host: str) -> str:
     return (
         f"{role}: {host} has no private_address; app and proxy are on different hosts, so give the "
         f'address that they reach each other at: ("{host}", {{"private_address": "10.0.0.1"}})'
@@ -44,7 +64,7 @@ APPS = [at("app1", "10.0.0.1"), at("app2", "fd00::2")]
 PROXIES = [at("lb1", "10.0.0.9")]
 
 
-def test_good_tiers(tiers):
+def test_good_tiers(tiers: MakeSettings) -> None:
     for listen in (None, "tcp", "shared"):
         settings = tiers(APPS, PROXIES, listen)
         assert settings.listen() == (listen or "tcp")
@@ -77,50 +97,50 @@ MISTAKES = [
 ]
 
 
-def test_mistakes(complaints):
+def test_mistakes(complaints: Complaints) -> None:
     for app, proxy, listen, expected in MISTAKES:
         assert complaints(app, proxy, listen) == expected
 
 
-def test_hosts_that_are_both_need_no_address(tiers):
+def test_hosts_that_are_both_need_no_address(tiers: MakeSettings) -> None:
     tiers(["one", "two"], ["two", "one"], "unix")
 
 
-def test_a_host_that_is_both_among_others_needs_one(tiers):
+def test_a_host_that_is_both_among_others_needs_one(tiers: MakeSettings) -> None:
     tiers([*APPS, "lb1"], PROXIES)
 
 
-def test_an_address_is_text(complaints):
+def test_an_address_is_text(complaints: Complaints) -> None:
     assert complaints([at("app1", 7)], PROXIES) == [
         "private_address: 7 given; give an address for app1"
     ]
 
 
-def test_an_address_without_a_zone(complaints):
+def test_an_address_without_a_zone(complaints: Complaints) -> None:
     assert complaints([at("app1", "fe80::1%eth0")], PROXIES) == [
         "private_address: 'fe80::1%eth0' given; give an address for app1"
     ]
 
 
-def test_hosts_do_not_share_an_address(complaints):
+def test_hosts_do_not_share_an_address(complaints: Complaints) -> None:
     assert complaints(["app1", "app2"], PROXIES, private_address="10.0.0.1") == [
         "private_address: '10.0.0.1' given; app2 needs its own; app1 has that one"
     ]
 
 
-def test_tls_between_the_tiers(tiers):
+def test_tls_between_the_tiers(tiers: MakeSettings) -> None:
     for listen in (None, "unix"):
         settings = tiers(APPS, PROXIES, listen, internal_tls=True)
         assert settings.listen() == "unix"
 
 
-def test_tls_needs_tiers(complaints):
+def test_tls_needs_tiers(complaints: Complaints) -> None:
     assert complaints(["one"], ["one"], internal_tls=True) == [
         "internal_tls: True given; app and proxy are the same hosts here; leave it out"
     ]
 
 
-def test_tls_has_the_ports_to_itself(tiers, complaints):
+def test_tls_has_the_ports_to_itself(tiers: MakeSettings, complaints: Complaints) -> None:
     for listen in ("tcp", "shared"):
         assert complaints(APPS, PROXIES, listen, internal_tls=True) == [
             f"app.listen: {listen!r} given; with internal_tls, processes listen on unix sockets; "
