@@ -4,6 +4,7 @@ import inspect
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from wsdeploy import command_line
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("prod.py", "deploy.py"):
         (tmp_path / name).touch()
@@ -27,9 +28,9 @@ def project(tmp_path, monkeypatch):
         (["-y", "prd.py", "deploy.py"], "prd.py: no such file in "),
     ],
 )
-def test_what_keeps_a_run_from_beginning(arguments, words):
+def test_what_keeps_a_run_from_beginning(arguments: list[str], words: str | None) -> None:
     found = command_line.problem(arguments)
-    assert found is None if words is None else found.startswith(words)
+    assert found is None if words is None else (found or "").startswith(words)
 
 
 @pytest.mark.parametrize(
@@ -41,12 +42,12 @@ def test_what_keeps_a_run_from_beginning(arguments, words):
         (["tests/hosts", "--inventory", "prod.py"], True),
     ],
 )
-def test_who_needs_the_apps_code(arguments, needed):
+def test_who_needs_the_apps_code(arguments: list[str], needed: bool) -> None:
     assert command_line.deploys(arguments) is needed
 
 
-def test_a_question_that_nobody_answers_ends_the_run_with_a_line():
-    def nobody(prompt):
+def test_a_question_that_nobody_answers_ends_the_run_with_a_line() -> None:
+    def nobody(prompt: str) -> None:
         raise EOFError
 
     with pytest.raises(SystemExit, match="no terminal; give -y"):
@@ -55,7 +56,7 @@ def test_a_question_that_nobody_answers_ends_the_run_with_a_line():
     assert command_line.answered(nobody, "")("One of more hosts failed, continue?") is False
 
 
-def test_where_pyinfra_asks():
+def test_where_pyinfra_asks() -> None:
     # In a process of its own: pyinfra's command line replaces parts of Python when it is imported.
     names = command_line.QUESTIONS
     code = "".join(f"import {module}; {module}.{name}\n" for module, name in names)
@@ -76,15 +77,17 @@ def test_where_pyinfra_asks():
         ("[h] Connected", None),
     ],
 )
-def test_a_line_of_pyinfras_names_the_way_out(line, words):
+def test_a_line_of_pyinfras_names_the_way_out(line: str, words: str | None) -> None:
     found = command_line.hint(line)
     assert found.startswith(line)
     assert words in found if words else found == line
 
 
-def test_python_finds_the_module_of_a_file_that_pyinfra_runs(project, tmp_path, monkeypatch):
+def test_python_finds_the_module_of_a_file_that_pyinfra_runs(
+    project: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "deploy.py").write_text("frame = __import__('sys')._getframe()\n")
-    found = {}
+    found: dict[str, str] = {}
     exec(compile((tmp_path / "deploy.py").read_text(), "deploy.py", "exec"), found)  # noqa: S102
     assert inspect.getmodule(found["frame"]) is None
     monkeypatch.setattr(sys, "argv", ["pyinfra", "prod.py", "deploy.py"])

@@ -1,16 +1,18 @@
 """Hosts behind a relay: other addresses, the same keys."""
 
+from pathlib import Path
+
 from bench.deploy import hosts
 from wsdeploy_sandbox import SandboxHost
 
 
-def host(name, address):
+def host(name: str, address: str) -> SandboxHost:
     return SandboxHost(
         name, "bookworm", address, "::1", "root", "/key", f"{name}.test", "running", "unused"
     )
 
 
-def test_hosts_behind_a_relay_keep_their_keys(tmp_path):
+def test_hosts_behind_a_relay_keep_their_keys(tmp_path: Path) -> None:
     known = tmp_path / "known"
     known.write_text(
         "10.0.0.11,fd00::11,b.test ssh-ed25519 KEY11\n10.0.0.1,fd00::1,a.test ssh-ed25519 KEY1\n"
@@ -29,5 +31,5 @@ def test_hosts_behind_a_relay_keep_their_keys(tmp_path):
     )
 
 
-def test_names_tell_what_a_host_is_for():
+def test_names_tell_what_a_host_is_for() -> None:
     assert hosts.names("script", 2) == ["bdeploy-script-0", "bdeploy-script-1"]

@@ -9,7 +9,7 @@ from bench.deploy.contenders import pinned
 from bench.deploy.relay import Line, Relay, Traffic, Turns
 
 
-def test_a_chunk_arrives_after_the_delay():
+def test_a_chunk_arrives_after_the_delay() -> None:
     line = Line(0.5)
     assert line.wait(10) is None, "nothing is on its way"
     line.put(10, b"one")
@@ -20,7 +20,7 @@ def test_a_chunk_arrives_after_the_delay():
     assert line.wait(10.5) is None
 
 
-def test_chunks_do_not_wait_for_each_other():
+def test_chunks_do_not_wait_for_each_other() -> None:
     line = Line(1)
     line.put(0, b"one")
     line.put(0.25, b"two")
@@ -29,7 +29,7 @@ def test_chunks_do_not_wait_for_each_other():
     assert line.wait(1.25) == pytest.approx(2.75)
 
 
-def test_an_answer_counts_once_however_many_parts_it_has():
+def test_an_answer_counts_once_however_many_parts_it_has() -> None:
     turns = Turns()
     assert not turns.received(), "a greeting answers nothing"
     turns.sent()
@@ -40,11 +40,11 @@ def test_an_answer_counts_once_however_many_parts_it_has():
     assert turns.received()
 
 
-def test_what_was_added_since():
+def test_what_was_added_since() -> None:
     assert Traffic(3, 100, 50, 7) - Traffic(1, 60, 50, 2) == Traffic(2, 40, 0, 5)
 
 
-def test_bytes_pass_unchanged_and_are_counted():
+def test_bytes_pass_unchanged_and_are_counted() -> None:
     server = socket.create_server(("127.0.0.1", 0))
 
     def answer() -> None:
@@ -69,7 +69,7 @@ def test_bytes_pass_unchanged_and_are_counted():
     server.close()
 
 
-def test_a_version_in_a_lock_file():
+def test_a_version_in_a_lock_file() -> None:
     lock = "# comment\nansible-core==2.19.1 \\\n    --hash=sha256:00\nansible==9 ; sys_platform"
     assert pinned(lock, "ansible-core") == "2.19.1"
     assert pinned(lock, "ansible") == "9"

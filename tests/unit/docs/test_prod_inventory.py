@@ -17,7 +17,7 @@ PROD = PROJECT / "inventories" / "prod.py"
 SUGGESTION = re.compile(r"^( *)# (\w+=.*|from wsdeploy .*)$", re.MULTILINE)
 
 
-def problems(path):
+def problems(path: Path) -> list[tuple[str, str]]:
     with pytest.raises(SettingsError) as caught:
         load(path)
     return [(problem.setting, problem.message.split("; ")[-1]) for problem in caught.value.problems]
@@ -30,7 +30,7 @@ PLACEHOLDERS = [
 ]
 
 
-def test_unedited_it_says_what_to_edit_and_connects_nowhere():
+def test_unedited_it_says_what_to_edit_and_connects_nowhere() -> None:
     words = ["inventories/prod.py", "deploy.py"]
     done = pyinfra_server.run(words, cwd=PROJECT, env=os.environ, timeout=60)
     said = done.stdout + done.stderr
@@ -40,25 +40,25 @@ def test_unedited_it_says_what_to_edit_and_connects_nowhere():
     assert "Traceback" not in said
 
 
-def test_what_to_edit_is_marked(monkeypatch):
+def test_what_to_edit_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
     assert problems(PROD) == PLACEHOLDERS
     marked = [line for line in PROD.read_text().splitlines() if "# EDIT" in line]
     assert len(marked) == 3
 
 
-def test_it_is_short():
+def test_it_is_short() -> None:
     text = PROD.read_text().split('"""')[2]
     active = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
     assert 10 <= len(active) <= 15
 
 
-def test_every_suggestion_has_a_reason():
+def test_every_suggestion_has_a_reason() -> None:
     for _, code in SUGGESTION.findall(PROD.read_text()):
         assert re.search(r"  # \S", code), code
 
 
-def test_its_suggestions_work(monkeypatch, tmp_path):
+def test_its_suggestions_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Taken up one at a time, they bring no problem of their own but for files that must exist."""
     monkeypatch.chdir(PROJECT)
     text = PROD.read_text()

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ README = (PROJECT / "README.md").read_text()
 MAKEFILE = (PROJECT / "Makefile").read_text()
 
 
-def commands():
+def commands() -> Iterator[list[str]]:
     """Yield the words of every command in README.md's shell blocks and code spans."""
     blocks = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     for block in blocks:
@@ -32,14 +33,14 @@ def commands():
             yield shlex.split(span)
 
 
-def in_workflows():
+def in_workflows() -> Iterator[list[str]]:
     """Yield the words of every one-line step of the workflows."""
     for workflow in (PROJECT / ".github/workflows").glob("*.yml"):
         for line in re.findall(r"^\s+(?:- )?run: ([\w.].+)$", workflow.read_text(), re.MULTILINE):
             yield shlex.split(line)
 
 
-def calls(*names):
+def calls(*names: str) -> list[pytest.ParameterSet]:
     """Return the commands whose program is one of these, without it and without its folder."""
     found = []
     for words in (*commands(), *in_workflows()):
@@ -51,7 +52,7 @@ def calls(*names):
 
 
 @pytest.mark.parametrize("words", calls("make"))
-def test_make(words):
+def test_make(words: list[str]) -> None:
     for word in words:
         name, is_variable, _ = word.partition("=")
         pattern = rf"^{re.escape(name)} *\?=" if is_variable else rf"^{re.escape(name)}:"
@@ -59,14 +60,14 @@ def test_make(words):
 
 
 @pytest.fixture(scope="module")
-def pyinfra_help():
+def pyinfra_help() -> str:
     """Return what pyinfra says of its options. Imported, it would patch this process."""
     command = [sys.executable, "-m", "pyinfra", "--help"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("words", calls("pyinfra"))
-def test_pyinfra(words, pyinfra_help):
+def test_pyinfra(words: list[str], pyinfra_help: str) -> None:
     for option in (word for word in words if word.startswith("-")):
         assert re.search(rf"^\s+(-\w, )?{option}\b", pyinfra_help, re.MULTILINE), option
     inventory, *operations = (word for word in words if not word.startswith("-"))
@@ -81,12 +82,12 @@ def test_pyinfra(words, pyinfra_help):
 
 
 @pytest.mark.parametrize("words", calls("sandbox"))
-def test_sandbox(words):
+def test_sandbox(words: list[str]) -> None:
     cli.parser().parse_args(words)
 
 
 @pytest.mark.parametrize("words", calls("pytest"))
-def test_pytest(words):
+def test_pytest(words: list[str]) -> None:
     folder, *rest = words
     assert (PROJECT / folder / "conftest.py").is_file()
     options = (PROJECT / "wsdeploy/checks/plugin.py").read_text()
@@ -95,7 +96,7 @@ def test_pytest(words):
 
 
 @pytest.mark.parametrize("words", calls("python"))
-def test_python(words):
+def test_python(words: list[str]) -> None:
     if words[0] == "-m":
         # Not imported: modules of others may do anything.
         module = PROJECT / f"{words[1].replace('.', '/')}.py"
@@ -104,26 +105,26 @@ def test_python(words):
         assert (PROJECT / words[0]).is_file()
 
 
-def test_commands_are_found():
+def test_commands_are_found() -> None:
     """The tests above are worth nothing if they see no commands."""
     for program in ("make", "pyinfra", "sandbox", "pytest", "python"):
         assert calls(program), program
 
 
 @pytest.mark.parametrize("words", [words for words in in_workflows() if words[0] != "make"])
-def test_workflows_run_programs_of_the_project(words):
+def test_workflows_run_programs_of_the_project(words: list[str]) -> None:
     program = PROJECT / words[0]
     assert program.is_file()
     assert program.stat().st_mode & 0o111
 
 
-def test_links_lead_somewhere():
+def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if not target.startswith("https://"):
             assert (PROJECT / target).exists(), target
 
 
-def test_files_of_the_project_exist():
+def test_files_of_the_project_exist() -> None:
     """Paths in code spans that begin with a folder of the project."""
     folders = "|".join(
         path.name for path in PROJECT.iterdir() if path.is_dir() and path.name[0] != "."
@@ -149,11 +150,11 @@ def test_files_of_the_project_exist():
         places.key("ws"),
     ],
 )
-def test_places_on_a_host_are_named_as_they_are(path):
+def test_places_on_a_host_are_named_as_they_are(path: str) -> None:
     assert f"`{path}" in README
 
 
-def test_derived_numbers_are_the_derived_ones():
+def test_derived_numbers_are_the_derived_ones() -> None:
     limits = derive(Settings("ws.a-company.com", App("files/app.py"), SelfSigned()), Survey())
     assert f"{limits.worker_connections:,} connections per worker follow by default" in README
     assert f"{BACKLOG_LEAST:,} or more per process and on nginx" in README

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ class Paint(Colour):
     """What it costs."""
 
 
-def test_readme_is_up_to_date():
+def test_readme_is_up_to_date() -> None:
     text = README.read_text()
     assert text == reference.written(text), (
         "README.md is stale: python -m wsdeploy.settings.reference --write README.md"
@@ -36,12 +37,12 @@ def test_readme_is_up_to_date():
 
 
 @pytest.mark.parametrize("section", reference.sections(Settings))
-def test_every_setting_has_a_docstring(section):
+def test_every_setting_has_a_docstring(section: type[Any]) -> None:
     fields = {field.name for field in dataclasses.fields(section)}
     assert fields - reference.docstrings(section).keys() == set()
 
 
-def test_every_section_that_users_can_write_is_there():
+def test_every_section_that_users_can_write_is_there() -> None:
     import wsdeploy  # noqa: PLC0415 - the name is what the test is about
 
     public = {getattr(wsdeploy, name) for name in wsdeploy.__all__}
@@ -49,14 +50,14 @@ def test_every_section_that_users_can_write_is_there():
     assert sections - set(reference.sections(Settings)) == set()
 
 
-def test_docstrings_are_read_from_the_class_and_its_bases():
+def test_docstrings_are_read_from_the_class_and_its_bases() -> None:
     assert reference.docstrings(Paint) == {
         "shade": "Any shade, or | none.",
         "price": "What it costs.",
     }
 
 
-def test_a_row_for_each_field(monkeypatch):
+def test_a_row_for_each_field(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "Settings", Paint)
     assert reference.markdown() == (
         "#### `Paint`\n\nA colour that can be bought.\n\n"
@@ -69,7 +70,7 @@ def test_a_row_for_each_field(monkeypatch):
     )
 
 
-def test_only_what_is_between_the_markers_is_written():
+def test_only_what_is_between_the_markers_is_written() -> None:
     text = f"before\n{reference.BEGIN}\nstale\n{reference.END}\nafter\n"
     new = reference.written(text)
     assert new.startswith(f"before\n{reference.BEGIN}\n\n#### `Settings`")
@@ -79,12 +80,14 @@ def test_only_what_is_between_the_markers_is_written():
 
 
 @pytest.mark.parametrize("text", ["", reference.BEGIN, f"{reference.END} {reference.BEGIN}"])
-def test_a_document_without_markers_is_left_alone(text):
+def test_a_document_without_markers_is_left_alone(text: str) -> None:
     with pytest.raises(ValueError, match="it needs"):
         reference.written(text)
 
 
-def test_command_line(monkeypatch, tmp_path, capsys):
+def test_command_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "doc.md"
     file.write_text(f"{reference.BEGIN}{reference.END}")
     monkeypatch.setattr("sys.argv", ["reference", "--write", str(file)])

@@ -1,4 +1,6 @@
 import errno
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,12 +23,15 @@ class Limit:
         self.value = int(text)
 
 
+MakeLimit = Callable[..., Limit]
+
+
 @pytest.fixture
-def limit(tmp_path, monkeypatch):
+def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeLimit:
     """Return a function that sets the limit."""
     monkeypatch.setattr(state, "INOTIFY", tmp_path / "inotify.json")
 
-    def make(value, **options):
+    def make(value: int, **options: bool) -> Limit:
         made = Limit(value, **options)
         monkeypatch.setattr(inotify, "INSTANCES", made)
         return made
@@ -34,7 +39,7 @@ def limit(tmp_path, monkeypatch):
     return make
 
 
-def test_it_is_raised_for_many_hosts_and_put_back(limit):
+def test_it_is_raised_for_many_hosts_and_put_back(limit: MakeLimit) -> None:
     there = limit(128)
     inotify.ensure(30)
     assert there.value == 30 * inotify.PER_HOST + inotify.OTHERS
@@ -45,14 +50,14 @@ def test_it_is_raised_for_many_hosts_and_put_back(limit):
     inotify.restore()
 
 
-def test_a_limit_that_is_enough_is_left_alone(limit):
+def test_a_limit_that_is_enough_is_left_alone(limit: MakeLimit) -> None:
     there = limit(8192, fixed=True)
     inotify.ensure(244)
     inotify.restore()
     assert there.value == 8192
 
 
-def test_where_it_may_not_be_raised_the_limit_is_named(limit):
+def test_where_it_may_not_be_raised_the_limit_is_named(limit: MakeLimit) -> None:
     limit(128, fixed=True)
     inotify.ensure(18)
     with pytest.raises(SandboxError) as error:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from wsdeploy_sandbox import machine
@@ -20,7 +22,7 @@ def test_nspawn_command() -> None:
     } <= set(command)
 
 
-def test_a_layer_lies_on_the_base(tmp_path, monkeypatch) -> None:
+def test_a_layer_lies_on_the_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base, layer = tmp_path / "base", tmp_path / "layer"
     commands = []
     monkeypatch.setattr(machine, "run", lambda *words: commands.append(words))

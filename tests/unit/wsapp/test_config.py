@@ -6,7 +6,7 @@ from wsapp.compression import LEVELS
 from wsapp.config import VARIABLES, Config, ConfigError, misspelt
 
 
-def problems(**environ):
+def problems(**environ: str) -> list[str]:
     with pytest.raises(ConfigError) as error:
         Config.from_env(environ)
     return error.value.problems
@@ -52,12 +52,12 @@ def problems(**environ):
         ("WS_SOCKET", "/run/ws/", "give the path of a socket, not of a folder"),
     ],
 )
-def test_bad_value(name, value, would_do):
+def test_bad_value(name: str, value: str, would_do: str) -> None:
     assert problems(**{name: value}) == [f'{name} is "{value}": {would_do}']
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "80 80"])
-def test_bad_port(port):
+def test_bad_port(port: str) -> None:
     assert problems(WS_HOST="::1", WS_PORT=port) == [
         f'WS_PORT is "{port}": give a whole number from 1 to 65535'
     ]
@@ -79,21 +79,21 @@ def test_bad_port(port):
         ),
     ],
 )
-def test_contradiction(environ, problem):
+def test_contradiction(environ: dict[str, str], problem: str) -> None:
     assert problems(**environ) == [problem]
 
 
-def test_all_problems_at_once():
+def test_all_problems_at_once() -> None:
     found = problems(WS_DRAIN="x", WS_LOG_FORMAT="y", WS_HOST="z")
     assert [line.split()[0] for line in found] == ["WS_HOST", "WS_DRAIN", "WS_LOG_FORMAT"]
 
 
-def test_empty_means_default():
+def test_empty_means_default() -> None:
     assert Config.from_env({}) == Config()
     assert Config.from_env(dict.fromkeys(VARIABLES, " ")) == Config()
 
 
-def test_every_variable_is_read_and_documented():
+def test_every_variable_is_read_and_documented() -> None:
     given = {
         "WS_BACKLOG": ("100", "backlog", 100),
         "WS_DRAIN": ("0", "drain", 0),
@@ -120,7 +120,7 @@ def test_every_variable_is_read_and_documented():
     assert {*given, "WS_SOCKET", "WS_HOST", "WS_PORT"} == set(VARIABLES)
 
 
-def test_where_to_listen():
+def test_where_to_listen() -> None:
     assert Config.from_env({"WS_SOCKET": "/run/a/ws_00.sock"}).socket == "/run/a/ws_00.sock"
     tcp = Config.from_env({"WS_HOST": "10.0.0.1", "WS_PORT": "8001"})
     assert (tcp.socket, tcp.host, tcp.port, tcp.share_port) == (None, "10.0.0.1", 8001, True)
@@ -132,7 +132,7 @@ def test_where_to_listen():
 @pytest.mark.parametrize(
     ("drain", "close_timeout", "limit"), [("30", "10", 43.0), ("0", "0.5", 4.5), ("1", "1", 5.0)]
 )
-def test_stop_limit(drain, close_timeout, limit):
+def test_stop_limit(drain: str, close_timeout: str, limit: float) -> None:
     config = Config.from_env({"WS_DRAIN": drain, "WS_CLOSE_TIMEOUT": close_timeout})
     assert config.stop_limit == limit
 
@@ -160,13 +160,13 @@ def test_stop_limit(drain, close_timeout, limit):
         ),
     ],
 )
-def test_origin_with_a_star(spelling, allowed, refused):
+def test_origin_with_a_star(spelling: str, allowed: list[str], refused: list[str]) -> None:
     (pattern,) = Config.from_env({"WS_ORIGINS": spelling}).origins
     assert isinstance(pattern, re.Pattern)
     assert [origin for origin in allowed + refused if pattern.fullmatch(origin)] == allowed
 
 
-def test_only_what_browsers_fetch_from_hosts_has_one():
+def test_only_what_browsers_fetch_from_hosts_has_one() -> None:
     assert Config.from_env({"WS_ORIGINS": "file://, app://"}).origins == ("file://", "app://")
     for spelling in ("https://", "wss://", "file:///", "://"):
         with pytest.raises(ConfigError, match="isn't an origin"):
@@ -174,17 +174,17 @@ def test_only_what_browsers_fetch_from_hosts_has_one():
 
 
 @pytest.mark.parametrize("spelling", ["0", "off", ""])
-def test_no_maximum_age(spelling):
+def test_no_maximum_age(spelling: str) -> None:
     assert Config.from_env({"WS_MAX_AGE": spelling}).max_age == 0
 
 
-def test_misspelt():
+def test_misspelt() -> None:
     assert misspelt({"WS_DRIAN": "5", "WS_SECRET": "x", "WS_DRAIN": "5", "HOME": "/"}) == [
         "WS_DRIAN isn't used here: is WS_DRAIN meant?"
     ]
 
 
-def test_compression_levels_grow():
+def test_compression_levels_grow() -> None:
     sizes = [(level.window_bits, level.mem_level) for level in LEVELS.values() if level]
     assert sizes == sorted(sizes)
     assert LEVELS["off"] is None

@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,20 +15,20 @@ from wsapp.metrics import Metrics
 
 
 @pytest.fixture(autouse=True)
-def _deadlines_far_away(monkeypatch):
+def _deadlines_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "SETTLE_LIMIT", 600)
     monkeypatch.setattr(drain, "HANDLER_GRACE", 0.01)
 
 
-def drained(connection):
+def drained(connection: Any) -> None:
     """Drain one connection; return once it's gone for the reason under test."""
 
-    async def run():
+    async def run() -> None:
         connections = Connections(Metrics())
         connection.task = asyncio.create_task(connection.handler())
         connection.task.add_done_callback(lambda task: connections.discard(connection))
         connections.add(connection)
-        server = SimpleNamespace(close=lambda close_connections: None)
+        server: Any = SimpleNamespace(close=lambda close_connections: None)
         config = Config(drain=0, close_timeout=0.05)
         one = drain.Drain(config, server, None, connections, asyncio.Event())
         async with asyncio.timeout(10):
@@ -37,21 +39,21 @@ def drained(connection):
 
 class Fake:
     opened_at = 0.0
-    code = None
+    code: int | None = None
     end = Connection.end
 
-    async def close(self, code):
+    async def close(self, code: int) -> None:
         self.code = code
 
 
-def test_a_connection_that_can_not_be_closed_is_aborted():
+def test_a_connection_that_can_not_be_closed_is_aborted() -> None:
     class Stuck(Fake):
         aborted = False
 
-        async def close(self, code):
+        async def close(self, code: int) -> None:
             await asyncio.Event().wait()
 
-        async def handler(self):
+        async def handler(self) -> None:
             self.gone = asyncio.Event()
             self.transport = SimpleNamespace(abort=self.gone.set)
             await self.gone.wait()
@@ -65,7 +67,7 @@ def test_a_connection_that_can_not_be_closed_is_aborted():
 @pytest.mark.parametrize(
     ("text", "seconds"), [("2.5\n", 2.5), ("60", 30), ("-1", 0), ("soon", 30), ("", 30), (None, 30)]
 )
-def test_a_file_can_shorten_it(tmp_path, text, seconds):
+def test_a_file_can_shorten_it(tmp_path: Path, text: str | None, seconds: float) -> None:
     file = tmp_path / "drain"
     if text is not None:
         file.write_text(text)
@@ -73,11 +75,11 @@ def test_a_file_can_shorten_it(tmp_path, text, seconds):
     assert drain.shortened(config) == dataclasses.replace(config, drain=seconds)
 
 
-def test_a_handler_that_goes_on_is_cancelled():
+def test_a_handler_that_goes_on_is_cancelled() -> None:
     class Busy(Fake):
         cancelled = False
 
-        async def handler(self):
+        async def handler(self) -> None:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -90,19 +92,20 @@ def test_a_handler_that_goes_on_is_cancelled():
     assert busy.code == 1012
 
 
-def test_one_that_shows_up_when_nobody_seems_to_be_left_is_not_left_behind():
+def test_one_that_shows_up_when_nobody_seems_to_be_left_is_not_left_behind() -> None:
     """It was accepted before the listener closed; the event loop makes it a turn or two later."""
 
-    async def run():
+    async def run() -> None:
         connections = Connections(Metrics())
         serving = asyncio.Event()
-        late = Fake()
+        late: Any = Fake()
         loop = asyncio.get_running_loop()
 
-        def close(close_connections):
+        def close(close_connections: bool) -> None:
             loop.call_later(drain.QUIET / 2, connections.add, late)
 
-        one = drain.Drain(Config(drain=0), SimpleNamespace(close=close), None, connections, serving)
+        server: Any = SimpleNamespace(close=close)
+        one = drain.Drain(Config(drain=0), server, None, connections, serving)
         running = asyncio.create_task(one.run(asyncio.Event()))
         await asyncio.sleep(4 * drain.QUIET)
         assert not running.done()

@@ -1,13 +1,14 @@
 import os
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 
 from wsapp.listen import ListenError, open_unix_socket
 
 
-def test_someone_elses_socket_is_not_removed(tmp_path):
+def test_someone_elses_socket_is_not_removed(tmp_path: Path) -> None:
     path = str(tmp_path / "a.sock")
     old = open_unix_socket(path, 10)
     os.unlink(path)
@@ -21,7 +22,7 @@ def test_someone_elses_socket_is_not_removed(tmp_path):
     new.sock.close()
 
 
-def test_a_full_backlog_is_a_living_process(tmp_path):
+def test_a_full_backlog_is_a_living_process(tmp_path: Path) -> None:
     path = str(tmp_path / "a.sock")
     listener = open_unix_socket(path, 1)
     clients = []
@@ -38,7 +39,7 @@ def test_a_full_backlog_is_a_living_process(tmp_path):
         each.close()
 
 
-def test_a_file_is_left_alone(tmp_path):
+def test_a_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     path.write_text("precious")
     with pytest.raises(ListenError, match="there is something that isn't a socket"):
@@ -46,6 +47,6 @@ def test_a_file_is_left_alone(tmp_path):
     assert path.read_text() == "precious"
 
 
-def test_no_folder(tmp_path):
+def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ListenError, match=r"can't listen on .*: No such file or directory"):
         open_unix_socket(str(tmp_path / "none" / "a.sock"), 1)

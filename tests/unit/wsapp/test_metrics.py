@@ -3,7 +3,7 @@ from collections import Counter
 from wsapp.metrics import Histogram, Metrics, render
 
 
-def test_text():
+def test_text() -> None:
     metrics = Metrics(
         info={"process": 'ws "0"\\', "loop": "a\nb"},
         max_connections=5,

@@ -2,25 +2,29 @@
 
 import asyncio
 import os
+from pathlib import Path
 
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+
+from tests.unit.wsapp.conftest import App, Start, Until
 
 SHARE = "0.1"
 
 
-async def moved(app, path, clients, until):
+async def moved(app: App, path: Path, clients: int, until: Until) -> list[int | None]:
     """Hold clients, ask for some to move, return the codes of those that were closed."""
     held = [await app.connect() for _ in range(clients)]
     for client in held:
         await client.send("x")
         await client.recv()
-    codes = []
+    codes: list[int | None] = []
 
-    async def watch(client):
+    async def watch(client: ClientConnection) -> None:
         try:
             await client.recv()
         except ConnectionClosed as closed:
-            codes.append(closed.rcvd and closed.rcvd.code)
+            codes.append(closed.rcvd.code if closed.rcvd else None)
 
     watching = [asyncio.create_task(watch(client)) for client in held]
     path.with_suffix(".new").write_text(SHARE)
@@ -38,7 +42,7 @@ async def moved(app, path, clients, until):
     return codes
 
 
-def test_a_share_of_the_clients(start, until, tmp_path):
+def test_a_share_of_the_clients(start: Start, until: Until, tmp_path: Path) -> None:
     path = tmp_path / ".move"
     app = start(WS_MOVE_FILE=str(path))
     for clients, share in ((30, 3), (4, 1)):
@@ -47,7 +51,7 @@ def test_a_share_of_the_clients(start, until, tmp_path):
         app.log_has(f"moving {share} of {clients} connections")
 
 
-def test_what_is_no_share_is_said_once(start, until, tmp_path):
+def test_what_is_no_share_is_said_once(start: Start, until: Until, tmp_path: Path) -> None:
     path = tmp_path / ".move"
     path.write_text("some")
     app = start(WS_MOVE_FILE=str(path))

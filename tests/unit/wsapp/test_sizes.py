@@ -3,10 +3,13 @@
 import asyncio
 import itertools
 import os
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+
+from tests.unit.wsapp.conftest import App, Start
 
 LIMIT = 100_000
 ECHO = (
@@ -18,8 +21,10 @@ ECHO = (
 )
 
 
-async def answers(app, sizes, compressible, fragments, **options):
-    found = []
+async def answers(
+    app: App, sizes: tuple[int, ...], compressible: bool, fragments: int, **options: Any
+) -> list[int | None]:
+    found: list[int | None] = []
     for size in sizes:
         async with app.connect(**options) as websocket:
             content = bytes(size) if compressible else os.urandom(size)
@@ -29,12 +34,12 @@ async def answers(app, sizes, compressible, fragments, **options):
                 await websocket.send(parts if fragments > 1 else content)
                 found.append(int(await websocket.recv()))
             except ConnectionClosed as closed:
-                found.append(closed.rcvd.code)
+                found.append(closed.rcvd.code if closed.rcvd else None)
     return found
 
 
 @pytest.mark.parametrize("level", ["off", "low", "medium", "high"])
-def test_the_limit(start, level):
+def test_the_limit(start: Start, level: str) -> None:
     app = start(ECHO, WS_COMPRESSION=level, WS_MAX_SIZE=str(LIMIT))
     sizes = (LIMIT - 1_000, LIMIT, LIMIT + 1)
     # A client that makes the worst of it: the least memory that zlib takes.
@@ -45,7 +50,7 @@ def test_the_limit(start, level):
         assert found == [LIMIT - 1_000, LIMIT, 1009], (compressible, fragments)
 
 
-def test_without_compression_of_the_clients(start):
+def test_without_compression_of_the_clients(start: Start) -> None:
     app = start(ECHO, WS_COMPRESSION="low", WS_MAX_SIZE=str(LIMIT))
     found = asyncio.run(answers(app, (LIMIT, LIMIT + 1), False, 1, compression=None))
     assert found == [LIMIT, 1009]

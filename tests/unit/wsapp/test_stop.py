@@ -3,11 +3,17 @@
 import asyncio
 import os
 import signal
+import socket
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+
+from tests.unit.wsapp.conftest import App, Start, Until
 
 WITHOUT_UVLOOP = "import sys\nsys.modules['uvloop'] = None\n"
 ECHO = (
@@ -24,11 +30,16 @@ SLACK = 20
 CLOSE_1012 = b"\x88\x02\x03\xf4"
 
 
-def within_patience(coroutine):
+T = TypeVar("T")
+
+
+def within_patience(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asyncio.wait_for(coroutine, 60))
 
 
-async def held_until_closed(app, count, signals=(signal.SIGTERM,)):
+async def held_until_closed(
+    app: App, count: int, signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
+) -> list[tuple[int | None, float]]:
     """Hold connections, send the signals, return each one's close code and when it came."""
     clients = [await app.connect() for _ in range(count)]
     for client in clients:
@@ -36,11 +47,11 @@ async def held_until_closed(app, count, signals=(signal.SIGTERM,)):
         await client.recv()
     started = time.monotonic()
 
-    async def wait(client):
-        try:
+    async def wait(client: ClientConnection) -> tuple[int | None, float]:
+        with pytest.raises(ConnectionClosed) as closed:
             await client.recv()
-        except ConnectionClosed as closed:
-            return closed.rcvd and closed.rcvd.code, time.monotonic() - started
+        rcvd = closed.value.rcvd
+        return rcvd.code if rcvd else None, time.monotonic() - started
 
     waiting = [asyncio.create_task(wait(client)) for client in clients]
     for number in signals:
@@ -49,13 +60,13 @@ async def held_until_closed(app, count, signals=(signal.SIGTERM,)):
     return await asyncio.gather(*waiting)
 
 
-def listens(path):
+def listens(path: str) -> bool:
     """Whether a process listens on a unix socket, even if its file is gone."""
     lines = Path("/proc/net/unix").read_text().splitlines()
     return any(line.endswith(f" {path}") and line.split()[3] == "00010000" for line in lines)
 
 
-def read_frame(client):
+def read_frame(client: socket.socket) -> bytes:
     """Return everything up to the end of a close frame, b'' after a reset."""
     received = b""
     while CLOSE_1012 not in received and (chunk := client.recv(65536)):
@@ -63,7 +74,7 @@ def read_frame(client):
     return received
 
 
-def test_held_clients_are_closed_over_the_window(start, tmp_path):
+def test_held_clients_are_closed_over_the_window(start: Start, tmp_path: Path) -> None:
     window = 1.2
     sockets = [str(tmp_path / name) for name in ("with", "without")]
     apps = [
@@ -72,7 +83,7 @@ def test_held_clients_are_closed_over_the_window(start, tmp_path):
     ]
     assert ["loop uvloop" in app.log for app in apps] == [True, False]
 
-    async def hold():
+    async def hold() -> list[list[tuple[int | None, float]]]:
         return await asyncio.gather(*(held_until_closed(app, 40) for app in apps))
 
     for app, closed in zip(apps, within_patience(hold()), strict=True):
@@ -85,19 +96,19 @@ def test_held_clients_are_closed_over_the_window(start, tmp_path):
         assert not os.path.exists(app.socket)
 
 
-def test_close_code_is_a_choice(start):
+def test_close_code_is_a_choice(start: Start) -> None:
     app = start(WS_DRAIN="0", WS_CLOSE_CODE="1001")
     assert [code for code, _ in within_patience(held_until_closed(app, 3))] == [1001] * 3
     assert app.exit_code() == 0
 
 
-def test_without_connections_it_exits_at_once(start):
+def test_without_connections_it_exits_at_once(start: Start) -> None:
     app = start(WS_DRAIN="60")
     app.terminate()
     assert app.exit_code() == 0
 
 
-def test_clients_that_do_not_answer_delay_nobody(start, upgrade):
+def test_clients_that_do_not_answer_delay_nobody(start: Start, upgrade: bytes) -> None:
     app = start(WS_DRAIN="0.5", WS_CLOSE_TIMEOUT="0.5", WS_OPEN_TIMEOUT="30")
     silent = [app.raw(upgrade) for _ in range(3)]
     half = app.raw(upgrade[:40])
@@ -113,7 +124,7 @@ def test_clients_that_do_not_answer_delay_nobody(start, upgrade):
         client.close()
 
 
-def test_a_client_that_has_stopped_reading(start, upgrade):
+def test_a_client_that_has_stopped_reading(start: Start, upgrade: bytes) -> None:
     flood = HANDLER.format("    while True:\n        await ws.send('x' * 100_000)\n")
     app = start(flood, WS_DRAIN="0", WS_CLOSE_TIMEOUT="0.5", WS_COMPRESSION="off")
     client = app.raw(upgrade)
@@ -123,7 +134,7 @@ def test_a_client_that_has_stopped_reading(start, upgrade):
     client.close()
 
 
-def test_queued_connections_are_served(start, upgrade):
+def test_queued_connections_are_served(start: Start, upgrade: bytes) -> None:
     app = start(WS_DRAIN="0.5")
     app.process.send_signal(signal.SIGSTOP)
     queued = [app.raw(upgrade) for _ in range(200)]  # in the kernel's queue: nobody accepts
@@ -137,7 +148,7 @@ def test_queued_connections_are_served(start, upgrade):
     assert app.exit_code() == 0
 
 
-def test_handshakes_under_way_complete(start, upgrade, until):
+def test_handshakes_under_way_complete(start: Start, upgrade: bytes, until: Until) -> None:
     app = start(WS_DRAIN="1.5")
     handshake, health = app.raw(upgrade[:40]), app.raw(b"GET /healthz HTTP/1.1\r\n")
     until(lambda: app.metric("process_open_fds") is not None)  # both are accepted by now
@@ -155,10 +166,10 @@ def test_handshakes_under_way_complete(start, upgrade, until):
     assert app.exit_code() == 0
 
 
-def test_the_next_process_may_take_the_socket_meanwhile(start, until):
+def test_the_next_process_may_take_the_socket_meanwhile(start: Start, until: Until) -> None:
     old = start(WS_DRAIN="0.6")
 
-    async def hold():
+    async def hold() -> tuple[App, int | None]:
         async with old.connect() as client:
             old.terminate()
             await asyncio.to_thread(until, lambda: not os.path.exists(old.socket))
@@ -172,7 +183,9 @@ def test_the_next_process_may_take_the_socket_meanwhile(start, until):
     assert new.get("/healthz").startswith("HTTP/1.1 200 ")
 
 
-def test_a_port_is_left_to_others(start, free_port, until, upgrade):
+def test_a_port_is_left_to_others(
+    start: Start, free_port: str, until: Until, upgrade: bytes
+) -> None:
     tcp = {"WS_HOST": "127.0.0.1", "WS_PORT": free_port, "WS_DRAIN": "0", "WS_CLOSE_TIMEOUT": "60"}
     old = start(**tcp, SUPERVISOR_PROCESS_NAME="old")
     silent = old.raw(upgrade)  # its client answers no close frame, so the old process stays
@@ -190,14 +203,14 @@ def test_a_port_is_left_to_others(start, free_port, until, upgrade):
     [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT,)],
     ids=["TERM TERM", "TERM INT", "INT"],
 )
-def test_in_a_hurry(start, signals):
+def test_in_a_hurry(start: Start, signals: tuple[signal.Signals, ...]) -> None:
     app = start(WS_DRAIN="60", WS_CLOSE_TIMEOUT="60")
     closed = within_patience(held_until_closed(app, 20, signals))
     assert {code for code, _ in closed} == {1012}
     assert app.exit_code(2 + SLACK) == 0
 
 
-def test_in_a_hurry_silent_clients_are_cut_off(start, upgrade):
+def test_in_a_hurry_silent_clients_are_cut_off(start: Start, upgrade: bytes) -> None:
     app = start(WS_DRAIN="60", WS_CLOSE_TIMEOUT="60")
     silent, half = app.raw(upgrade), app.raw(upgrade[:40])
     assert b"101 Switching" in silent.recv(65536)
@@ -207,14 +220,14 @@ def test_in_a_hurry_silent_clients_are_cut_off(start, upgrade):
     half.close()
 
 
-def test_a_handler_may_finish_its_work(start):
+def test_a_handler_may_finish_its_work(start: Start) -> None:
     body = (
         "    await ws.send('started')\n    await ws.wait_closed()\n"
         "    await asyncio.sleep(0.5)\n    print('finished', flush=True)\n"
     )
     app = start(HANDLER.format(body), WS_DRAIN="0")
 
-    async def hold():
+    async def hold() -> None:
         async with app.connect() as client:
             await client.recv()
             app.terminate()
@@ -225,7 +238,7 @@ def test_a_handler_may_finish_its_work(start):
     assert "finished" in app.log
 
 
-def test_handlers_that_do_not_end(start, tmp_path, upgrade):
+def test_handlers_that_do_not_end(start: Start, tmp_path: Path, upgrade: bytes) -> None:
     goes_on = (
         "    try:\n        await asyncio.sleep(600)\n"
         "    finally:\n        print('cleaned up', flush=True)\n"
