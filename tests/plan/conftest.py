@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from wsdeploy.plan import components
 from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import COMPONENTS
 from wsdeploy.plan.host import limits, places, system
+from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import acme, proxies, tls
 from wsdeploy.plan.target import Target
@@ -75,24 +78,36 @@ app, proxy = hosts(
 """
 
 
+Answers = dict[str, dict[str, Any]]
+"""What each host answers the survey with."""
+Spell = Callable[..., str]
+
+
 @pytest.fixture(autouse=True)
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """The folder of an app without dependencies."""
     (tmp_path / "app.py").write_text("print('one')\n")
     return tmp_path
 
 
 @pytest.fixture(params=PROXIES)
-def proxy(request):
+def proxy(request: pytest.FixtureRequest) -> str:
     """A proxy, as an inventory file spells it."""
-    return request.param
+    chosen: str = request.param
+    return chosen
 
 
 @pytest.fixture
-def source(folder):
+def source(folder: Path) -> Spell:
     """Settings as an inventory file spells them."""
 
-    def spell(processes=4, app="", tls="SelfSigned()", proxy="Nginx()", more=""):
+    def spell(
+        processes: int | str = 4,
+        app: str = "",
+        tls: str = "SelfSigned()",
+        proxy: str = "Nginx()",
+        more: str = "",
+    ) -> str:
         path = str(folder / "app.py")
         return (
             f'Settings("ws.a-company.com", App({path!r}, processes={processes!r}, {app}), {tls}, '
@@ -110,23 +125,28 @@ class Fleet:
     names: tuple[str, ...] = ("@fake/one",)
     groups: str = ALONE
 
-    def inventory(self, answers):
+    def inventory(self, answers: Mapping[str, object]) -> str:
         """The file's text, with what each host answers."""
         return INVENTORY.format(source=self.source, answers=json.dumps(answers), groups=self.groups)
 
     @property
     def settings(self) -> Settings:
-        variables = {"__file__": "inventory.py"}
+        variables: dict[str, Any] = {"__file__": "inventory.py"}
         nothing = dict.fromkeys(self.names)
         exec(self.inventory(nothing), variables)  # noqa: S102 (our own text)
-        return variables["app"][1]["settings"]
+        settings: Settings = variables["app"][1]["settings"]
+        return settings
+
+
+MakeFleet = Callable[..., Fleet]
+Converged = Callable[..., Answers]
 
 
 @pytest.fixture
-def alone(source):
+def alone(source: Spell) -> MakeFleet:
     """Hosts that are app and proxy for themselves; without names, one."""
 
-    def make(*names, **settings):
+    def make(*names: str, **settings: Any) -> Fleet:
         names = tuple(f"@fake/{name}" for name in names) or ("@fake/one",)
         return Fleet(source(**settings), names)
 
@@ -134,38 +154,42 @@ def alone(source):
 
 
 @pytest.fixture
-def tiers(source):
+def tiers(source: Spell) -> MakeFleet:
     """Two app hosts behind a proxy."""
 
-    def make(**settings):
+    def make(**settings: Any) -> Fleet:
         return Fleet(source(**settings), ("@fake/app1", "@fake/app2", "@fake/lb1"), TIERS)
 
     return make
 
 
-def _entry(file):
+def _entry(file: File) -> dict[str, Any]:
     digest = hashlib.sha256(file.content.encode()).hexdigest()
     return _path("file", file.mode, file.owner, file.group, sha256=digest)
 
 
-def _path(kind, mode, owner="root", group="root", **more):
+def _path(
+    kind: str, mode: int, owner: str = "root", group: str = "root", **more: str
+) -> dict[str, Any]:
     return {"kind": kind, "mode": mode, "owner": owner, "group": group} | more
 
 
-def _link(target):
+def _link(target: str) -> dict[str, Any]:
     return _path("link", 0o777, target=target)
 
 
-def _running():
+def _running() -> dict[str, str]:
     return {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
 
 
-def _certificate(host, spare):
+def _certificate(host: str, spare: bool) -> str:
     """What stands for a certificate between the tiers."""
     return f"-----BEGIN CERTIFICATE-----\n{host} {spare}\n-----END CERTIFICATE-----\n"
 
 
-def _serving(settings, survey, host):
+def _serving(
+    settings: Settings, survey: Survey, host: str
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
     """The paths and the processes of the generation that an app host should have."""
     name = settings.name
     release = contents.release(settings, survey)
@@ -191,7 +215,7 @@ def _serving(settings, survey, host):
     return paths, processes
 
 
-def _prepared(settings, host, processors):
+def _prepared(settings: Settings, host: str, processors: int) -> dict[str, Any]:
     """What a host answers that has its packages and its user."""
     name = settings.name
     versions = {"nginx": "1.22.1-9+deb12u10", "openssl": "3.0.22-1~deb12u2"}
@@ -217,14 +241,14 @@ def _prepared(settings, host, processors):
     }
 
 
-def _counts(settings, processors):
+def _counts(settings: Settings, processors: dict[str, int]) -> dict[str, int]:
     """How many processes each app host should have."""
     apps = {host: processors.get(host, 2) for host in settings.topology.app}
     found = {host: Survey(limits={"processors": number}) for host, number in apps.items()}
     return {host: limits.processes(settings, it) for host, it in found.items()}
 
 
-def _as_planned(settings, host, processors):
+def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> dict[str, Any]:
     """What this host of a fleet answers that has all that it should have.
 
     processors: of hosts that have another number of them than two.
@@ -289,10 +313,10 @@ def _as_planned(settings, host, processors):
 
 
 @pytest.fixture
-def converged():
+def converged() -> Converged:
     """Make what the hosts of a fleet answer that have all that they should have."""
 
-    def make(fleet, **processors):
+    def make(fleet: Fleet, **processors: int) -> dict[str, dict[str, Any]]:
         named = {f"@fake/{name}": number for name, number in processors.items()}
         settings = fleet.settings
         return {host: _as_planned(settings, host, named) for host in fleet.names}
@@ -309,27 +333,27 @@ class Run:
     err: str
 
     @property
-    def said(self):
+    def said(self) -> str:
         return self.out + self.err
 
     @property
-    def exchanges(self):
+    def exchanges(self) -> dict[str, int]:
         """How many commands were sent to each host."""
         sent = [host for host, _ in EXCHANGE.findall(self.err)]
         return {host: sent.count(host) for host in sent}
 
     @property
-    def programs(self):
+    def programs(self) -> list[tuple[str, str]]:
         """Host and name of each program that was sent, in order, but for those of `locks`."""
         return [(host, name) for host, name in self._sent if name != "lock"]
 
     @property
-    def locks(self):
+    def locks(self) -> list[str]:
         """Hosts whose lock was taken or released, in order."""
         return [host for host, name in self._sent if name == "lock"]
 
     @property
-    def _sent(self):
+    def _sent(self) -> list[tuple[str, str]]:
         found = []
         # Commands go over several lines, the last of which has the name.
         host = None
@@ -343,16 +367,17 @@ class Run:
                 host = None
         return found
 
-    def programs_of(self, host):
+    def programs_of(self, host: str) -> list[str]:
         """Names of the programs that were sent to a host, in order."""
         return [name for sent_to, name in self.programs if sent_to == f"@fake/{host}"]
 
     @property
-    def totals(self):
-        return json.loads(self.out)["results"]["totals"]
+    def totals(self) -> dict[str, int]:
+        totals: dict[str, int] = json.loads(self.out)["results"]["totals"]
+        return totals
 
     @property
-    def changed(self):
+    def changed(self) -> dict[str, list[str]]:
         """The operations that changed something, each with its hosts."""
         operations = json.loads(self.out)["results"]["operations"]
         found: dict[str, list[str]] = {}
@@ -361,24 +386,33 @@ class Run:
             found.setdefault(operation["name"], []).extend(operation["success"])
         return {name: sorted(hosts) for name, hosts in found.items() if hosts}
 
-    def changed_on(self, host):
+    def changed_on(self, host: str) -> set[str]:
         """The operations that changed something on a host."""
         return {name for name, hosts in self.changed.items() if f"@fake/{host}" in hosts}
 
-    def to_change(self, host):
+    def to_change(self, host: str) -> set[str]:
         """The operations that a dry run would change something with on a host."""
         operations = json.loads(self.out)["plan"]
         return {o["name"] for o in operations if f"@fake/{host}" in o["hosts_with_change"]}
 
 
+Deploy = Callable[..., Run]
+
+
 @pytest.fixture
-def deploy(folder):
+def deploy(folder: Path) -> Deploy:
     """Run deploy.py on the hosts of a fleet, each with the survey it answers, and what else.
 
     what: another command in its place.
     """
 
-    def run(fleet, surveys, *options, others=None, what=("deploy.py",)):
+    def run(
+        fleet: Fleet,
+        surveys: Mapping[str, Any],
+        *options: str,
+        others: dict[str, dict[str, Any]] | None = None,
+        what: Sequence[str] = ("deploy.py",),
+    ) -> Run:
         answers = {}
         for name, survey in surveys.items():
             text = survey if isinstance(survey, str) else json.dumps(survey)
@@ -397,6 +431,6 @@ def deploy(folder):
 
 
 @pytest.fixture
-def bare():
+def bare() -> Converged:
     """What the hosts of a fleet answer that are just installed."""
     return lambda fleet: dict.fromkeys(fleet.names, BARE)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.plan.conftest import Converged, Deploy, MakeFleet
 from wsdeploy.plan.host import places
 
 LOUD = ("-y", "--json", "--debug")
@@ -12,7 +13,9 @@ CONFIGURATION = {"Nginx()": places.NGINX_CONF, "HAProxy()": "/etc/haproxy/haprox
 
 
 @pytest.mark.parametrize("processors", [1, 8, 120])
-def test_a_host_alone_stays_as_it_is(deploy, alone, converged, proxy, processors):
+def test_a_host_alone_stays_as_it_is(
+    deploy: Deploy, alone: MakeFleet, converged: Converged, proxy: str, processors: int
+) -> None:
     fleet = alone(processes="auto", proxy=proxy)
     surveys = converged(fleet, one=processors)
     done = deploy(fleet, surveys, *LOUD)
@@ -24,7 +27,9 @@ def test_a_host_alone_stays_as_it_is(deploy, alone, converged, proxy, processors
 
 
 @pytest.mark.parametrize("more", ["", "internal_tls=True"])
-def test_tiers_with_hosts_of_all_sizes_stay_as_they_are(deploy, tiers, converged, proxy, more):
+def test_tiers_with_hosts_of_all_sizes_stay_as_they_are(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, proxy: str, more: str
+) -> None:
     fleet = tiers(processes="auto", proxy=proxy, more=more)
     done = deploy(fleet, converged(fleet, app1=4, app2=16, lb1=8), *LOUD)
     assert done.code == 0, done.said
@@ -33,8 +38,8 @@ def test_tiers_with_hosts_of_all_sizes_stay_as_they_are(deploy, tiers, converged
 
 
 def test_a_larger_host_gets_more_processes_and_its_proxy_learns_of_them(
-    deploy, tiers, converged, proxy
-):
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, proxy: str
+) -> None:
     fleet = tiers(processes="auto", proxy=proxy)
     surveys = converged(fleet, app1=4, app2=4)
     surveys["@fake/app2"]["limits"]["processors"] = 6
@@ -46,7 +51,9 @@ def test_a_larger_host_gets_more_processes_and_its_proxy_learns_of_them(
     assert "App | Processes" not in done.changed_on("app1")
 
 
-def test_a_limited_run_goes_by_the_proxys_note(deploy, tiers, converged, proxy):
+def test_a_limited_run_goes_by_the_proxys_note(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, proxy: str
+) -> None:
     fleet = tiers(processes="auto", proxy=proxy)
     surveys = converged(fleet, app1=4, app2=16)
     folder = CONFIGURATION[proxy].rpartition("/")[0]
@@ -58,7 +65,9 @@ def test_a_limited_run_goes_by_the_proxys_note(deploy, tiers, converged, proxy):
 
 
 @pytest.mark.parametrize("options", [QUIET, ("--dry",)], ids=" ".join)
-def test_a_limited_run_without_a_note_says_what_to_do(deploy, tiers, converged, options):
+def test_a_limited_run_without_a_note_says_what_to_do(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, options: tuple[str, ...]
+) -> None:
     fleet = tiers(processes="auto")
     done = deploy(fleet, converged(fleet), *options, "--limit", "@fake/lb1")
     assert done.code == 1
@@ -67,7 +76,9 @@ def test_a_limited_run_without_a_note_says_what_to_do(deploy, tiers, converged, 
     assert "Traceback" not in done.out
 
 
-def test_app_hosts_can_be_deployed_to_alone(deploy, tiers, converged):
+def test_app_hosts_can_be_deployed_to_alone(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers(processes="auto")
     done = deploy(fleet, converged(fleet, app1=4), *QUIET, "--limit", "@fake/app1")
     assert done.code == 0, done.said
@@ -75,7 +86,9 @@ def test_app_hosts_can_be_deployed_to_alone(deploy, tiers, converged):
 
 
 @pytest.mark.parametrize("processors", [2, 6])
-def test_no_number_changes_behind_the_back_of_a_proxy(deploy, tiers, converged, processors):
+def test_no_number_changes_behind_the_back_of_a_proxy(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, processors: int
+) -> None:
     fleet = tiers(processes="auto")
     surveys = converged(fleet, app1=4)
     surveys["@fake/app1"]["limits"]["processors"] = processors
@@ -86,14 +99,14 @@ def test_no_number_changes_behind_the_back_of_a_proxy(deploy, tiers, converged, 
     assert "rollout" not in [program for _, program in done.programs]
 
 
-def test_bare_hosts(deploy, tiers, bare):
+def test_bare_hosts(deploy: Deploy, tiers: MakeFleet, bare: Converged) -> None:
     fleet = tiers(processes="auto")
     done = deploy(fleet, bare(fleet), *LOUD)
     assert done.code == 0, done.said
     assert [program for _, program in done.programs].count("rollout") == 2
 
 
-def test_a_restart_does_not_ask(deploy, tiers, converged):
+def test_a_restart_does_not_ask(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> None:
     fleet = tiers(processes="auto")
     done = deploy(fleet, converged(fleet), *LOUD, what=["wsdeploy.restart"])
     assert done.code == 0, done.said

@@ -1,8 +1,12 @@
 """wsdeploy.capacity: one exchange with each host, a few lines about each, and nothing changed."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+
+from tests.plan.conftest import Converged, Deploy, MakeFleet, Run
 
 LOUD = ("-y", "--debug")
 USE = {"processes": 4, "clients": 1_000, "memory": 2**27, "cores": 0.3, "files": 10_128}
@@ -15,15 +19,15 @@ ANSWER = {
 }
 
 
-def answers(**uses):
+def answers(**uses: Any) -> dict[str, str]:
     return {"wsdeploy-capacity": json.dumps(ANSWER | {"uses": uses})}
 
 
 @pytest.fixture
-def asked(deploy, tiers, converged):
+def asked(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> Callable[..., tuple[Run, str]]:
     """Ask two app hosts and a proxy; return how that ended."""
 
-    def ask(lb1=None, **settings):
+    def ask(lb1: dict[str, str] | None = None, **settings: Any) -> tuple[Run, str]:
         """Return the run, and its lines without the spaces that make a column of hosts' names."""
         fleet = tiers(**settings)
         others = dict.fromkeys(fleet.names[:2], answers(app=USE))
@@ -36,7 +40,7 @@ def asked(deploy, tiers, converged):
 
 
 @pytest.mark.parametrize("processes", [4, "auto"])
-def test_hosts_and_fleet(asked, processes):
+def test_hosts_and_fleet(asked: Callable[..., tuple[Run, str]], processes: int | str) -> None:
     done, said = asked(processes=processes)
     assert done.code == 0, done.said
     number = 4 if processes == 4 else 2
@@ -52,7 +56,7 @@ def test_hosts_and_fleet(asked, processes):
     assert done.locks == []
 
 
-def test_a_proxy_that_does_not_run(asked):
+def test_a_proxy_that_does_not_run(asked: Callable[..., tuple[Run, str]]) -> None:
     done, said = asked(lb1=answers(proxy=None))
     assert done.code == 0, done.said
     assert "[@fake/lb1] proxy not running here; deploy first" in said

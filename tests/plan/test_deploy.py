@@ -5,10 +5,14 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tests.plan.conftest import Converged, Deploy, Fleet, MakeFleet
 from wsdeploy.deploy import facts, run
 from wsdeploy.plan.host import firewall, places, upgrades
 from wsdeploy.plan.host.survey import Survey
@@ -34,12 +38,14 @@ CHANGING = {
 UNITS = {"Nginx()": "nginx.service", "HAProxy()": "haproxy.service"}
 
 
-def last(names, name):
+def last(names: list[str], name: str) -> int:
     """Where a name comes last in a list."""
     return len(names) - 1 - names[::-1].index(name)
 
 
-def test_converged_hosts_stay_as_they_are(deploy, alone, converged, proxy):
+def test_converged_hosts_stay_as_they_are(
+    deploy: Deploy, alone: MakeFleet, converged: Converged, proxy: str
+) -> None:
     fleet = alone("a", "b", "c", proxy=proxy)
     done = deploy(fleet, converged(fleet), *LOUD)
     assert done.code == 0, done.said
@@ -67,7 +73,9 @@ def test_what_was_seen_while_a_run_was_planned_is_enough_for_a_moment(
     assert facts._planned_with("one") is None
 
 
-def test_converged_tiers_stay_as_they_are(deploy, tiers, converged, proxy):
+def test_converged_tiers_stay_as_they_are(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, proxy: str
+) -> None:
     fleet = tiers(proxy=proxy)
     done = deploy(fleet, converged(fleet), *LOUD)
     assert done.code == 0, done.said
@@ -79,14 +87,18 @@ def test_converged_tiers_stay_as_they_are(deploy, tiers, converged, proxy):
     assert [host for host, program in done.programs if program == "probe"] == ["@fake/lb1"]
 
 
-def test_a_converged_host_costs_few_exchanges_however_large(deploy, alone, converged):
+def test_a_converged_host_costs_few_exchanges_however_large(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
     fleet = alone(processes=99)
     done = deploy(fleet, converged(fleet), *LOUD)
     assert done.totals["success"] == 0, done.changed
     assert done.exchanges["@fake/one"] <= BUDGET
 
 
-def test_a_dry_run_shows_every_change_and_makes_none(deploy, alone, bare, converged, proxy):
+def test_a_dry_run_shows_every_change_and_makes_none(
+    deploy: Deploy, alone: MakeFleet, bare: Converged, converged: Converged, proxy: str
+) -> None:
     fleet = alone("bare", "done", proxy=proxy)
     surveys = {**converged(fleet), "@fake/bare": bare(fleet)["@fake/bare"]}
     done = deploy(fleet, surveys, *DRY)
@@ -125,7 +137,9 @@ ALL_OF_IT = [
 ]
 
 
-def test_bare_hosts_get_everything_in_order(deploy, alone, bare, converged, proxy):
+def test_bare_hosts_get_everything_in_order(
+    deploy: Deploy, alone: MakeFleet, bare: Converged, converged: Converged, proxy: str
+) -> None:
     # Hosts in different states have different work to do, so they are not in step by themselves.
     fleet = alone("a", "b", "c", proxy=proxy)
     surveys = {**bare(fleet), "@fake/b": converged(fleet)["@fake/b"]}
@@ -142,7 +156,9 @@ def test_bare_hosts_get_everything_in_order(deploy, alone, bare, converged, prox
     assert done.changed["App | Processes"] == ["@fake/a", "@fake/c"]
 
 
-def test_a_proxy_of_its_own_waits_for_the_app_hosts(deploy, tiers, bare, proxy):
+def test_a_proxy_of_its_own_waits_for_the_app_hosts(
+    deploy: Deploy, tiers: MakeFleet, bare: Converged, proxy: str
+) -> None:
     # pyinfra would run its first operation as soon as it can, while app hosts still have others.
     fleet = tiers(proxy=proxy)
     done = deploy(fleet, bare(fleet), *LOUD)
@@ -184,7 +200,9 @@ def test_a_proxy_of_its_own_waits_for_the_app_hosts(deploy, tiers, bare, proxy):
 OTHER = "f" * 12
 
 
-def test_old_processes_leave_when_the_proxies_know_the_new_ones(deploy, tiers, converged):
+def test_old_processes_leave_when_the_proxies_know_the_new_ones(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers()
     surveys = converged(fleet)
     for name in ("@fake/app1", "@fake/app2"):
@@ -203,7 +221,9 @@ def test_old_processes_leave_when_the_proxies_know_the_new_ones(deploy, tiers, c
 
 
 @pytest.mark.parametrize("options", [(), ("--fail-percent", "100")], ids=" ".join)
-def test_an_unhealthy_release_stays_on_the_first_host(deploy, tiers, bare, options):
+def test_an_unhealthy_release_stays_on_the_first_host(
+    deploy: Deploy, tiers: MakeFleet, bare: Converged, options: tuple[str, ...]
+) -> None:
     fleet = tiers()
     broken = {"wsdeploy-rollout": {"success": False, "stderr": "ws_03 is not healthy"}}
     others = dict.fromkeys(fleet.names[:2], broken)
@@ -222,7 +242,9 @@ def test_an_unhealthy_release_stays_on_the_first_host(deploy, tiers, bare, optio
         assert done.programs_of("lb1").count("apply_files") == 4, "of the base"
 
 
-def test_no_proxy_is_touched_if_a_release_does_not_arrive(deploy, alone, bare):
+def test_no_proxy_is_touched_if_a_release_does_not_arrive(
+    deploy: Deploy, alone: MakeFleet, bare: Converged
+) -> None:
     fleet = alone("a", "b")
     broken = {"wsdeploy-install_release": {"success": False, "stderr": "No space left on device"}}
     done = deploy(fleet, bare(fleet), "-y", "--debug", others={"@fake/b": broken})
@@ -232,7 +254,9 @@ def test_no_proxy_is_touched_if_a_release_does_not_arrive(deploy, alone, bare):
     assert not {"rollout", "self_signed", "probe"} & {program for _, program in done.programs}
 
 
-def test_a_clients_complaint_fails_the_run(deploy, alone, converged):
+def test_a_clients_complaint_fails_the_run(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
     complaint = "wss://ws.a-company.com/: the handshake was answered with 503, not 101"
     fleet = alone()
     others = {"@fake/one": {"wsdeploy-probe": f"wsdeploy-probe-begins\n{complaint}\n\n"}}
@@ -243,7 +267,9 @@ def test_a_clients_complaint_fails_the_run(deploy, alone, converged):
 
 
 @pytest.mark.parametrize("option", ["-y", "--dry"])
-def test_a_release_that_can_not_be_built(deploy, alone, bare, folder, option):
+def test_a_release_that_can_not_be_built(
+    deploy: Deploy, alone: MakeFleet, bare: Converged, folder: Path, option: str
+) -> None:
     (folder / "requirements.txt").write_text(NOWHERE)
     fleet = alone()
     done = deploy(fleet, bare(fleet), option, "--debug")
@@ -255,7 +281,7 @@ def test_a_release_that_can_not_be_built(deploy, alone, bare, folder, option):
     assert not {"install_release", "rollout", "self_signed"} & {n for _, n in done.programs}
 
 
-def test_what_is_no_survey_fails_the_host(deploy, alone):
+def test_what_is_no_survey_fails_the_host(deploy: Deploy, alone: MakeFleet) -> None:
     answers = {"@fake/a": "nonsense", "@fake/b": '{"unknown": 1}', "@fake/c": "[]"}
     done = deploy(alone("a", "b", "c"), answers, "-y", "--debug")
     assert done.code == 1
@@ -263,31 +289,37 @@ def test_what_is_no_survey_fails_the_host(deploy, alone):
     assert not CHANGING & {name for _, name in done.programs}
 
 
-def expect(deploy, fleet, surveys, expected):
+def expect(
+    deploy: Deploy, fleet: Fleet, surveys: dict[str, dict[str, Any]], expected: dict[str, set[str]]
+) -> None:
     """Deploy to hosts in all these states at once; these operations change something on each."""
     done = deploy(fleet, surveys, *QUIET)
     assert done.code == 0, done.said
     assert {name: done.changed_on(name) for name in expected} == expected
 
 
-def no_longer(unit):
+Spoil = Callable[[dict[str, Any]], object]
+"""What changes what a host answers."""
+
+
+def no_longer(unit: str) -> Spoil:
     return lambda answer: answer["units"][unit].update(ActiveState="failed")
 
 
-def entry(path, **changes):
+def entry(path: str, **changes: Any) -> Spoil:
     return lambda answer: answer["paths"][path].update(changes)
 
 
-def gone(path):
+def gone(path: str) -> Spoil:
     return lambda answer: answer["paths"].pop(path)
 
 
-def there(path):
+def there(path: str) -> Spoil:
     more = {"kind": "file", "mode": 0o644, "owner": "root", "group": "root", "sha256": "0"}
     return lambda answer: answer["paths"].update({path: more})
 
 
-def marker(name):
+def marker(name: str) -> str:
     return f"/var/lib/wsdeploy/sets/{name}.json"
 
 
@@ -299,7 +331,7 @@ DROP_IN = "/etc/systemd/system/supervisor.service.d/10-ws.conf"
 POLICY = "Base | Package upgrades restart nothing"
 INSTALLING = hashlib.sha256(upgrades.INSTALLING.encode()).hexdigest()
 SYSCTL = "/etc/sysctl.d/60-ws.conf"
-FAULTS = {
+FAULTS: dict[str, tuple[Spoil, set[str]]] = {
     "nothing": (lambda answer: None, set()),
     # A file, whatever is wrong with it.
     "content": (entry(SYSCTL, sha256="0" * 64), {BASE}),
@@ -355,7 +387,9 @@ FAULTS = {
 }
 
 
-def test_one_fault_is_one_change(deploy, alone, converged, proxy):
+def test_one_fault_is_one_change(
+    deploy: Deploy, alone: MakeFleet, converged: Converged, proxy: str
+) -> None:
     unit = UNITS[proxy]
     own, other = (each.removesuffix(".service") for each in (unit, *({*UNITS.values()} - {unit})))
     faults = FAULTS | {
@@ -370,14 +404,18 @@ def test_one_fault_is_one_change(deploy, alone, converged, proxy):
     expect(deploy, fleet, surveys, {name: changed for name, (_, changed) in faults.items()})
 
 
-def test_a_firewall_that_is_not_wanted_goes(deploy, alone, converged):
+def test_a_firewall_that_is_not_wanted_goes(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
     fleet = alone("none", "left", more="firewall=False")
     surveys = converged(fleet)
     there(marker("ws-firewall"))(surveys["@fake/left"])
     expect(deploy, fleet, surveys, {"none": set(), "left": {FIREWALL}})
 
 
-def test_old_ports_are_closed_when_the_proxies_know_the_new_ones(deploy, tiers, converged):
+def test_old_ports_are_closed_when_the_proxies_know_the_new_ones(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers(processes=2)
     surveys = converged(fleet)
     # As the deployment of a moment ago has left them.
@@ -391,7 +429,9 @@ def test_old_ports_are_closed_when_the_proxies_know_the_new_ones(deploy, tiers, 
     expect(deploy, fleet, surveys, {"app1": {"App | Old ports"}, "app2": set(), "lb1": set()})
 
 
-def test_what_the_firewall_closes_is_said_at_every_run(deploy, alone, converged):
+def test_what_the_firewall_closes_is_said_at_every_run(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
     fleet = alone()
     surveys = converged(fleet)
     surveys["@fake/one"]["listeners"] = [
@@ -404,17 +444,21 @@ def test_what_the_firewall_closes_is_said_at_every_run(deploy, alone, converged)
     assert done.said.count("closed to other hosts by the firewall: tcp/9100 (node-exporter.s") == 1
 
 
-def test_without_a_watchdog_one_that_is_left_goes(deploy, alone, converged):
+def test_without_a_watchdog_one_that_is_left_goes(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
     fleet = alone("none", "left", app="hang_timeout=None")
     surveys = converged(fleet)
     there(marker("ws-watchdog"))(surveys["@fake/left"])
     expect(deploy, fleet, surveys, {"none": set(), "left": {WATCHDOG}})
 
 
-def test_a_change_touches_what_it_concerns(deploy, alone, converged, folder):
+def test_a_change_touches_what_it_concerns(
+    deploy: Deploy, alone: MakeFleet, converged: Converged, folder: Path
+) -> None:
     """Each host is as it was planned with other settings, before these came."""
     proxy = {"Proxy | nginx.service"}
-    before = {
+    before: dict[str, tuple[dict[str, Any], set[str]]] = {
         "same": ({}, set()),
         "variable": ({"app": "env={'A': '1'}"}, {PROCESSES, OLD_PROCESSES}),
         # No new processes: what the watchdog has to know stands beside what makes a generation.
@@ -425,7 +469,7 @@ def test_a_change_touches_what_it_concerns(deploy, alone, converged, folder):
         "no-log": ({"proxy": "Nginx(access_log=False)"}, proxy),
         "version": ({}, {"App | Release", PROCESSES, OLD_PROCESSES}),
     }
-    surveys = {}
+    surveys: dict[str, dict[str, Any]] = {}
     for name, (settings, _) in before.items():
         app = folder / "app.py"
         text = app.read_text()
@@ -438,7 +482,9 @@ def test_a_change_touches_what_it_concerns(deploy, alone, converged, folder):
     )
 
 
-def test_a_change_costs_few_exchanges(deploy, alone, converged):
+def test_a_change_costs_few_exchanges(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
     fleet = alone("still", "changed")
     surveys = converged(fleet)
     entry(places.NGINX_CONF, sha256="0" * 64)(surveys["@fake/changed"])
@@ -450,7 +496,9 @@ def test_a_change_costs_few_exchanges(deploy, alone, converged):
 ACME = 'Acme("ops@a-company.com")'
 
 
-def test_a_converged_certificate_of_an_authority_costs_nothing_more(deploy, alone, converged):
+def test_a_converged_certificate_of_an_authority_costs_nothing_more(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
     fleet = alone("a", "b", tls=ACME)
     done = deploy(fleet, converged(fleet), *LOUD)
     assert done.code == 0, done.said
@@ -458,7 +506,9 @@ def test_a_converged_certificate_of_an_authority_costs_nothing_more(deploy, alon
     assert max(done.exchanges.values()) <= BUDGET
 
 
-def test_the_certificate_of_an_authority_comes_last(deploy, alone, bare, proxy):
+def test_the_certificate_of_an_authority_comes_last(
+    deploy: Deploy, alone: MakeFleet, bare: Converged, proxy: str
+) -> None:
     """All proxies answer for the one account before any of them orders."""
     fleet = alone("a", "b", tls=ACME, proxy=proxy)
     done = deploy(fleet, bare(fleet), *LOUD)
@@ -487,7 +537,9 @@ metrics = [named.pop("@fake/metrics")]
 """
 
 
-def test_operations_of_ones_own_come_before_and_after(deploy, tiers, converged, folder):
+def test_operations_of_ones_own_come_before_and_after(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, folder: Path
+) -> None:
     fleet = tiers(more="internal_tls=True")
     surveys = converged(fleet)
     fleet = dataclasses.replace(fleet, groups=WITH_METRICS + fleet.groups)

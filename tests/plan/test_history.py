@@ -2,8 +2,11 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
+
+from tests.plan.conftest import Converged, Deploy, MakeFleet, Run
 
 LOUD = ("-y", "--debug")
 HELD = {
@@ -17,15 +20,15 @@ HELD = {
 REFUSED = {"wsdeploy-lock": json.dumps({"taken": False, "before": HELD})}
 
 
-def order(done, program):
+def order(done: Run, program: str) -> list[str]:
     return [host.removeprefix("@fake/") for host, name in done.programs if name == program]
 
 
-def locks(done):
+def locks(done: Run) -> list[str]:
     return [host.removeprefix("@fake/") for host in done.locks]
 
 
-def spoilt(surveys, *hosts):
+def spoilt(surveys: dict[str, dict[str, Any]], *hosts: str) -> dict[str, dict[str, Any]]:
     """Let hosts serve another generation than the wanted one."""
     for host in hosts:
         surveys[f"@fake/{host}"]["paths"]["/run/ws/current"]["target"] = "f" * 12
@@ -36,7 +39,9 @@ FIVE = ("@fake/app1", "@fake/app2", "@fake/app3", "@fake/app4", "@fake/app5", "@
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_hosts_take_turns_in_the_inventorys_order(deploy, tiers, converged, at_once):
+def test_hosts_take_turns_in_the_inventorys_order(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, at_once: int
+) -> None:
     fleet = tiers(more=f"hosts_at_once={at_once}")
     # In no order that names or numbers have.
     names = [FIVE[i] for i in (3, 0, 4, 1, 2, 5)]
@@ -52,7 +57,9 @@ def test_hosts_take_turns_in_the_inventorys_order(deploy, tiers, converged, at_o
         assert found == ["app4", "app1", "app5", "app2", "app3"]
 
 
-def test_a_limited_run_has_a_first_host_too(deploy, tiers, converged):
+def test_a_limited_run_has_a_first_host_too(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers()
     surveys = spoilt(converged(fleet), "app1", "app2")
     done = deploy(fleet, surveys, *LOUD, "--limit", "@fake/app2")
@@ -61,7 +68,9 @@ def test_a_limited_run_has_a_first_host_too(deploy, tiers, converged):
     assert locks(done) == ["app2", "app2"]
 
 
-def test_a_change_takes_the_lock_and_releases_it(deploy, tiers, converged):
+def test_a_change_takes_the_lock_and_releases_it(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers()
     done = deploy(fleet, spoilt(converged(fleet), "app2"), *LOUD)
     assert done.code == 0, done.said
@@ -70,17 +79,21 @@ def test_a_change_takes_the_lock_and_releases_it(deploy, tiers, converged):
     assert set(taken) == set(released) == {"app1", "app2", "lb1"}
 
 
-def test_what_is_as_planned_needs_no_lock(deploy, tiers, converged):
+def test_what_is_as_planned_needs_no_lock(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers()
     assert deploy(fleet, converged(fleet), *LOUD).locks == []
 
 
-def test_a_dry_run_needs_no_lock(deploy, tiers, bare):
+def test_a_dry_run_needs_no_lock(deploy: Deploy, tiers: MakeFleet, bare: Converged) -> None:
     fleet = tiers()
     assert deploy(fleet, bare(fleet), "--dry", "--debug").locks == []
 
 
-def test_a_failed_run_releases_it_too(deploy, tiers, converged):
+def test_a_failed_run_releases_it_too(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers()
     broken = {"@fake/app1": {"wsdeploy-rollout": {"success": False, "stderr": "no"}}}
     done = deploy(fleet, spoilt(converged(fleet), "app1"), *LOUD, others=broken)
@@ -89,7 +102,9 @@ def test_a_failed_run_releases_it_too(deploy, tiers, converged):
 
 
 @pytest.mark.parametrize("locked", ["app1", "lb1"])
-def test_a_run_that_does_not_get_it_changes_nothing(deploy, tiers, bare, converged, locked):
+def test_a_run_that_does_not_get_it_changes_nothing(
+    deploy: Deploy, tiers: MakeFleet, bare: Converged, converged: Converged, locked: str
+) -> None:
     fleet = tiers()
     surveys = spoilt(converged(fleet), "app1", "app2")
     # Each of these would be the first change of its host.
@@ -111,7 +126,9 @@ def test_a_run_that_does_not_get_it_changes_nothing(deploy, tiers, bare, converg
         assert locks(done) == ["app1"], "where runs meet comes first"
 
 
-def test_a_host_that_can_not_be_locked(deploy, alone, converged):
+def test_a_host_that_can_not_be_locked(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
     fleet = alone()
     silent = {"@fake/one": {"wsdeploy-lock": {"success": False}}}
     done = deploy(fleet, spoilt(converged(fleet), "one"), *LOUD, others=silent)
@@ -120,7 +137,9 @@ def test_a_host_that_can_not_be_locked(deploy, alone, converged):
     assert not order(done, "rollout")
 
 
-def test_a_bare_host_is_locked_when_it_has_python(deploy, alone, bare):
+def test_a_bare_host_is_locked_when_it_has_python(
+    deploy: Deploy, alone: MakeFleet, bare: Converged
+) -> None:
     nothing = {"@fake/one": {"wsdeploy-lock": json.dumps({"bare": True})}}
     fleet = alone()
     done = deploy(fleet, bare(fleet), *LOUD, others=nothing)
@@ -128,7 +147,7 @@ def test_a_bare_host_is_locked_when_it_has_python(deploy, alone, bare):
     assert len(locks(done)) > 2, "it was tried again"
 
 
-def history(letters, live=None, previous=None):
+def history(letters: str, live: str | None = None, previous: str | None = None) -> dict[str, Any]:
     records = [
         {
             "generation": letter * 12,
@@ -146,7 +165,7 @@ def history(letters, live=None, previous=None):
     return {"wsdeploy-history": json.dumps(answer | {"records": records})}
 
 
-def test_a_rollback(deploy, tiers, converged):
+def test_a_rollback(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> None:
     fleet = tiers()
     others = dict.fromkeys(fleet.names[:2], history("cba", previous="b"))
     for name in fleet.names[:2]:
@@ -159,7 +178,9 @@ def test_a_rollback(deploy, tiers, converged):
     assert done.programs_of("lb1") == []
 
 
-def test_a_rollback_that_fails_goes_no_further(deploy, tiers, converged):
+def test_a_rollback_that_fails_goes_no_further(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers()
     others = dict.fromkeys(fleet.names[:2], history("cba", previous="b"))
     broken = {"wsdeploy-restore": {"success": False, "stderr": "ws_03 is not healthy"}}
@@ -171,7 +192,9 @@ def test_a_rollback_that_fails_goes_no_further(deploy, tiers, converged):
 
 
 @pytest.mark.parametrize("to", ["aaaaaaaaaaaa", "release-a"])
-def test_a_rollback_by_name(deploy, alone, converged, to):
+def test_a_rollback_by_name(
+    deploy: Deploy, alone: MakeFleet, converged: Converged, to: str
+) -> None:
     fleet = alone()
     others = {"@fake/one": history("cba", previous="b")}
     what = ["wsdeploy.rollback", f"to={to}"]
@@ -181,7 +204,9 @@ def test_a_rollback_by_name(deploy, alone, converged, to):
 
 
 @pytest.mark.parametrize("identity", ["000000000000", "000000000e00"])
-def test_an_id_that_looks_like_a_number(deploy, alone, converged, identity):
+def test_an_id_that_looks_like_a_number(
+    deploy: Deploy, alone: MakeFleet, converged: Converged, identity: str
+) -> None:
     fleet = alone()
     known = history("c0", previous="0")
     others = {"@fake/one": {k: v.replace("0" * 12, identity) for k, v in known.items()}}
@@ -191,7 +216,7 @@ def test_an_id_that_looks_like_a_number(deploy, alone, converged, identity):
     assert f"back to generation {identity}" in done.said
 
 
-def test_no_way_back_is_one_line(deploy, alone, converged):
+def test_no_way_back_is_one_line(deploy: Deploy, alone: MakeFleet, converged: Converged) -> None:
     fleet = alone()
     others = {"@fake/one": history("c")}
     for options in LOUD, ("--dry", "--debug"):
@@ -203,14 +228,16 @@ def test_no_way_back_is_one_line(deploy, alone, converged):
         assert not order(done, "restore")
 
 
-def test_a_restart(deploy, tiers, converged):
+def test_a_restart(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> None:
     fleet = tiers()
     done = deploy(fleet, converged(fleet), *LOUD, what=["wsdeploy.restart"])
     assert done.code == 0, done.said
     assert order(done, "restore") == ["app1", "app2"]
 
 
-def test_releases_are_shown_and_nothing_else(deploy, tiers, converged):
+def test_releases_are_shown_and_nothing_else(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers()
     others = dict.fromkeys(fleet.names[:2], history("cba", live="b", previous="a"))
     done = deploy(fleet, converged(fleet), *LOUD, others=others, what=["wsdeploy.releases"])
@@ -222,7 +249,7 @@ def test_releases_are_shown_and_nothing_else(deploy, tiers, converged):
     assert done.locks == []
 
 
-def test_unlock(deploy, alone, converged):
+def test_unlock(deploy: Deploy, alone: MakeFleet, converged: Converged) -> None:
     fleet = alone()
     for before, said in (
         (HELD, "the lock is free now; anna@laptop has had the lock since"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.plan.conftest import Converged, Deploy, MakeFleet
 from wsdeploy.plan.host import places
 
 LOUD = ("-y", "--json", "--debug")
@@ -9,13 +10,15 @@ ON = {"more": "internal_tls=True"}
 PROXIES = {"Nginx()": "nginx.service", "HAProxy()": "haproxy.service"}
 
 
-def last(names, name):
+def last(names: list[str], name: str) -> int:
     """Where a name comes last in a list."""
     return len(names) - 1 - names[::-1].index(name)
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_converged_tiers_cost_no_more_than_without(deploy, tiers, converged, proxy):
+def test_converged_tiers_cost_no_more_than_without(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, proxy: str
+) -> None:
     plain, encrypted = tiers(proxy=proxy), tiers(proxy=proxy, **ON)
     without, done = (deploy(fleet, converged(fleet), *LOUD) for fleet in (plain, encrypted))
     assert done.code == 0, done.said
@@ -24,7 +27,9 @@ def test_converged_tiers_cost_no_more_than_without(deploy, tiers, converged, pro
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_a_limited_run_knows_the_others_from_before(deploy, tiers, converged, proxy):
+def test_a_limited_run_knows_the_others_from_before(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, proxy: str
+) -> None:
     fleet = tiers(proxy=proxy, **ON)
     for host in ("@fake/app1", "@fake/lb1"):
         done = deploy(fleet, converged(fleet), *LOUD, "--limit", host)
@@ -33,7 +38,9 @@ def test_a_limited_run_knows_the_others_from_before(deploy, tiers, converged, pr
         assert "is not known here" not in done.said
 
 
-def test_a_limited_run_names_whom_it_does_not_know(deploy, tiers, converged):
+def test_a_limited_run_names_whom_it_does_not_know(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers(**ON)
     surveys = converged(fleet)
     surveys["@fake/lb1"]["texts"] = {}
@@ -42,7 +49,9 @@ def test_a_limited_run_names_whom_it_does_not_know(deploy, tiers, converged):
     assert "the certificate of @fake/app2 is not known here" in done.said
 
 
-def test_every_host_has_keys_before_any_is_told_of_them(deploy, tiers, bare):
+def test_every_host_has_keys_before_any_is_told_of_them(
+    deploy: Deploy, tiers: MakeFleet, bare: Converged
+) -> None:
     fleet = tiers(**ON)
     done = deploy(fleet, bare(fleet), *LOUD)
     assert done.code == 0, done.said
@@ -56,7 +65,9 @@ def test_every_host_has_keys_before_any_is_told_of_them(deploy, tiers, bare):
     assert listener.count("apply_files") == 3, "Supervisor, watchdog, listener"
 
 
-def test_new_keys_go_to_the_other_tier_in_the_same_run(deploy, tiers, converged):
+def test_new_keys_go_to_the_other_tier_in_the_same_run(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers(**ON)
     surveys = converged(fleet)
     # As after the change: the other tier does not know the new spare one yet.
@@ -69,7 +80,9 @@ def test_new_keys_go_to_the_other_tier_in_the_same_run(deploy, tiers, converged)
     }
 
 
-def test_a_certificate_that_ends_is_exchanged_first_of_all(deploy, tiers, converged):
+def test_a_certificate_that_ends_is_exchanged_first_of_all(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers(**ON)
     surveys = converged(fleet)
     used = surveys["@fake/app2"]["certificates"][places.identity("ws")]
@@ -78,7 +91,9 @@ def test_a_certificate_that_ends_is_exchanged_first_of_all(deploy, tiers, conver
     assert done.changed == {"Base | Identity between the tiers": ["@fake/app2"]}
 
 
-def test_when_it_is_switched_off_it_goes_after_the_old_processes(deploy, tiers, converged):
+def test_when_it_is_switched_off_it_goes_after_the_old_processes(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
     fleet = tiers()
     surveys = converged(fleet)
     left = {"kind": "file", "mode": 0o644, "owner": "root", "group": "root", "sha256": "0" * 64}
