@@ -7,9 +7,12 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import pluggy
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 import wsdeploy_sandbox as sandbox
@@ -29,7 +32,8 @@ def installed(proxy: str) -> Layer:
     Installing them is most of what the first deployment to a host costs, and test_one_host.py
     tests it on bare hosts.
     """
-    chosen, kind = {"Nginx": (nginx, Nginx()), "HAProxy": (haproxy, HAProxy())}[proxy]
+    chosen = {"Nginx": nginx, "HAProxy": haproxy}[proxy]
+    kind = Nginx() if proxy == "Nginx" else HAProxy()
     settings = Settings("ws.a-company.com", App("files/app.py"), SelfSigned(), proxy=kind)
     packages = (
         "python3", "supervisor", "openssl", *chosen.PACKAGES, *internal.program(settings).packages,
@@ -39,7 +43,9 @@ def installed(proxy: str) -> Layer:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pluggy.Result[pytest.TestReport], None]:
     """Show with a test that failed what its runs and its hosts have said."""
     report = (yield).get_result()
     site = getattr(item, "funcargs", {}).get("site")
@@ -52,7 +58,7 @@ def pytest_runtest_makereport(item, call):
         site.said.clear()
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--matrix",
         action="store_true",
@@ -60,7 +66,7 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_generate_tests(metafunc):
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a module for the combinations that its COMBINATIONS name, or for all of them."""
     if "combination" in metafunc.fixturenames:
         chosen = metafunc.module.COMBINATIONS
@@ -86,17 +92,17 @@ LONGEST = (
 """Modules that take minutes, the longest first: started last, one would keep all waiting for it."""
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
 
-    def turn(item):
+    def turn(item: pytest.Item) -> int:
         module = Path(item.path).stem
         return LONGEST.index(module) if module in LONGEST else len(LONGEST)
 
     items.sort(key=turn)
 
 
-class SideBySide(LoadScopeScheduling):
+class SideBySide(LoadScopeScheduling):  # type: ignore[misc]  # xdist has none
     """A module's combinations, each on hosts of its own, go to whichever worker is free."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -105,20 +111,23 @@ class SideBySide(LoadScopeScheduling):
         return f"{module} {combination[1] if combination else ''}"
 
 
-def pytest_xdist_make_scheduler(config, log):
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
     # In the order of collection.
     config.option.loadscopereorder = False
     return SideBySide(config, log)
 
 
 @pytest.fixture(scope="module")
-def combination(request):
+def combination(request: pytest.FixtureRequest) -> tuple[str, str]:
     """A Debian release and a proxy."""
-    return request.param
+    chosen: tuple[str, str] = request.param
+    return chosen
 
 
 @pytest.fixture(scope="module")
-def make_site(combination, tmp_path_factory):
+def make_site(
+    combination: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Site]]:
     """Return a function that makes a site of fresh hosts, which go when the module ends.
 
     As root on one Debian release, as a user with sudo on the other: both have to work.
@@ -127,7 +136,7 @@ def make_site(combination, tmp_path_factory):
     suite, proxy = combination
     made = []
 
-    def make(apps: list[str], proxies: list[str], *, bare=False, **settings: str) -> Site:
+    def make(apps: list[str], proxies: list[str], *, bare: bool = False, **settings: str) -> Site:
         # Those of another combination may be there at the same time.
         apps, proxies = (
             [f"{name}-{suite}-{proxy.lower()}" for name in it] for it in (apps, proxies)
@@ -161,20 +170,22 @@ def make_site(combination, tmp_path_factory):
 
 
 @pytest.fixture
-def once(request, combination):
+def once(request: pytest.FixtureRequest, combination: tuple[str, str]) -> None:
     """For tests that take long and say the same of every combination: one has them."""
     if combination != ("trixie", "HAProxy") and not request.config.getoption("--matrix"):
         pytest.skip("only with --matrix")
 
 
 @pytest.fixture(scope="session")
-def kill_run():
+def kill_run() -> Callable[..., None]:
     """Return a function that deploys, and kills pyinfra in the middle of an operation.
 
     After so many seconds of it, or when something is true.
     """
 
-    def kill(site: Site, operation: str, after: float = 0, until=None) -> None:
+    def kill(
+        site: Site, operation: str, after: float = 0, until: Callable[[], object] | None = None
+    ) -> None:
         run = subprocess.Popen(
             site.command("deploy.py", "-y"),
             cwd=site.project,
@@ -184,6 +195,7 @@ def kill_run():
             text=True,
         )
         lines = []
+        assert run.stderr is not None
         for line in run.stderr:
             lines.append(line)
             if "Starting" in line and operation in line:
@@ -204,7 +216,7 @@ def kill_run():
 
 
 @pytest.fixture
-def copy(site, tmp_path):
+def copy(site: Site, tmp_path: Path) -> Iterator[Path]:
     """A copy of the project, to break something in; the site deploys with it meanwhile."""
     target = tmp_path / "project"
     ignored = shutil.ignore_patterns(".venv", ".git", "__pycache__", "tests")

@@ -12,16 +12,17 @@ import json
 import ssl
 import sys
 import time
+from typing import Any
 
 import uvloop
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 PATIENCE = 30
 """Seconds in which an echo comes, if it ever comes."""
 
 
-async def visit(url: str, options: dict) -> None:
+async def visit(url: str, options: dict[str, Any]) -> None:
     """Come, say something, hear it and go."""
     async with connect(url, **options) as websocket:
         await websocket.send("marco")
@@ -32,13 +33,13 @@ async def main(
     url: str, authority: str, rate: float, held: int, every: float, returning: bool
 ) -> None:
     # The time-outs of a client would tell of this machine, not of the service.
-    options = {
+    options: dict[str, Any] = {
         "ssl": ssl.create_default_context(cafile=authority),
         "proxy": None,
         "open_timeout": 60,
         "ping_interval": None,
     }
-    outcome = {
+    outcome: dict[str, Any] = {
         "passed": 0,
         "returned": 0,
         "failed": collections.Counter(),
@@ -68,7 +69,7 @@ async def main(
 
     leaving = asyncio.Event()
 
-    async def stay(websocket) -> None:
+    async def stay(websocket: ClientConnection) -> None:
         try:
             while every and not leaving.is_set():
                 await asyncio.sleep(every)

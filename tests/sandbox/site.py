@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from websockets.exceptions import InvalidStatus
 
@@ -93,8 +94,8 @@ class Result:
     code: int
     output: str
     """What it printed for people."""
-    totals: dict
-    operations: dict
+    totals: dict[str, int]
+    operations: dict[str, str]
     """Names of operations, to `success` (which is pyinfra's word for changed), `error` or
     `no_change`."""
 
@@ -109,7 +110,7 @@ class Site:
     proxies: list[SandboxHost]
     user: str
     folder: Path
-    settings: dict
+    settings: dict[str, str]
     project: Path = PROJECT
     trusted: Path | None = None
     """Certificates to trust, where the proxies' own are from an authority."""
@@ -133,7 +134,7 @@ class Site:
         """Write the inventory with these settings, given as Python source."""
         self.settings |= changes
 
-        def entries(hosts: list[SandboxHost]) -> list:
+        def entries(hosts: list[SandboxHost]) -> list[tuple[str, dict[str, Any]]]:
             return [
                 (host.name, host.ssh_data(self.user) | {"private_address": host.address})
                 for host in hosts
@@ -257,7 +258,7 @@ class Site:
         self.bundle.write_text(self.ssh(f"cat {places.certificate('ws')}"))
         return self.bundle
 
-    def client(self, **options) -> Client:
+    def client(self, **options: Any) -> Client:
         """Open a WebSocket to the service, with its certificate verified."""
         return connect(
             f"wss://{self.host.domain}/",
@@ -286,7 +287,7 @@ class Site:
     @contextlib.contextmanager
     def under_load(
         self, rate: int = RATE, held: int = HELD, echo_every: float = 0, returning: bool = False
-    ) -> Iterator[dict]:
+    ) -> Iterator[dict[str, Any]]:
         """Make `rate` handshakes a second while the body runs, with `held` clients from before.
 
         echo_every: seconds between two messages of a held client; 0 for none.
@@ -307,8 +308,9 @@ class Site:
             stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
-        outcome: dict = {}
+        outcome: dict[str, Any] = {}
         try:
+            assert load.stdout is not None
             assert load.stdout.readline() == "ready\n"
             yield outcome
             answer, _ = load.communicate("stop\n", timeout=120)
@@ -318,7 +320,7 @@ class Site:
             load.wait()
 
     @contextlib.contextmanager
-    def with_clients_that_stay(self, rate: float = 20, held: int = 0) -> Iterator[dict]:
+    def with_clients_that_stay(self, rate: float = 20, held: int = 0) -> Iterator[dict[str, Any]]:
         """Let clients come while the body runs, who stay, and come back when they are closed.
 
         Yields a dict that is filled when the body has ended: `handshakes`, each as when it was
@@ -334,8 +336,9 @@ class Site:
             stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
-        outcome: dict = {}
+        outcome: dict[str, Any] = {}
         try:
+            assert clients.stdout is not None
             assert clients.stdout.readline() == "ready\n"
             yield outcome
             answer, _ = clients.communicate("stop\n", timeout=120)

@@ -12,6 +12,7 @@ import socket
 import ssl
 import sys
 import time
+from typing import Any
 
 ADDRESS, DOMAIN, COUNT = sys.argv[1], sys.argv[2], int(sys.argv[3])
 HEAD = f"Host: {DOMAIN}\r\n"
@@ -47,7 +48,8 @@ KINDS = (
 def main() -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    clients, report = [], {}
+    clients: list[tuple[socket.socket, bytes]] = []
+    report: dict[str, dict[str, Any]] = {}
     for kind, port, tls, first, more in KINDS:
         begun, sources = time.monotonic(), []
         for _ in range(COUNT):

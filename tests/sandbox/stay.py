@@ -11,6 +11,7 @@ import json
 import ssl
 import sys
 import time
+from typing import Any
 
 import uvloop
 from websockets.asyncio.client import connect
@@ -21,37 +22,38 @@ PAUSE = 0.1
 
 
 async def main(url: str, authority: str, rate: float, held: int) -> None:
-    options = {
+    options: dict[str, Any] = {
         "ssl": ssl.create_default_context(cafile=authority),
         "proxy": None,
         "open_timeout": 60,
         "ping_interval": None,
     }
-    handshakes, closed = [], []
+    handshakes: list[tuple[float, float, str | None]] = []
+    closed: list[tuple[float, int]] = []
     leaving = asyncio.Event()
 
-    async def stay(ready=None) -> None:
+    async def stay(ready: asyncio.Future[None] | None = None) -> None:
         while not leaving.is_set():
             begun = time.time()
             try:
                 websocket = await connect(url, **options)
             except Exception as error:
-                handshakes.append([begun, time.time() - begun, repr(error)[:100]])
+                handshakes.append((begun, time.time() - begun, repr(error)[:100]))
                 await asyncio.sleep(PAUSE)
                 continue
-            handshakes.append([begun, time.time() - begun, None])
+            handshakes.append((begun, time.time() - begun, None))
             if ready:
                 ready.set_result(None)
                 ready = None
             try:
                 await websocket.recv()
             except ConnectionClosed as end:
-                closed.append([time.time(), end.rcvd.code if end.rcvd else 1006])
+                closed.append((time.time(), end.rcvd.code if end.rcvd else 1006))
             await asyncio.sleep(PAUSE)
 
     clients = []
     for _ in range(held):
-        ready = asyncio.get_running_loop().create_future()
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         clients.append(asyncio.create_task(stay(ready)))
         await ready
     handshakes.clear()

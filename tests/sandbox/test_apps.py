@@ -7,11 +7,14 @@ from.
 
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.sandbox.site import HELD
+from tests.sandbox.site import HELD, Site
 
 COMBINATIONS = [("bookworm", "HAProxy")]
 
@@ -26,9 +29,9 @@ class Case:
     code: int
     """Close code of those who are connected when it is deployed anew; 0 if it has none of its own:
     then some are cut off, and so may be who has only just come."""
-    options: dict = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
-    def source(self, **more):
+    def source(self, **more: Any) -> str:
         options = {"processes": 2, "drain": 1, **self.options, **more}
         text = "".join(f", {name}={value!r}" for name, value in options.items())
         return f"App('tests/apps/{self.path}'{text})"
@@ -69,12 +72,12 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(["apps"], ["apps"])
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_app_of_its_own_kind(site, name):
+def test_an_app_of_its_own_kind(site: Site, name: str) -> None:
     case = CASES[name]
     site.deploy(app=case.source())
     with site.client() as websocket:
@@ -97,7 +100,7 @@ def test_an_app_of_its_own_kind(site, name):
     assert site.marked().keys() == {site.live_generation()}
 
 
-def refuses_others(site):
+def refuses_others(site: Site) -> None:
     """Only the host itself reaches the app's ports, on whichever interfaces they are."""
     listeners = site.ssh("ss --no-header --listening --numeric --tcp").splitlines()
     ports = {int(line.split()[3].rpartition(":")[2]) for line in listeners}
@@ -132,7 +135,9 @@ asyncio.run(main())
 """
 
 
-def test_a_handshake_that_comes_back_is_asked_again_even_of_the_only_process(site, tmp_path):
+def test_a_handshake_that_comes_back_is_asked_again_even_of_the_only_process(
+    site: Site, tmp_path: Path
+) -> None:
     (tmp_path / "busy.py").write_text(BUSY)
     lock = "tests/apps/guides/requirements.txt"
     options = f"processes=1, drain=1, health=None, requirements={lock!r}"
@@ -141,7 +146,7 @@ def test_a_handshake_that_comes_back_is_asked_again_even_of_the_only_process(sit
         site.echoes()
 
 
-def test_a_port_of_one_process_where_ports_are_shared(site):
+def test_a_port_of_one_process_where_ports_are_shared(site: Site) -> None:
     """The app listens where it likes; the run says so, and the old one goes on."""
     before = site.live_generation()
     wrong = Case("guides/own_port.py", "", 0, {"health": None, "start_timeout": 8})

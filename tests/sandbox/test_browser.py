@@ -10,9 +10,13 @@ import signal
 import subprocess
 import threading
 import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.sandbox.site import Site
 
 COMBINATIONS = [("bookworm", "HAProxy"), ("trixie", "Nginx")]
 
@@ -33,7 +37,7 @@ CHROMIUM = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def chromium():
+def chromium() -> None:
     """Debian's browser, and the program that adds to what it trusts."""
     if shutil.which("chromium") and shutil.which("certutil"):
         return
@@ -46,35 +50,46 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     site = make_site(["browser"], ["browser"])
     site.deploy()
     return site
 
 
-@pytest.fixture(scope="module")
-def pages():
+Events = queue.Queue[dict[str, Any]]
+
+
+class Pages(http.server.ThreadingHTTPServer):
     """A web server for the page, with the events that pages have told it of."""
 
+    events: Events
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[Pages]:
+    """A web server for the page, with the events that pages have told it of."""
+
+    events: Events = queue.Queue()
+
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             found = self.path.startswith("/?")
             self.send_response(200 if found else 404)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.end_headers()
             self.wfile.write(PAGE if found else b"")
 
-        def do_POST(self):
+        def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
-            self.server.events.put(json.loads(self.rfile.read(length)))
+            events.put(json.loads(self.rfile.read(length)))
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *_):
+        def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.events = queue.Queue()
+    server = Pages(("127.0.0.1", 0), Handler)
+    server.events = events
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -84,7 +99,7 @@ def pages():
 
 
 @pytest.fixture
-def home(site, tmp_path):
+def home(site: Site, tmp_path: Path) -> Path:
     """A home folder whose owner has told the browser to trust the service's certificate."""
     database = tmp_path / ".pki" / "nssdb"
     database.mkdir(parents=True)
@@ -97,11 +112,11 @@ def home(site, tmp_path):
 
 
 @pytest.fixture
-def open_page(site, pages):
+def open_page(site: Site, pages: Pages) -> Iterator[Callable[..., Events]]:
     """Return a function that opens the page in a browser, and returns where its events come in."""
     with contextlib.ExitStack() as browsers:
 
-        def browse(home, **options):
+        def browse(home: Path, **options: Any) -> Events:
             while not pages.events.empty():
                 pages.events.get()
             query = urllib.parse.urlencode({"url": f"wss://{site.host.domain}/", **options})
@@ -113,7 +128,7 @@ def open_page(site, pages):
 
 
 @contextlib.contextmanager
-def browser(home, url):
+def browser(home: Path, url: str) -> Iterator[None]:
     with (home / "browser.log").open("wb") as log:
         process = subprocess.Popen(
             [*CHROMIUM, f"--user-data-dir={home / 'profile'}", url],
@@ -131,20 +146,22 @@ def browser(home, url):
         process.wait()
 
 
-def events_until_closed(events):
-    found = []
+def events_until_closed(events: Events) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
     while not found or found[-1]["type"] != "close":
         found.append(events.get(timeout=PATIENCE))
     return found
 
 
-ECHOED = [
+ECHOED: list[dict[str, object]] = [
     {"type": "message", "data": "marco, ünïcode"},
     {"type": "message", "data": [0, 1, 254, 255]},
 ]
 
 
-def test_it_exchanges_messages_and_closes_cleanly(home, open_page):
+def test_it_exchanges_messages_and_closes_cleanly(
+    home: Path, open_page: Callable[..., Events]
+) -> None:
     opened, *echoed, closed = events_until_closed(open_page(home, close="yes"))
     assert opened["type"] == "open"
     assert "permessage-deflate" in opened["extensions"]
@@ -152,9 +169,12 @@ def test_it_exchanges_messages_and_closes_cleanly(home, open_page):
     assert closed == {"type": "close", "code": 1000, "reason": "that is all", "wasClean": True}
 
 
-def test_a_redeploy_tells_it_to_come_back(site, home, open_page):
+def test_a_redeploy_tells_it_to_come_back(
+    site: Site, home: Path, open_page: Callable[..., Events]
+) -> None:
     events = open_page(home)
-    for expected in ({"type": "open"}, *ECHOED):
+    opened: dict[str, object] = {"type": "open"}
+    for expected in (opened, *ECHOED):
         assert expected.items() <= events.get(timeout=PATIENCE).items()
     app = site.settings["app"]
     site.deploy(app=app.replace("drain=2", "drain=2, env={'COLOUR': 'red'}"))
@@ -162,7 +182,9 @@ def test_a_redeploy_tells_it_to_come_back(site, home, open_page):
     assert (closed["code"], closed["wasClean"]) == (1012, True)
 
 
-def test_without_trust_it_does_not_connect(tmp_path, open_page):
+def test_without_trust_it_does_not_connect(
+    tmp_path: Path, open_page: Callable[..., Events]
+) -> None:
     """What the other tests see is not for lack of verifying."""
     (closed,) = events_until_closed(open_page(tmp_path, close="yes"))
     assert (closed["code"], closed["wasClean"]) == (1006, False)

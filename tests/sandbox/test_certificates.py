@@ -2,13 +2,16 @@
 
 import contextlib
 import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 import wsdeploy_sandbox as sandbox
 from tests.sandbox.authority import REFUSED, Authority
-from tests.sandbox.site import RATE
+from tests.sandbox.site import RATE, Site
 from wsdeploy.plan.host import places
 from wsdeploy_sandbox import Layer
 
@@ -31,7 +34,9 @@ SERVICE = "ws-certificate.service"
 
 
 @pytest.fixture(scope="module")
-def authority(combination, tmp_path_factory):
+def authority(
+    combination: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Authority]:
     name = f"authority-{'-'.join(combination).lower()}"
     sandbox.down(name)
     (host,) = sandbox.up(f"{name}:trixie", layer=Layer(Authority.PACKAGES))
@@ -40,14 +45,14 @@ def authority(combination, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def site(make_site, authority):
+def site(make_site: Callable[..., Site], authority: Authority) -> Site:
     """Two hosts that are proxies for one name."""
     made = make_site(["acme-1", "acme-2"], ["acme-1", "acme-2"])
     authority.stop()
     return made
 
 
-def acme(authority, **options):
+def acme(authority: Authority, **options: Any) -> str:
     options = {
         "email": "ops@a-company.test",
         "directory_url": authority.directory_url,
@@ -56,7 +61,7 @@ def acme(authority, **options):
     return f"Acme({', '.join(f'{name}={value!r}' for name, value in options.items())})"
 
 
-def shown(site, host):
+def shown(site: Site, host: sandbox.SandboxHost) -> x509.Certificate:
     """The certificate that a proxy shows."""
     pem = subprocess.run(
         ["openssl", "s_client", "-connect", f"{host.address}:443", "-servername", site.host.domain],
@@ -65,12 +70,12 @@ def shown(site, host):
     return x509.load_pem_x509_certificate(pem[pem.index("-----BEGIN") :].encode())
 
 
-def issuer(site, host=None):
+def issuer(site: Site, host: sandbox.SandboxHost | None = None) -> str:
     return shown(site, host or site.host).issuer.rfc4514_string()
 
 
 @contextlib.contextmanager
-def in_its_place(site, command):
+def in_its_place(site: Site, command: str) -> Iterator[None]:
     """Let the service run another command meanwhile."""
     folder = f"/run/systemd/system/{SERVICE}.d"
     text = f"[Service]\nExecStart=\nExecStart={command}\n"
@@ -79,11 +84,11 @@ def in_its_place(site, command):
     site.ssh(f"rm -r {folder}; systemctl daemon-reload")
 
 
-def failed_units(site):
+def failed_units(site: Site) -> str:
     return site.ssh("systemctl --failed --plain --no-legend")
 
 
-def test_an_authority_that_is_down(site, authority):
+def test_an_authority_that_is_down(site: Site, authority: Authority) -> None:
     """The service runs, and a line says what is missing."""
     site.write(tls=acme(authority))
     result = site.pyinfra()
@@ -96,7 +101,7 @@ def test_an_authority_that_is_down(site, authority):
     site.echoes()
 
 
-def test_the_first_issue_and_two_proxies_for_one_name(site, authority):
+def test_the_first_issue_and_two_proxies_for_one_name(site: Site, authority: Authority) -> None:
     authority.start()
     site.trusted = authority.root()
     # The authority asks the other proxy, whichever orders.
@@ -111,17 +116,18 @@ def test_the_first_issue_and_two_proxies_for_one_name(site, authority):
     site.checked("-k", "test_proxy or test_base")
 
 
-def test_the_keys_are_for_root_alone(site):
+def test_the_keys_are_for_root_alone(site: Site) -> None:
     for host in site.proxies:
         modes = site.ssh("cd /etc/ws; stat -c '%a %U' acme acme/account.pem tls tls/key.pem", host)
         assert modes.splitlines() == ["700 root", "600 root", "700 root", "600 root"]
     accounts = {site.ssh("cat /etc/ws/acme/account.pem", host) for host in site.proxies}
     assert len(accounts) == 1, "any proxy answers for the account"
     key = x509.load_pem_x509_certificate(site.ssh(f"cat {CERTIFICATE}").encode()).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
     assert key.curve.name == "secp256r1"
 
 
-def test_renewal_is_noticed_by_nobody(site):
+def test_renewal_is_noticed_by_nobody(site: Site) -> None:
     serials = {shown(site, site.host).serial_number}
     with site.under_load(rate=RATE, held=150, echo_every=1) as outcome:
         for _ in range(4):
@@ -139,7 +145,7 @@ def test_renewal_is_noticed_by_nobody(site):
     assert outcome["unanswered"] == 0
 
 
-def test_the_timer_renews_at_a_third(site, authority):
+def test_the_timer_renews_at_a_third(site: Site, authority: Authority) -> None:
     """As if two thirds of the lifetime were over."""
     before = shown(site, site.host).serial_number
     site.ssh(f"systemctl start {SERVICE}")
@@ -153,7 +159,7 @@ def test_the_timer_renews_at_a_third(site, authority):
     site.converged()
 
 
-def test_a_renewal_that_fails_leaves_the_old_one_in_use(site):
+def test_a_renewal_that_fails_leaves_the_old_one_in_use(site: Site) -> None:
     before = shown(site, site.host).serial_number
     # The proxy can't be told of a new one.
     unit = "nginx" if "Nginx" in site.settings["proxy"] else "haproxy"
@@ -179,7 +185,7 @@ def test_a_renewal_that_fails_leaves_the_old_one_in_use(site):
     site.echoes()
 
 
-def test_what_the_authority_refuses(site, authority):
+def test_what_the_authority_refuses(site: Site, authority: Authority) -> None:
     before = shown(site, site.host).serial_number
     # The hosts know this name, and the authority issues nothing for it.
     for host in site.proxies:
@@ -194,7 +200,7 @@ def test_what_the_authority_refuses(site, authority):
     site.echoes()
 
 
-def test_a_name_that_leads_nowhere(site, authority):
+def test_a_name_that_leads_nowhere(site: Site, authority: Authority) -> None:
     before = shown(site, site.host).serial_number
     for names, said in (
         (["nowhere.sandbox.test"], "nowhere.sandbox.test has no address"),
@@ -213,10 +219,12 @@ def test_a_name_that_leads_nowhere(site, authority):
     site.echoes()
 
 
-def test_another_kind_of_certificate(site, authority):
+def test_another_kind_of_certificate(site: Site, authority: Authority) -> None:
     """RSA at once; then from files, then its own, then the authority's again."""
     site.deploy(tls=acme(authority, key_type="rsa2048"))
-    assert shown(site, site.host).public_key().key_size == 2048
+    key = shown(site, site.host).public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    assert key.key_size == 2048
     for host in site.proxies:
         assert "Pebble" in issuer(site, host)
     files = [site.folder / name for name in ("cert.pem", "key.pem")]

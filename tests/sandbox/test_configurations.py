@@ -8,6 +8,9 @@ import itertools
 import json
 import re
 import subprocess
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,7 @@ import wsdeploy_sandbox as sandbox
 from tests.sandbox.site import PROJECT
 from wsdeploy import inventory
 from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import haproxy, internal, nginx, proxies
 from wsdeploy_sandbox import ssh
@@ -32,13 +36,13 @@ settings = Settings(
 app, proxy = hosts(settings, app={apps!r}, proxy={proxies!r})
 """
 
-ALONE = [("web1.a-company.com", {})]
+ALONE: list[tuple[str, dict[str, str]]] = [("web1.a-company.com", {})]
 APPS4 = [("app1", {"private_address": "10.0.0.1"}), ("app2", {"private_address": "10.0.0.2"})]
 APPS6 = [("app1", {"private_address": "fd00::1"}), ("fd00::2", {"private_address": "fd00::2"})]
 PROXY = [("lb1", {"private_address": "10.0.0.9"}), ("lb2", {"private_address": "10.0.0.8"})]
 
 SELF_SIGNED = "tls=SelfSigned()"
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "one process": {"app_options": "processes=1"},
     "99 processes": {"app_options": "processes=99"},
@@ -86,7 +90,7 @@ CASES = {
 }  # fmt: skip
 PROXIES = ("Nginx", "HAProxy")
 
-EDGES = {
+EDGES: dict[str, str] = {
     "origins": 'origins=["https://a-company.com", "https://*.a-company.com:*", "null"]',
     "origins that are required": 'origins=["http://[::1]:3000"], origin_required=True',
     "a hundred origins": 'origins=[f"https://a{n}.a-company.com" for n in range(100)]',
@@ -178,7 +182,9 @@ class Machine:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def check(self, filesets, commands=None):
+    def check(
+        self, filesets: Iterable[FileSet], commands: Sequence[Sequence[str]] | None = None
+    ) -> list[list[tuple[int, str]]]:
         """Return exit codes and outputs of the commands for each set, by default its own checks."""
         cases = [
             {
@@ -187,11 +193,14 @@ class Machine:
             }
             for fileset in filesets
         ]
-        return json.loads(self.run(f"python3 -c '{CHECKER}'", json.dumps(cases)))
+        answers: list[list[tuple[int, str]]] = json.loads(
+            self.run(f"python3 -c '{CHECKER}'", json.dumps(cases))
+        )
+        return answers
 
 
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
-def machine(request):
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     name = f"test-configurations-{request.param}"
     sandbox.down(name)
     layer = sandbox.Layer(tuple(dict.fromkeys(PACKAGES)), disabled=(nginx.UNIT, haproxy.UNIT))
@@ -200,11 +209,11 @@ def machine(request):
 
 
 @pytest.fixture
-def load(tmp_path):
+def load(tmp_path: Path) -> Callable[[str, str], inventory.Fleet]:
     """Return a function that reads the settings of a case from an inventory file."""
 
-    def fleet(proxy, case):
-        blank = {
+    def fleet(proxy: str, case: str) -> inventory.Fleet:
+        blank: dict[str, object] = {
             "domain": "ws.a-company.com", "app": str(PROJECT / "files" / "app.py"),
             "app_options": "", "proxy_options": "", "options": SELF_SIGNED,
             "apps": ALONE, "proxies": ALONE,
@@ -217,14 +226,16 @@ def load(tmp_path):
 
 
 @pytest.fixture
-def plan(machine, load, certificate):
+def plan(
+    machine: Machine, load: Callable[[str, str], inventory.Fleet], certificate: str
+) -> Callable[..., FileSet]:
     """Return a function that plans a case for the machine, and readies the machine for it.
 
     role: what to plan, a proxy or the TLS listener of an app host.
     """
     ready = set()
 
-    def files(proxy, case, role="proxy"):
+    def files(proxy: str, case: str, role: str = "proxy") -> FileSet:
         fleet = load(proxy, case)
         settings, host = fleet.settings, fleet.with_role(role)[0].name
         if settings.name not in ready:
@@ -238,7 +249,7 @@ def plan(machine, load, certificate):
 
 
 @pytest.fixture
-def certificate(tmp_path):
+def certificate(tmp_path: Path) -> str:
     """Return a certificate between the tiers."""
     pair = tmp_path / "internal.pem"
     host_keypairs.make(pair, "ws.internal", 9)
@@ -246,9 +257,9 @@ def certificate(tmp_path):
     return text[text.index("-----BEGIN CERTIFICATE") :].strip()
 
 
-def test_no_errors_and_no_warnings(machine, plan):
-    matrix = [case for case in itertools.product(PROXIES, CASES) if case not in LACKING]
-    matrix = [(*case, "proxy") for case in matrix] + [
+def test_no_errors_and_no_warnings(machine: Machine, plan: Callable[..., FileSet]) -> None:
+    pairs = [case for case in itertools.product(PROXIES, CASES) if case not in LACKING]
+    matrix = [(*case, "proxy") for case in pairs] + [
         (*case, "app") for case in itertools.product(PROXIES, CASES) if "TLS" in case[1]
     ]
     answers = machine.check([plan(*each) for each in matrix])
@@ -261,7 +272,7 @@ def test_no_errors_and_no_warnings(machine, plan):
     assert not bad, "\n".join(bad)
 
 
-def test_the_checks_can_fail(machine, plan):
+def test_the_checks_can_fail(machine: Machine, plan: Callable[..., FileSet]) -> None:
     """A word that nginx and HAProxy don't know is found in the staged files, not in /etc."""
     for proxy in PROXIES:
         fileset = plan(proxy, "plain")
@@ -278,7 +289,9 @@ def test_the_checks_can_fail(machine, plan):
 
 
 @pytest.mark.parametrize("case", ["one client", "a million clients", "tiers with IPv6"])
-def test_haproxy_starts_within_the_hosts_limits(machine, plan, case):
+def test_haproxy_starts_within_the_hosts_limits(
+    machine: Machine, plan: Callable[..., FileSet], case: str
+) -> None:
     fileset = plan("HAProxy", case)
     machine.check([fileset])  # makes the link to the key
     ((answer,),) = machine.check([fileset], [(*START, f"{{stage}}{haproxy.CONFIGURATION}")])
@@ -288,7 +301,9 @@ def test_haproxy_starts_within_the_hosts_limits(machine, plan, case):
     assert "limit" not in output
 
 
-def test_key_exchange_withstands_quantum_computers_where_openssl_can(machine, plan):
+def test_key_exchange_withstands_quantum_computers_where_openssl_can(
+    machine: Machine, plan: Callable[..., FileSet]
+) -> None:
     expected = machine.survey.system["version"] == "13"
     for proxy in PROXIES:
         text = "".join(file.content for file in plan(proxy, "plain").files)

@@ -3,11 +3,14 @@
 import itertools
 import re
 import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import wsdeploy_sandbox as sandbox
-from tests.sandbox.site import CROWD
+from tests.sandbox.site import CROWD, Site
 from tests.sandbox.spread import assert_even
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
@@ -66,11 +69,11 @@ BAD = {
 }
 
 
-def requirements(site):
+def requirements(site: Site) -> str:
     return str(site.project / "files" / "requirements.txt")
 
 
-def app(site, file, colour, **options):
+def app(site: Site, file: Path, colour: str, **options: Any) -> str:
     options = {"processes": 3, "drain": DRAIN, "env": {"COLOUR": colour}} | options
     options["requirements"] = requirements(site)
     text = ", ".join(f"{name}={value!r}" for name, value in options.items())
@@ -78,32 +81,35 @@ def app(site, file, colour, **options):
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(["deploys"], ["deploys"], edge=CROWD)
 
 
 @pytest.fixture(scope="module")
-def file(site):
+def file(site: Site) -> Path:
     path = site.folder / "app.py"
     path.write_text(ECHO)
     return path
 
 
 @pytest.fixture(scope="module", params=LISTEN)
-def listen(request, combination, site, file):
+def listen(
+    request: pytest.FixtureRequest, combination: tuple[str, str], site: Site, file: Path
+) -> str:
     if not request.config.getoption("--matrix") and (combination[1], request.param) not in COVERING:
         pytest.skip("only with --matrix")
     site.deploy(app=app(site, file, "white", listen=request.param))
-    return request.param
+    chosen: str = request.param
+    return chosen
 
 
-def colour(site):
+def colour(site: Site) -> str:
     with site.client() as websocket:
         websocket.send("marco")
         return websocket.recv(60).split()[1]
 
 
-def leftovers(site):
+def leftovers(site: Site) -> list[str]:
     """What there is of generations: files of Supervisor, environments, folders of sockets."""
     return site.ssh(
         "cd /; ls etc/supervisor/conf.d; ls etc/ws | grep env; ls run/ws | grep -v current; "
@@ -111,7 +117,9 @@ def leftovers(site):
     ).split()
 
 
-def test_a_deploy_refuses_nobody_and_closes_everybody_in_turn(site, file, listen):
+def test_a_deploy_refuses_nobody_and_closes_everybody_in_turn(
+    site: Site, file: Path, listen: str
+) -> None:
     with site.under_load(rate=HANDSHAKES, held=HELD) as outcome:
         site.deploy(app=app(site, file, "red", listen=listen))
     assert outcome["failed"] == {}
@@ -124,7 +132,9 @@ def test_a_deploy_refuses_nobody_and_closes_everybody_in_turn(site, file, listen
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_release_is_noticed_by_nobody(site, file, listen, kind, tmp_path):
+def test_a_bad_release_is_noticed_by_nobody(
+    site: Site, file: Path, listen: str, kind: str, tmp_path: Path
+) -> None:
     code, complaint, start_timeout = BAD[kind]
     bad = tmp_path / "app.py"
     bad.write_text(code)
@@ -143,7 +153,7 @@ def test_a_bad_release_is_noticed_by_nobody(site, file, listen, kind, tmp_path):
     site.write(app=app(site, file, "red", listen=listen))
 
 
-def test_nobody_makes_a_drain_longer(site, file, listen):
+def test_nobody_makes_a_drain_longer(site: Site, file: Path, listen: str) -> None:
     """Neither a client that never answers the close frame, nor one in the middle of a handshake."""
     where = site.ssh("ss --no-header --listening --processes --tcp --unix | grep ws_00 || true")
     assert listen == "tcp" or "ws_00.sock" in where
@@ -179,11 +189,11 @@ def test_nobody_makes_a_drain_longer(site, file, listen):
     site.ssh("systemctl stop rude")
 
 
-def sh(text):
+def sh(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def test_a_reboot_closes_with_a_code_and_all_is_back(site, file, listen):
+def test_a_reboot_closes_with_a_code_and_all_is_back(site: Site, file: Path, listen: str) -> None:
     site.deploy(app=app(site, file, "green", listen=listen, shutdown_drain=3))
     with site.under_load(rate=1, held=100) as outcome:
         sandbox.reboot(site.host.name)
@@ -202,7 +212,9 @@ KILLED = (
 )
 
 
-def test_a_run_that_is_killed_anywhere(site, file, listen, kill_run):
+def test_a_run_that_is_killed_anywhere(
+    site: Site, file: Path, listen: str, kill_run: Callable[..., None]
+) -> None:
     """The service is up throughout; the next run finishes the work, and nothing is left over."""
     with site.under_load(rate=20, held=10, returning=True) as outcome:
         for number, (operation, after) in zip(itertools.count(), KILLED, strict=False):

@@ -14,12 +14,15 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 
 import wsdeploy_sandbox as sandbox
+from tests.sandbox.site import Site
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.checks import programs
 from wsdeploy.plan.host import places
@@ -60,7 +63,7 @@ REAL = "203.0.113.9"
 
 
 @pytest.fixture(scope="module")
-def other(combination):
+def other(combination: tuple[str, str]) -> Iterator[sandbox.SandboxHost]:
     """A host with an address of its own, and with Debian 13, which has a testssl.sh that grades."""
     name = f"visitor-{'-'.join(combination).lower()}"
     sandbox.down(name)
@@ -70,7 +73,7 @@ def other(combination):
 
 
 @pytest.fixture(scope="module")
-def site(make_site, other):
+def site(make_site: Callable[..., Site], other: sandbox.SandboxHost) -> Site:
     # So few that hosts with a limit of 20,000 open files can have all that goes with them, and a
     # certificate that is short enough for Mozilla's modern.
     site = make_site(
@@ -81,14 +84,16 @@ def site(make_site, other):
 
 
 @pytest.fixture(scope="module")
-def program(combination):
+def program(combination: tuple[str, str]) -> programs.Program:
     return programs.NGINX if combination[1] == "Nginx" else programs.HAPROXY
 
 
 # ---- ways to ask ----
 
 
-def head(site, path="/", method="GET", host=None, **headers):
+def head(
+    site: Site, path: str = "/", method: str = "GET", host: str | None = None, **headers: str
+) -> str:
     """Return a request, as text."""
     headers = {"Host": host or site.host.domain} | {
         name.replace("_", "-"): value for name, value in headers.items()
@@ -97,12 +102,22 @@ def head(site, path="/", method="GET", host=None, **headers):
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n"
 
 
-def upgrade(site, path="/", **headers):
+def upgrade(site: Site, path: str = "/", **headers: str) -> str:
     return head(site, path, **HANDSHAKE | headers)
 
 
 @contextlib.contextmanager
-def visiting(site, text, *, source=None, times=1, at_once=100, prelude=b"", hold=False, six=False):
+def visiting(
+    site: Site,
+    text: str,
+    *,
+    source: sandbox.SandboxHost | None = None,
+    times: int = 1,
+    at_once: int = 100,
+    prelude: bytes = b"",
+    hold: bool = False,
+    six: bool = False,
+) -> Iterator[dict[str, Any]]:
     """Yield how a request was answered by the proxy, while its clients are there.
 
     source: the host that asks, this machine unless told.
@@ -122,8 +137,10 @@ def visiting(site, text, *, source=None, times=1, at_once=100, prelude=b"", hold
         command = site.ssh_command(f"exec python3 -c {shlex.quote(code)}", source)
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
+        assert process.stdin is not None
         process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
+        assert process.stdout is not None
         yield json.loads(process.stdout.readline())
         process.communicate("\n", timeout=30)
     finally:
@@ -131,18 +148,19 @@ def visiting(site, text, *, source=None, times=1, at_once=100, prelude=b"", hold
         process.wait()
 
 
-def visit(site, text, **options):
+def visit(site: Site, text: str, **options: Any) -> dict[str, Any]:
     """Return how a request is answered: `answers`, `seconds` and the `first` answer."""
     with visiting(site, text, **options) as found:
         return found
 
 
-def status(site, text, **options):
+def status(site: Site, text: str, **options: Any) -> str:
+    found: str
     (found,) = visit(site, text, **options)["answers"]
     return found
 
 
-def handshakes(site):
+def handshakes(site: Site) -> int:
     """Return how many handshakes the app's processes have been asked for, however they ended."""
     code = (
         "import glob, re, socket\n"
@@ -160,7 +178,7 @@ def handshakes(site):
     return int(site.ssh(f"python3 -c {shlex.quote(code)}"))
 
 
-def logged(site, combination, mark):
+def logged(site: Site, combination: tuple[str, str], mark: str) -> str:
     """Return what proxy and app have logged, once there is a line with a mark."""
     proxy = Nginx() if combination[1] == "Nginx" else HAProxy()
     settings = Settings("ws.a-company.com", App("files/app.py"), SelfSigned(), proxy=proxy)
@@ -176,7 +194,7 @@ def logged(site, combination, mark):
 # ---- what is let through ----
 
 
-def test_answers(site):
+def test_answers(site: Site) -> None:
     """What is let through, and how all else is answered. No refusal reaches the app."""
     before = handshakes(site)
     long = "a" * 9000
@@ -229,7 +247,7 @@ def test_answers(site):
     assert status(site, head(site, "/healthz")) == "200"
 
 
-def test_odd_requests_are_answered_alike(site):
+def test_odd_requests_are_answered_alike(site: Site) -> None:
     """What nginx and HAProxy read differently by themselves. None of it reaches the app."""
     before = handshakes(site)
     domain = site.host.domain
@@ -256,7 +274,7 @@ def test_odd_requests_are_answered_alike(site):
 
 
 @pytest.mark.parametrize("host", ["{domain},evil.test", "evil.test", "{domain}@evil.test"])
-def test_nobody_is_redirected_elsewhere(site, host):
+def test_nobody_is_redirected_elsewhere(site: Site, host: str) -> None:
     text = head(site, "/x", host=host.format(domain=site.host.domain))
     with socket.create_connection((site.host.address, 80), timeout=60) as connection:
         connection.sendall(text.encode())
@@ -268,7 +286,7 @@ def test_nobody_is_redirected_elsewhere(site, host):
     assert b"Location: https://" + site.host.domain.encode() in answer or b" 30" not in answer[:14]
 
 
-def test_headers_of_refusals(site):
+def test_headers_of_refusals(site: Site) -> None:
     """Browsers are told to stay with TLS in every answer."""
     for text in (upgrade(site), head(site), upgrade(site, Origin="https://evil.test")):
         answer = visit(site, text)["first"]
@@ -278,18 +296,18 @@ def test_headers_of_refusals(site):
     assert "strict-transport-security: max-age=63072000\r\n" in answer
 
 
-def test_checks_of_the_fleet(site):
+def test_checks_of_the_fleet(site: Site) -> None:
     site.checked("-k", "test_proxy")
 
 
 # ---- the judges ----
 
 
-def test_sslyze_finds_mozillas_intermediate(site, tmp_path):
+def test_sslyze_finds_mozillas_intermediate(site: Site, tmp_path: Path) -> None:
     assert "Compliant" in sslyze(site, tmp_path, "intermediate")
 
 
-def sslyze(site, folder, level):
+def sslyze(site: Site, folder: Path, level: str) -> str:
     profile = folder / "profile.json"
     profile.write_text(json.dumps(MOZILLA[level]))
     done = subprocess.run(
@@ -303,7 +321,7 @@ def sslyze(site, folder, level):
 
 
 @pytest.mark.usefixtures("once")
-def test_testssl_gives_its_best_grade(site, other):
+def test_testssl_gives_its_best_grade(site: Site, other: sandbox.SandboxHost) -> None:
     domain, address = site.host.domain, site.host.address
     site.ssh("cat >/root/ca.pem", other, site.fetch_certificate().read_text())
     process = subprocess.run(
@@ -321,7 +339,7 @@ def test_testssl_gives_its_best_grade(site, other):
     assert int(found["final_score"]) >= 90
 
 
-def test_gixy_finds_nothing(site, combination, tmp_path):
+def test_gixy_finds_nothing(site: Site, combination: tuple[str, str], tmp_path: Path) -> None:
     if combination[1] != "Nginx":
         pytest.skip("it knows nginx only")
     text = site.ssh(f"cat {places.NGINX_CONF}")
@@ -334,7 +352,7 @@ def test_gixy_finds_nothing(site, combination, tmp_path):
     assert "proxy_max_temp_file_size 0;" in text
 
 
-def gixy(folder, text):
+def gixy(folder: Path, text: str) -> list[dict[str, Any]]:
     """Return what gixy finds in a configuration of nginx."""
     configuration = folder / "nginx.conf"
     configuration.write_text(text)
@@ -342,16 +360,19 @@ def gixy(folder, text):
         [*JUDGES, "gixy", "--format", "json", configuration],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    return json.loads(done.stdout)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
 
 
-def s_client(site, options):
+def s_client(site: Site, options: str) -> str:
     """Return what OpenSSL's client on the host says, after a moment in which tickets come."""
     target = f"-connect localhost:443 -servername {site.host.domain} -CAfile /etc/ws/tls/cert.pem"
     return site.ssh(f"{{ sleep 0.5; }} | openssl s_client {target} {options} 2>&1; true")
 
 
-def test_key_exchange_withstands_quantum_computers_where_openssl_can(site, combination):
+def test_key_exchange_withstands_quantum_computers_where_openssl_can(
+    site: Site, combination: tuple[str, str]
+) -> None:
     expected = "X25519MLKEM768" if combination[0] == "trixie" else "X25519"
     found = s_client(site, "-tls1_3")
     assert re.search(rf"(group|Temp Key): {expected}\b", found), found
@@ -359,13 +380,13 @@ def test_key_exchange_withstands_quantum_computers_where_openssl_can(site, combi
 
 
 @pytest.mark.parametrize("version", ["tls1_2", "tls1_3"])
-def test_sessions_are_resumed(site, version):
+def test_sessions_are_resumed(site: Site, version: str) -> None:
     session = f"/tmp/{version}.session"
     assert "New, TLSv1" in s_client(site, f"-{version} -sess_out {session}")
     assert "Reused, TLSv1" in s_client(site, f"-{version} -sess_in {session}")
 
 
-def test_other_names_see_no_certificate(site):
+def test_other_names_see_no_certificate(site: Site) -> None:
     target = f"-connect {site.host.address}:443"
     for name in ("-servername other.test", "-noservername"):
         found = site.ssh(f"openssl s_client {target} {name} </dev/null 2>&1; true")
@@ -375,7 +396,7 @@ def test_other_names_see_no_certificate(site):
 # ---- under attack ----
 
 
-def test_slow_clients_are_gone_soon_and_nobody_notices(site):
+def test_slow_clients_are_gone_soon_and_nobody_notices(site: Site) -> None:
     arguments = [site.host.address, site.host.domain, str(SLOW)]
     with site.client() as held:
         process = subprocess.Popen(
@@ -383,11 +404,13 @@ def test_slow_clients_are_gone_soon_and_nobody_notices(site):
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
+            assert process.stdout is not None
             kinds = json.loads(process.stdout.readline())
             now = time.monotonic()
             begun = {kind: now - found["age"] for kind, found in kinds.items()}
             kind_of = {it: kind for kind, found in kinds.items() for it in found["clients"]}
-            seen, most, slowest = {}, 0, 0
+            seen: dict[str, float] = {}
+            most, slowest = 0, 0.0
             while time.monotonic() < now + GONE + 5:
                 listing = site.ssh("ss -Htn state established '( sport = :443 or sport = :80 )'")
                 # With its address: a client by IPv6, who stays, may have the same port.
@@ -415,14 +438,14 @@ def test_slow_clients_are_gone_soon_and_nobody_notices(site):
 # ---- small limits ----
 
 
-def test_small_limits(site):
+def test_small_limits(site: Site) -> None:
     site.deploy(
         max_connections="12",
         edge=EDGE.replace("origins", "connections=8, handshakes_per_second=4, origins"),
     )
 
 
-def busy(answer):
+def busy(answer: str) -> bool:
     """Whether an answer tells a good client to come back, and this connection to go."""
     answer = answer.lower()
     return (
@@ -432,7 +455,7 @@ def busy(answer):
     )
 
 
-def test_connections_of_an_address(site, other):
+def test_connections_of_an_address(site: Site, other: sandbox.SandboxHost) -> None:
     with visiting(site, upgrade(site), times=8, hold=True) as found:
         assert found["answers"] == {"101": 8}
         before = handshakes(site)
@@ -443,7 +466,7 @@ def test_connections_of_an_address(site, other):
     wait_until_free(site)
 
 
-def test_addresses_of_ipv6_count_by_64(site, other):
+def test_addresses_of_ipv6_count_by_64(site: Site, other: sandbox.SandboxHost) -> None:
     """The two hosts' addresses are in one /64."""
     assert site.host.address6.split("::")[0] == other.address6.split("::")[0]
     with visiting(site, upgrade(site), times=8, hold=True, six=True) as found:
@@ -453,7 +476,7 @@ def test_addresses_of_ipv6_count_by_64(site, other):
     wait_until_free(site)
 
 
-def test_one_client_too_many(site, other):
+def test_one_client_too_many(site: Site, other: sandbox.SandboxHost) -> None:
     with (
         visiting(site, upgrade(site), times=8, hold=True) as some,
         visiting(site, upgrade(site), times=4, hold=True, source=other) as rest,
@@ -468,20 +491,20 @@ def test_one_client_too_many(site, other):
     wait_until_free(site)
 
 
-def wait_until_free(site):
+def wait_until_free(site: Site) -> None:
     """Wait until the proxy knows that all have left."""
     deadline = time.monotonic() + 15
     while "ESTAB" in site.ssh("ss -tn 'sport = :443'") and time.monotonic() < deadline:
         time.sleep(0.2)
 
 
-def dropped(site):
+def dropped(site: Site) -> int:
     """Return how many packets that would have opened a connection the firewall has dropped."""
     rules = site.ssh("nft list chain inet ws clients")
     return sum(int(packets) for packets in re.findall(r"counter packets (\d+)", rules))
 
 
-def test_clients_who_come_too_often(site, other):
+def test_clients_who_come_too_often(site: Site, other: sandbox.SandboxHost) -> None:
     """40 at once, and 4 a second. A client of websockets comes back by itself."""
     found = visit(site, upgrade(site), source=other, times=75, at_once=1)
     assert found["answers"]["503"] >= 10, found
@@ -508,12 +531,12 @@ def test_clients_who_come_too_often(site, other):
 # ---- behind a balancer ----
 
 
-def behind(other, header, direct):
+def behind(other: sandbox.SandboxHost, header: str, direct: bool) -> str:
     networks = [f"{other.address}/32", f"{other.address6}/128"]
     return f"Edge(behind=Behind({networks}, {header!r}, direct={direct}))"
 
 
-def proxy_header(address):
+def proxy_header(address: str) -> bytes:
     """Version 2 of the PROXY protocol, for TCP over IPv4."""
     source = bytes(map(int, address.split(".")))
     head = b"\r\n\r\n\0\r\nQUIT\n" + bytes([0x21, 0x11]) + (12).to_bytes(2, "big")
@@ -522,7 +545,9 @@ def proxy_header(address):
     )
 
 
-def test_proxy_protocol(site, other, combination):
+def test_proxy_protocol(
+    site: Site, other: sandbox.SandboxHost, combination: tuple[str, str]
+) -> None:
     site.deploy(max_connections="4000", edge=behind(other, "proxy-protocol", False))
     ours = f"/{uuid.uuid4()}"
     one = f"PROXY TCP4 {REAL} 10.0.0.1 4711 443\r\n".encode()
@@ -540,7 +565,9 @@ def test_proxy_protocol(site, other, combination):
     site.converged()
 
 
-def test_x_forwarded_for(site, other, combination, tmp_path):
+def test_x_forwarded_for(
+    site: Site, other: sandbox.SandboxHost, combination: tuple[str, str], tmp_path: Path
+) -> None:
     site.deploy(
         edge=behind(other, "x-forwarded-for", True),
         tls='SelfSigned(policy="modern", days=89, hsts=300, hsts_subdomains=True)',
@@ -562,7 +589,7 @@ def test_x_forwarded_for(site, other, combination, tmp_path):
     assert FORGED not in text
 
 
-def test_modern(site, tmp_path):
+def test_modern(site: Site, tmp_path: Path) -> None:
     """Of the last deployment."""
     assert "Compliant" in sslyze(site, tmp_path, "modern")
     assert "Cipher is (NONE)" in s_client(site, "-tls1_2")
@@ -573,7 +600,7 @@ def test_modern(site, tmp_path):
 # ---- a flood ----
 
 
-async def latencies(site, seconds, rate=2):
+async def latencies(site: Site, seconds: int, rate: int = 2) -> list[float]:
     """Return the seconds that a handshake, an echo and a close take, one after the other."""
     context = ssl.create_default_context(cafile=site.bundle)
     found, start = [], time.monotonic()
@@ -587,15 +614,17 @@ async def latencies(site, seconds, rate=2):
     return found
 
 
-def p99(found):
+def p99(found: list[float]) -> float:
     return statistics.quantiles(found, n=100)[98]
 
 
-def in_ms(found):
+def in_ms(found: list[float]) -> str:
     return f"{statistics.median(found) * 1000:.1f} and {p99(found) * 1000:.1f} ms"
 
 
-def test_a_flood_of_one_address_is_limited_and_others_are_served(site, other):
+def test_a_flood_of_one_address_is_limited_and_others_are_served(
+    site: Site, other: sandbox.SandboxHost
+) -> None:
     """The last one, as nginx remembers who has come too often across changes of the limits."""
     # So few that no machine is too slow to be limited.
     few = "handshakes_per_second=4, origins"
@@ -608,11 +637,11 @@ def test_a_flood_of_one_address_is_limited_and_others_are_served(site, other):
 
     sandbox.give_way(other.name)
 
-    def flood():
+    def flood() -> dict[str, Any]:
         with visiting(site, upgrade(site), source=other, times=FLOOD, at_once=AT_ONCE) as found:
             return found
 
-    async def both():
+    async def both() -> tuple[list[float], dict[str, Any]]:
         flooding = asyncio.create_task(asyncio.to_thread(flood))
         busy = []
         while not flooding.done():

@@ -1,8 +1,11 @@
 """What is left of a generation, and what becomes of one that turns bad: on hosts, with clients."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from tests.sandbox.site import WITH_CHILDREN
+from tests.sandbox.site import WITH_CHILDREN, Site
 from wsdeploy.plan.host import places
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
@@ -54,22 +57,26 @@ HELD = 200
 
 
 @pytest.fixture(scope="module", params=["unix", "shared"], autouse=True)
-def listen(request, combination):
+def listen(request: pytest.FixtureRequest, combination: tuple[str, str]) -> str:
     if (combination[1], request.param) not in (("Nginx", "shared"), ("HAProxy", "unix")):
         pytest.skip("the other proxy has it")
-    return request.param
+    chosen: str = request.param
+    return chosen
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(["generations"], ["generations"])
 
 
+SpellApp = Callable[..., str]
+
+
 @pytest.fixture
-def spell(site, listen, tmp_path_factory):
+def spell(site: Site, listen: str, tmp_path_factory: pytest.TempPathFactory) -> SpellApp:
     """Spell an app with this code, which answers with a colour."""
 
-    def spell(code, colour, **options):
+    def spell(code: str, colour: str, **options: Any) -> str:
         path = tmp_path_factory.mktemp("app") / "app.py"
         path.write_text(code)
         requirements = (site.project / "files" / "requirements.txt").read_text()
@@ -83,13 +90,13 @@ def spell(site, listen, tmp_path_factory):
     return spell
 
 
-def colour(site):
+def colour(site: Site) -> str:
     with site.client() as websocket:
         websocket.send("which")
         return websocket.recv(60).split()[1]
 
 
-def test_nothing_is_left_of_what_processes_have_started(site, spell):
+def test_nothing_is_left_of_what_processes_have_started(site: Site, spell: SpellApp) -> None:
     site.deploy(app=spell(WITH_CHILDREN.read_text(), "red"))
     red = site.live_generation()
     assert site.marked()[red] >= 2 * 4
@@ -103,7 +110,7 @@ def test_nothing_is_left_of_what_processes_have_started(site, spell):
     site.converged()
 
 
-def test_nothing_is_left_of_one_that_was_killed(site):
+def test_nothing_is_left_of_one_that_was_killed(site: Site) -> None:
     name = f"ws-{site.live_generation()}:ws_00"
     before = site.marked()[site.live_generation()]
     pid = site.ssh(f"supervisorctl pid {name}").strip()
@@ -118,12 +125,12 @@ def test_nothing_is_left_of_one_that_was_killed(site):
     assert site.marked()[site.live_generation()] <= before
 
 
-def test_restarts_are_said(site):
+def test_restarts_are_said(site: Site) -> None:
     result = site.pyinfra()
     assert "ws_00 was restarted once since its generation came, last at" in result.output
 
 
-def test_one_that_does_not_stay_up_is_taken_back(site, spell):
+def test_one_that_does_not_stay_up_is_taken_back(site: Site, spell: SpellApp) -> None:
     was = site.live_generation()
     site.write(app=spell(CRASHES, "black", drain=30).replace("drain=4, ", ""))
     with site.with_clients_that_stay(rate=0, held=HELD) as outcome:
@@ -142,7 +149,9 @@ def test_one_that_does_not_stay_up_is_taken_back(site, spell):
     assert '"taken back"' in site.ssh("tail -n 1 /var/log/ws/deploys.log")
 
 
-def test_one_without_wsapp_that_does_not_stay_up_is_replaced_by_what_served(site, spell):
+def test_one_without_wsapp_that_does_not_stay_up_is_replaced_by_what_served(
+    site: Site, spell: SpellApp
+) -> None:
     """None of its clients can be asked to go first, so the old processes stop by then."""
     good = spell(OF_ITS_OWN.replace("BAD", "False"), "white", health=None)
     site.deploy(app=good)
@@ -161,7 +170,7 @@ def test_one_without_wsapp_that_does_not_stay_up_is_replaced_by_what_served(site
     site.deploy(app=spell(WITH_CHILDREN.read_text(), "blue"))
 
 
-def test_sockets_that_are_gone(site, spell, listen):
+def test_sockets_that_are_gone(site: Site, spell: SpellApp, listen: str) -> None:
     """Whoever is connected stays so until the deployment closes them in turn."""
     if listen != "unix":
         pytest.skip("there are none")
@@ -176,12 +185,12 @@ def test_sockets_that_are_gone(site, spell, listen):
     site.converged()
 
 
-def test_folders_of_logs_that_are_gone(site):
+def test_folders_of_logs_that_are_gone(site: Site) -> None:
     site.ssh(f"rm -rf {places.logs('ws', '*')} && systemctl restart supervisor")
     site.serves()
 
 
-def test_what_an_app_leaves_in_its_working_directory_is_kept(site, spell):
+def test_what_an_app_leaves_in_its_working_directory_is_kept(site: Site, spell: SpellApp) -> None:
     code = "open('chat.db', 'w').write('precious')\n" + WITH_CHILDREN.read_text()
     site.deploy(app=spell(code, "green"))
     was = site.live_generation()

@@ -5,10 +5,13 @@ import resource
 import select
 import socket
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 import wsdeploy_sandbox as sandbox
+from tests.sandbox.site import Site
 from wsdeploy_sandbox import SandboxHost
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
@@ -17,7 +20,7 @@ ALL_PORTS = range(1, 65_536)
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(
         ["hard"],
         ["hard"],
@@ -26,7 +29,9 @@ def site(make_site):
     )
 
 
-def answering(address: str, ports=ALL_PORTS, at_once: int = 4000, wait: float = 1) -> set[int]:
+def answering(
+    address: str, ports: Sequence[int] = ALL_PORTS, at_once: int = 4000, wait: float = 1
+) -> set[int]:
     """Return the TCP ports of an address that accept a connection from this machine."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
@@ -52,7 +57,7 @@ def answering(address: str, ports=ALL_PORTS, at_once: int = 4000, wait: float = 
     return found
 
 
-def wait_until(condition, most: float = 90) -> None:
+def wait_until(condition: Callable[[], object], most: float = 90) -> None:
     start = time.monotonic()
     while not condition():
         assert time.monotonic() < start + most, "it never became true"
@@ -67,7 +72,7 @@ def ssh_answers(host: SandboxHost) -> bool:
         return False
 
 
-def test_what_others_may_reach(site):
+def test_what_others_may_reach(site: Site) -> None:
     site.deploy(firewall='Firewall(allow=["tcp/9100", "vrrp from 10.0.0.0/8"])')
     site.echoes()
     # Two services of the user's own.
@@ -80,14 +85,14 @@ def test_what_others_may_reach(site):
     assert "tcp/9100" not in result.output
 
 
-def test_only_ssh_and_the_proxy_answer(site):
+def test_only_ssh_and_the_proxy_answer(site: Site) -> None:
     site.deploy(firewall="True")
     for address in (site.host.address, site.host.address6):
         assert answering(address) == {22, 80, 443}, address
     site.ssh("systemctl stop exporter other")
 
 
-def test_ssh_is_slowed_down_and_never_shut_out(site):
+def test_ssh_is_slowed_down_and_never_shut_out(site: Site) -> None:
     # OpenSSH 9.8 and later turns away whoever comes often without logging in; that is not ours.
     site.ssh(
         "if sshd -T | grep -q '^persourcepenalties '; then "
@@ -111,7 +116,7 @@ def test_ssh_is_slowed_down_and_never_shut_out(site):
     assert site.ssh("echo in", anew=True) == "in\n"
 
 
-def test_a_wrong_setting_does_not_lock_ssh_out(site):
+def test_a_wrong_setting_does_not_lock_ssh_out(site: Site) -> None:
     before = site.ssh("cat /etc/ws/firewall.nft")
     site.write(firewall='Firewall(ssh_from=["192.0.2.0/24"])')
     with site.client() as held:
@@ -128,7 +133,9 @@ def test_a_wrong_setting_does_not_lock_ssh_out(site):
     site.converged()
 
 
-def test_a_run_that_is_killed_in_the_trial_does_not_lock_ssh_out(site, kill_run):
+def test_a_run_that_is_killed_in_the_trial_does_not_lock_ssh_out(
+    site: Site, kill_run: Callable[..., None]
+) -> None:
     site.write(firewall='Firewall(ssh_from=["192.0.2.0/24"])')
     # New rules are loaded by then, and this machine waits for a connection that never comes.
     kill_run(site, "Base | Firewall", until=lambda: not ssh_answers(site.host))
@@ -138,7 +145,7 @@ def test_a_run_that_is_killed_in_the_trial_does_not_lock_ssh_out(site, kill_run)
     site.converged()
 
 
-def test_right_settings_are_kept(site):
+def test_right_settings_are_kept(site: Site) -> None:
     network = f"{site.host.address.rpartition('.')[0]}.0/24"
     site.deploy(firewall=f'Firewall(ssh_from=["{network}", "2001:db8::/32"])')
     assert ssh_answers(site.host)
@@ -146,7 +153,7 @@ def test_right_settings_are_kept(site):
     site.deploy(firewall="True")
 
 
-def test_who_may_not_become_root_is_told_so(site, combination):
+def test_who_may_not_become_root_is_told_so(site: Site, combination: tuple[str, str]) -> None:
     if combination[0] == "bookworm":
         pytest.skip("the user is root there")
     sudoers = "/etc/sudoers.d/admin"
@@ -161,7 +168,7 @@ def test_who_may_not_become_root_is_told_so(site, combination):
     site.converged()
 
 
-def test_a_password_that_nobody_can_give_is_named(site, combination):
+def test_a_password_that_nobody_can_give_is_named(site: Site, combination: tuple[str, str]) -> None:
     if combination[0] == "bookworm":
         pytest.skip("the user is root there")
     sudoers = "/etc/sudoers.d/admin"
@@ -175,7 +182,7 @@ def test_a_password_that_nobody_can_give_is_named(site, combination):
         site.ssh(f"cp /root/admin {sudoers}")
 
 
-def test_without_a_terminal_a_run_says_what_it_would_ask(site):
+def test_without_a_terminal_a_run_says_what_it_would_ask(site: Site) -> None:
     site.write(app='App("files/app.py", processes=3, drain=3)')
     result = site.pyinfra("deploy.py")
     assert result.code == 1
@@ -184,7 +191,9 @@ def test_without_a_terminal_a_run_says_what_it_would_ask(site):
     site.write(app='App("files/app.py", processes=3, drain=2)')
 
 
-def test_a_key_that_is_not_known_is_refused(site, tmp_path, monkeypatch):
+def test_a_key_that_is_not_known_is_refused(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What sends secrets has to know where to."""
     (tmp_path / "known_hosts").touch()
     text = site.inventory.read_text()
@@ -195,7 +204,7 @@ def test_a_key_that_is_not_known_is_refused(site, tmp_path, monkeypatch):
     assert "compare its fingerprint and log in once with ssh" in result.output
 
 
-def test_sandboxes_let_the_app_write_where_it_should(site):
+def test_sandboxes_let_the_app_write_where_it_should(site: Site) -> None:
     pid = site.ssh("supervisorctl pid").strip()
     inside = f"nsenter --mount --target {pid}"
     app = f"{inside} setpriv --reuid ws --regid ws --clear-groups"
@@ -212,7 +221,7 @@ def test_sandboxes_let_the_app_write_where_it_should(site):
     assert "Seccomp:\t2" in status
 
 
-def test_a_unit_with_an_older_sandbox_is_named_and_not_restarted(site):
+def test_a_unit_with_an_older_sandbox_is_named_and_not_restarted(site: Site) -> None:
     app = site.settings["app"]
     site.write(app=app.replace('"/srv/uploads",', '"/srv/uploads", "/srv/more"'))
     before = site.ssh("supervisorctl pid")
@@ -239,7 +248,7 @@ LIBRARIES = {"bookworm": "libc6 libssl3", "trixie": "libc6 libssl3t64"}
 APT = "DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a apt-get -q -y --no-install-recommends"
 
 
-def test_reinstalled_packages_cut_nobody(site, combination):
+def test_reinstalled_packages_cut_nobody(site: Site, combination: tuple[str, str]) -> None:
     """The packages, and libraries that all processes use, with needrestart at work."""
     suite, proxy = combination
     site.ssh(f"apt-get -q update && {APT} install needrestart")
@@ -290,7 +299,7 @@ apt-get -q update >/dev/null
 """
 
 
-def test_an_unattended_upgrade_cuts_nobody(site, combination):
+def test_an_unattended_upgrade_cuts_nobody(site: Site, combination: tuple[str, str]) -> None:
     packages = PACKAGES[combination[1]]
     site.deploy(security_updates="True")
     site.ssh("sh -s", text=REPOSITORY.format(packages=packages))
@@ -305,7 +314,7 @@ def test_an_unattended_upgrade_cuts_nobody(site, combination):
     site.converged()
 
 
-def test_everything_is_back_after_a_reboot(site):
+def test_everything_is_back_after_a_reboot(site: Site) -> None:
     sandbox.reboot(site.host.name)
     site.serves()
     site.converged()
@@ -316,5 +325,5 @@ def test_everything_is_back_after_a_reboot(site):
     assert "was upgraded" not in result.output
 
 
-def test_checks_of_the_fleet(site):
+def test_checks_of_the_fleet(site: Site) -> None:
     site.checked()

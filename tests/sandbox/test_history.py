@@ -6,52 +6,56 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.sandbox.site import CROWD, HELD, PROJECT, RATE, WITH_CHILDREN
+from tests.sandbox.site import CROWD, HELD, PROJECT, RATE, WITH_CHILDREN, Site
 from tests.sandbox.spread import assert_even
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(["history"], ["history"], edge=CROWD)
 
 
-def coloured(site, colour: str, drain: str = "2", more: str = "") -> str:
+def coloured(site: Site, colour: str, drain: str = "2", more: str = "") -> str:
     """The app with another environment."""
     options = f'processes=2, drain={drain}, env={{"COLOUR": "{colour}"}}{more}'
     return f'App("files/app.py", {options}, probe=Probe(send="hello", expect="hello"))'
 
 
-def colour(site) -> str:
+def colour(site: Site) -> str:
     found = site.ssh("cat /proc/$(pgrep -u ws -n python3)/environ | tr '\\0' '\\n'")
-    return re.search(r"^COLOUR=(.*)$", found, re.MULTILINE)[1]
+    (value,) = re.findall(r"^COLOUR=(.*)$", found, re.MULTILINE)
+    return str(value)
 
 
-def listing(site) -> list[list[str]]:
+def listing(site: Site) -> list[list[str]]:
     result = site.pyinfra("-y", "wsdeploy.releases")
     assert result.code == 0, result.output
     rows = [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", result.output).splitlines()]
     return [row[1:] for row in rows if len(row) > 5 and re.match(r"[0-9a-f]{12}", row[1])]
 
 
-def left(site) -> dict[str, list[str]]:
+def left(site: Site) -> dict[str, list[str]]:
     """What there is of generations and releases, by place."""
     places = "/run/ws /etc/ws /etc/supervisor/conf.d /srv/ws/releases /srv/ws"
     places += " /var/lib/wsdeploy/services/ws/generations"
     return {place: site.ssh(f"ls {place}").split() for place in places.split()}
 
 
-def test_deploy(site):
+def test_deploy(site: Site) -> None:
     site.deploy(app=coloured(site, "red"))
     site.deploy(app=coloured(site, "green"))
     site.deploy(app=coloured(site, "blue", drain="10"))
 
 
-def test_nothing_is_secret_to_root_alone(site):
+def test_nothing_is_secret_to_root_alone(site: Site) -> None:
     modes = site.ssh(
         "stat -c '%a %U %G' /var/lib/wsdeploy/services/ws/generations "
         "/var/lib/wsdeploy/services/ws/generations/*.json /var/log/ws/deploys.log"
@@ -59,14 +63,14 @@ def test_nothing_is_secret_to_root_alone(site):
     assert modes == ["700 root root", *["600 root root"] * 3, "640 root adm"]
 
 
-def test_releases(site):
+def test_releases(site: Site) -> None:
     live, before, first = listing(site)
     assert live[0] == site.live_generation()
     assert [row[-1] for row in (live, before, first)] == ["live", "previous", first[-1]]
     assert "@" in live[-2]
 
 
-def assert_unnoticed(site, command: str, held: int = 300, drain: int = 10) -> None:
+def assert_unnoticed(site: Site, command: str, held: int = 300, drain: int = 10) -> None:
     """Run a command under the same load as a deploy has in test_deploys.py: the same numbers."""
     with site.under_load(rate=40, held=held) as outcome:
         result = site.pyinfra("-y", command)
@@ -76,7 +80,7 @@ def assert_unnoticed(site, command: str, held: int = 300, drain: int = 10) -> No
     assert_even(outcome["closed_at"], drain)
 
 
-def test_rollback_refuses_nobody(site):
+def test_rollback_refuses_nobody(site: Site) -> None:
     # Who serves now drains as it was told when it was deployed.
     assert_unnoticed(site, "wsdeploy.rollback")
     assert colour(site) == "green"
@@ -84,7 +88,7 @@ def test_rollback_refuses_nobody(site):
     assert site.ssh("ls /run/ws | wc -l").strip() == "2", "the withdrawn generation is left over"
 
 
-def test_another_rollback_goes_further_back(site):
+def test_another_rollback_goes_further_back(site: Site) -> None:
     assert site.pyinfra("-y", "wsdeploy.rollback").code == 0
     assert colour(site) == "red"
     result = site.pyinfra("-y", "wsdeploy.rollback")
@@ -94,7 +98,7 @@ def test_another_rollback_goes_further_back(site):
     assert colour(site) == "red"
 
 
-def test_rollback_to_a_generation_by_name(site):
+def test_rollback_to_a_generation_by_name(site: Site) -> None:
     newest = listing(site)[0][0]
     result = site.pyinfra("-y", "wsdeploy.rollback", f"to={newest}")
     assert result.code == 0, result.output
@@ -104,7 +108,7 @@ def test_rollback_to_a_generation_by_name(site):
     assert "no host has a generation or release nonsense" in result.output
 
 
-def test_deploy_brings_the_newest_back(site):
+def test_deploy_brings_the_newest_back(site: Site) -> None:
     # What the first two rollbacks have gone past is nothing to go back to.
     assert site.pyinfra("-y", "wsdeploy.rollback").code == 0
     assert colour(site) == "red"
@@ -114,7 +118,7 @@ def test_deploy_brings_the_newest_back(site):
     site.converged()
 
 
-def test_restart_refuses_nobody(site):
+def test_restart_refuses_nobody(site: Site) -> None:
     before = site.live_generation()
     assert_unnoticed(site, "wsdeploy.restart")
     assert site.live_generation() == f"{before}-1"
@@ -126,13 +130,13 @@ def test_restart_refuses_nobody(site):
     assert colour(site) == "blue"
 
 
-def test_a_restart_is_nothing_to_go_back_to(site):
+def test_a_restart_is_nothing_to_go_back_to(site: Site) -> None:
     assert site.pyinfra("-y", "wsdeploy.rollback").code == 0
     assert colour(site) == "red"
     site.deploy()
 
 
-def test_rollback_to_fewer_processes(site):
+def test_rollback_to_fewer_processes(site: Site) -> None:
     blue = site.settings["app"]
     site.deploy(app=coloured(site, "many").replace("processes=2", "processes=5"))
     with site.under_load(rate=RATE, held=HELD) as outcome:
@@ -145,7 +149,7 @@ def test_rollback_to_fewer_processes(site):
     site.deploy(app=blue)
 
 
-def test_rollback_on_tcp_refuses_nobody(site):
+def test_rollback_on_tcp_refuses_nobody(site: Site) -> None:
     """Where processes listen on ports, both generations have the same ones for a while."""
     for name in ("tcp-old", "tcp-new"):
         site.deploy(app=coloured(site, name, drain="10", more=', listen="tcp"'))
@@ -154,7 +158,7 @@ def test_rollback_on_tcp_refuses_nobody(site):
     site.deploy(app=coloured(site, "blue"))
 
 
-def test_every_change_is_in_the_log(site):
+def test_every_change_is_in_the_log(site: Site) -> None:
     lines = [json.loads(line) for line in site.ssh("cat /var/log/ws/deploys.log").splitlines()]
     assert [line["action"] for line in lines] == [
         *["deploy"] * 3, *["rollback"] * 4, "deploy", *["restart"] * 2, "rollback", "deploy",
@@ -164,7 +168,7 @@ def test_every_change_is_in_the_log(site):
     assert all("@" in line["by"] and line["seconds"] > 0 for line in lines)
 
 
-def test_a_failure_is_in_the_log_too(site, copy):
+def test_a_failure_is_in_the_log_too(site: Site, copy: Path) -> None:
     (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
     app = site.settings["app"]
     site.write(app=app.replace("drain=2", "drain=2, start_timeout=5"))
@@ -174,7 +178,7 @@ def test_a_failure_is_in_the_log_too(site, copy):
     site.write(app=app)
 
 
-def start(site, *arguments: str) -> subprocess.Popen:
+def start(site: Site, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         site.command(*arguments),
         cwd=site.project,
@@ -185,7 +189,7 @@ def start(site, *arguments: str) -> subprocess.Popen:
     )
 
 
-def test_of_two_deploys_at_once_one_wins(site):
+def test_of_two_deploys_at_once_one_wins(site: Site) -> None:
     before = site.live_generation()
     site.write(app=coloured(site, "white", drain="4"))
     runs = [start(site, "deploy.py", "-y") for _ in range(2)]
@@ -201,13 +205,15 @@ def test_of_two_deploys_at_once_one_wins(site):
     site.converged()
 
 
-def held_lock(site) -> dict:
-    return json.loads(site.ssh("cat /var/lib/wsdeploy/services/ws/lock.json"))
+def held_lock(site: Site) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(site.ssh("cat /var/lib/wsdeploy/services/ws/lock.json"))
+    return found
 
 
-def test_a_run_that_is_killed_leaves_a_lock_that_the_next_takes_over(site):
+def test_a_run_that_is_killed_leaves_a_lock_that_the_next_takes_over(site: Site) -> None:
     site.write(app=coloured(site, "grey"))
     run = start(site, "deploy.py", "-y")
+    assert run.stderr is not None
     for line in run.stderr:
         if "Starting operation" in line and "Processes" in line:
             break
@@ -222,7 +228,7 @@ def test_a_run_that_is_killed_leaves_a_lock_that_the_next_takes_over(site):
     site.converged()
 
 
-def test_a_lock_of_another_machine_is_broken_by_hand(site):
+def test_a_lock_of_another_machine_is_broken_by_hand(site: Site) -> None:
     path = "/var/lib/wsdeploy/services/ws/lock.json"
     lock = held_lock(site) | {"until": None, "owner": "anna@laptop", "id": "hers"}
     lock["process"]["where"] = "another boot"
@@ -239,7 +245,7 @@ def test_a_lock_of_another_machine_is_broken_by_hand(site):
     assert colour(site) == "pink"
 
 
-def test_a_run_whose_lock_was_broken_changes_nothing_more(site, copy):
+def test_a_run_whose_lock_was_broken_changes_nothing_more(site: Site, copy: Path) -> None:
     code = copy / "files" / "app.py"
     # Slow enough to be interrupted.
     code.write_text(f"import time\n\ntime.sleep(5)\n{code.read_text()}")
@@ -258,7 +264,7 @@ def test_a_run_whose_lock_was_broken_changes_nothing_more(site, copy):
 
 
 @contextlib.contextmanager
-def full_disk(site, path):
+def full_disk(site: Site, path: str) -> Iterator[None]:
     """Let a folder be on a disk of its own that has no room left."""
     site.ssh(
         f"cp -a {path} /root/kept && kib=$(du --summarize --block-size=1K {path} | cut -f1) "
@@ -273,7 +279,7 @@ def full_disk(site, path):
 
 
 @pytest.mark.usefixtures("once")
-def test_a_full_disk_is_named_and_stays_as_it_is(site, copy):
+def test_a_full_disk_is_named_and_stays_as_it_is(site: Site, copy: Path) -> None:
     before, releases = site.live_generation(), "/srv/ws/releases"
     code = copy / "files" / "app.py"
     code.write_text(f"{code.read_text()}\n# {os.urandom(8).hex()}\n")
@@ -291,7 +297,7 @@ def test_a_full_disk_is_named_and_stays_as_it_is(site, copy):
 
 
 @pytest.mark.usefixtures("once")
-def test_no_room_for_what_is_known_of_a_service(site):
+def test_no_room_for_what_is_known_of_a_service(site: Site) -> None:
     before, state = site.live_generation(), "/var/lib/wsdeploy"
     with full_disk(site, state):
         site.write(app=coloured(site, "full"))
@@ -308,7 +314,7 @@ PSS = "cat $(pgrep -u ws | sed 's:.*:/proc/&/smaps_rollup:')"
 """Prints the memory of all that runs as the app's user, what is shared in parts."""
 
 
-def size(site) -> dict[str, int]:
+def size(site: Site) -> dict[str, int]:
     """What could grow from deploy to deploy, on the host."""
     count = "find /run/ws /etc/ws /etc/supervisor /srv/ws /var/lib/wsdeploy -not -path '*/lib/*'"
     pid = site.ssh("systemctl show --property MainPID --value supervisor").strip()
@@ -326,7 +332,7 @@ def size(site) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("once")
-def test_many_deploys_leave_nothing_behind(request, site):
+def test_many_deploys_leave_nothing_behind(request: pytest.FixtureRequest, site: Site) -> None:
     """Fifty with --matrix; without, a few more than are kept in the history twice over."""
     deploys = 50 if request.config.getoption("--matrix") else 12
     lock = str(PROJECT / "files" / "requirements.txt")

@@ -5,14 +5,17 @@ import json
 import shlex
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 import wsdeploy_sandbox as sandbox
-from tests.sandbox.site import HELD
-from tests.sandbox.test_tiers import wait_until
+from tests.sandbox.site import HELD, Site
+from tests.sandbox.test_tiers import echoed, wait_until
 from wsdeploy.checks.test_internal import ASK
 from wsdeploy.plan.host import places
 
@@ -31,7 +34,7 @@ cd /root && openssl req -x509 -noenc -newkey ec -pkeyopt ec_paramgen_curve:P-256
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(
         ["tls-app1", "tls-app2"],
         ["tls-lb1"],
@@ -40,7 +43,7 @@ def site(make_site):
 
 
 @contextlib.contextmanager
-def sniffed(site, host, port):
+def sniffed(site: Site, host: sandbox.SandboxHost, port: int) -> Iterator[dict[str, Any]]:
     """See what passes the network of a host while the body runs; fills the dict that it yields."""
     program = Path(__file__).with_name("sniff.py").read_text()
     site.ssh("cat >/run/sniff.py", host, program)
@@ -50,8 +53,9 @@ def sniffed(site, host, port):
         stdout=subprocess.PIPE,
         text=True,
     )
-    found: dict = {}
+    found: dict[str, Any] = {}
     try:
+        assert sniffer.stdout is not None
         assert sniffer.stdout.readline() == "ready\n"
         yield found
         answer, _ = sniffer.communicate("stop\n", timeout=10)
@@ -61,7 +65,7 @@ def sniffed(site, host, port):
         sniffer.wait()
 
 
-def be_noticed(site):
+def be_noticed(site: Site) -> None:
     """Open some WebSockets, so that each process gets one, with the mark in their headers."""
     with contextlib.ExitStack() as stack:
         for _ in range(8):
@@ -70,16 +74,16 @@ def be_noticed(site):
             assert client.recv(60) == "marco"
 
 
-def processes(site, host):
+def processes(site: Site, host: sandbox.SandboxHost) -> str:
     """Return the processes of the TLS listener."""
     return site.ssh(f"systemctl show --property MainPID {UNIT}; pgrep --full internal/", host)
 
 
-def serial(site, path, host):
+def serial(site: Site, path: str, host: sandbox.SandboxHost) -> str:
     return site.ssh(f"openssl x509 -in {path} -noout -serial", host).strip()
 
 
-def test_without_it_all_can_be_read(site):
+def test_without_it_all_can_be_read(site: Site) -> None:
     """It shows that the next test can fail."""
     site.deploy()
     with sniffed(site, site.apps[0], 8000) as found:
@@ -88,7 +92,7 @@ def test_without_it_all_can_be_read(site):
     assert found["packets"] > 0
 
 
-def test_switching_it_on_refuses_nobody(site):
+def test_switching_it_on_refuses_nobody(site: Site) -> None:
     with site.under_load() as outcome:
         site.deploy(internal_tls="True")
     assert outcome["failed"] == {}
@@ -101,12 +105,12 @@ def test_switching_it_on_refuses_nobody(site):
         assert found["packets"] > 0
 
 
-def test_checks_of_the_fleet(site):
+def test_checks_of_the_fleet(site: Site) -> None:
     # What clients see of the proxies is looked at without TLS behind them (test_tiers.py).
     site.checked("-k", "not test_proxy")
 
 
-def test_only_the_fleet_gets_in(site):
+def test_only_the_fleet_gets_in(site: Site) -> None:
     own_subject = f"$(openssl x509 -in {OWN} -noout -subject | sed 's/.*CN *= *//')"
     site.ssh(FORGED.format(name="foreign", subject="ws.internal"))
     site.ssh(FORGED.format(name="copy", subject=own_subject))
@@ -127,7 +131,7 @@ def test_only_the_fleet_gets_in(site):
         assert answer == "nothing" or answer.startswith(("refused", "HTTP/1.1 400")), answer
 
 
-def test_a_new_release_refuses_nobody_and_never_touches_it(site):
+def test_a_new_release_refuses_nobody_and_never_touches_it(site: Site) -> None:
     before = [processes(site, host) for host in site.apps]
     app = site.settings["app"].replace("drain=2", 'drain=2, env={"COLOUR": "blue"}')
     with site.under_load() as outcome:
@@ -137,7 +141,7 @@ def test_a_new_release_refuses_nobody_and_never_touches_it(site):
     assert [processes(site, host) for host in site.apps] == before
 
 
-def test_a_proxy_does_not_talk_to_a_stranger(site):
+def test_a_proxy_does_not_talk_to_a_stranger(site: Site) -> None:
     for host in site.apps:
         site.ssh(FORGED.format(name="foreign", subject="ws.internal"), host)
         site.ssh(f"cp -a {OWN} /root/kept.pem; cp /root/foreign.pem {OWN}", host)
@@ -156,7 +160,7 @@ def test_a_proxy_does_not_talk_to_a_stranger(site):
     wait_until(lambda: works(site))
 
 
-def works(site) -> bool:
+def works(site: Site) -> bool:
     try:
         site.echoes()
     except InvalidStatus:
@@ -164,7 +168,7 @@ def works(site) -> bool:
     return True
 
 
-def test_new_keys_refuse_nobody(site):
+def test_new_keys_refuse_nobody(site: Site) -> None:
     """The spare pair is known to the other tier before it is used."""
     changing = [site.apps[0], site.host]
     spare = {host.name: serial(site, SPARE, host) for host in changing}
@@ -179,27 +183,27 @@ def test_new_keys_refuse_nobody(site):
     site.converged()
 
 
-def test_a_new_certificate_for_clients_is_none_for_app_hosts(site):
+def test_a_new_certificate_for_clients_is_none_for_app_hosts(site: Site) -> None:
     before = serial(site, OWN, site.host)
     site.deploy(tls='SelfSigned(names=["10.9.8.7"])')
     assert serial(site, OWN, site.host) == before
     site.echoes()
 
 
-def test_a_limited_run_still_trusts_all_hosts(site):
+def test_a_limited_run_still_trusts_all_hosts(site: Site) -> None:
     for host in (site.host, site.apps[0]):
         result = site.pyinfra("deploy.py", "-y", "--json", "--limit", host.name)
         assert result.code == 0, result.output
         assert result.totals["success"] == 0, result.changed
 
 
-def test_an_app_host_that_is_gone_costs_nobody_a_handshake(site):
+def test_an_app_host_that_is_gone_costs_nobody_a_handshake(site: Site) -> None:
     lost = site.apps[1]
     with site.under_load(held=0) as outcome:
         sandbox.poweroff(lost.name)
         gone = time.time()
         # Long enough for every server of the lost host to be tried again more than once.
-        wait_until(lambda: site.echoes() or True, least=8)
+        wait_until(partial(echoed, site), least=8)
     # What the host had accepted when it went down is lost with it.
     assert [begun for begun in outcome["failed_at"] if begun > gone] == [], outcome["failed"]
     assert len(outcome["failed_at"]) <= 3, outcome["failed"]
@@ -217,7 +221,7 @@ def test_an_app_host_that_is_gone_costs_nobody_a_handshake(site):
     site.converged()
 
 
-def test_switching_it_off_refuses_nobody(site):
+def test_switching_it_off_refuses_nobody(site: Site) -> None:
     with site.under_load() as outcome:
         site.deploy(internal_tls="False")
     assert outcome["failed"] == {}

@@ -1,18 +1,21 @@
 """One host, every way to listen, and from each to the next with clients coming in all the time."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from tests.sandbox.site import HELD
+from tests.sandbox.site import HELD, Site
 
 COMBINATIONS = [("bookworm", "HAProxy")]
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(["listen"], ["listen"])
 
 
-def app(**options):
+def app(**options: Any) -> str:
     text = "".join(f", {name}={value!r}" for name, value in options.items())
     return f'App("files/app.py", drain=2, probe=Probe(send="hello", expect="hello"){text})'
 
@@ -31,7 +34,7 @@ def app(**options):
     ],
     ids=lambda options: "-".join(str(value) for value in options.values()),
 )
-def test_every_step_refuses_nobody_and_leaves_nothing(site, options):
+def test_every_step_refuses_nobody_and_leaves_nothing(site: Site, options: dict[str, Any]) -> None:
     first = not site.bundle.exists()
     if first:
         site.deploy(app=app(**options))
@@ -51,11 +54,11 @@ def test_every_step_refuses_nobody_and_leaves_nothing(site, options):
     assert len(status) == options["processes"]
 
 
-def test_checks_of_the_fleet_on_tcp(site):
+def test_checks_of_the_fleet_on_tcp(site: Site) -> None:
     site.deploy(app=app(listen="tcp", processes=2))
     site.checked()
 
 
-def test_checks_of_the_fleet_on_a_shared_port(site):
+def test_checks_of_the_fleet_on_a_shared_port(site: Site) -> None:
     site.deploy(app=app(listen="shared", processes=2))
     site.checked()

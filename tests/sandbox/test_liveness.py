@@ -4,10 +4,14 @@ import asyncio
 import json
 import ssl
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from tests.sandbox.site import Site
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
@@ -68,19 +72,22 @@ print(json.dumps([began, time.time()]))
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(["hang"], ["hang"])
 
 
+SpellApp = Callable[..., str]
+
+
 @pytest.fixture(scope="module")
-def app(site, tmp_path_factory):
+def app(site: Site, tmp_path_factory: pytest.TempPathFactory) -> SpellApp:
     """Spell the app with its options."""
     path = tmp_path_factory.mktemp("app") / "app.py"
     path.write_text(APP)
     requirements = (site.project / "files" / "requirements.txt").read_text()
     path.with_name("requirements.txt").write_text(requirements)
 
-    def spell(**options):
+    def spell(**options: Any) -> str:
         options = {"hang_timeout": 3} | options
         text = "".join(f", {name}={value!r}" for name, value in options.items())
         return f"App({str(path)!r}, processes=2, drain=2{text})"
@@ -88,20 +95,22 @@ def app(site, tmp_path_factory):
     return spell
 
 
-def url(site):
+def url(site: Site) -> str:
     return f"wss://{site.host.domain}/"
 
 
-async def said(websocket, message):
+async def said(websocket: ClientConnection, message: str) -> str | None:
     """Send a message; return the answer, or None if the connection is gone."""
     try:
         await websocket.send(message)
-        return await asyncio.wait_for(websocket.recv(), 60)
+        return await asyncio.wait_for(websocket.recv(decode=True), 60)
     except ConnectionClosed:
         return None
 
 
-async def hang(site, fault):
+async def hang(
+    site: Site, fault: str | None
+) -> tuple[float, str, list[tuple[str | None, str | None]]]:
     """Let one process fail while clients are connected to all.
 
     Returns how many seconds it took until another one listened in its place, its name, and what
@@ -113,6 +122,7 @@ async def hang(site, fault):
     ]
     names = [await said(client, "who") for client in clients]
     name = names[0]
+    assert name is not None
     program = REPLACED.format(name=name, fault=fault or "")
     watching = asyncio.create_task(asyncio.to_thread(site.ssh, f"python3 -c {quoted(program)}"))
     sent = None
@@ -128,12 +138,14 @@ async def hang(site, fault):
     return times[1] - (sent or times[0]), name, list(zip(names, after, strict=True))
 
 
-def quoted(text):
+def quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
 @pytest.mark.parametrize("listen", ["unix", "tcp", "shared"])
-def test_only_the_clients_of_the_one_that_fails_notice(site, app, listen):
+def test_only_the_clients_of_the_one_that_fails_notice(
+    site: Site, app: SpellApp, listen: str
+) -> None:
     site.deploy(app=app(listen=listen))
     site.converged()
     for fault in ("SIGSTOP", None, "SIGKILL"):
@@ -155,12 +167,12 @@ def test_only_the_clients_of_the_one_that_fails_notice(site, app, listen):
     site.converged()
 
 
-def test_a_process_that_drains_is_left_alone(site, app):
+def test_a_process_that_drains_is_left_alone(site: Site, app: SpellApp) -> None:
     """SIGTERM to a live process: it listens no more, and takes longer than a hang would."""
     site.deploy(app=app(listen="unix", close_code=1001).replace("drain=2", "drain=12"))
     before = journal(site)
 
-    async def drain():
+    async def drain() -> list[int | None]:
         context = ssl.create_default_context(cafile=site.fetch_certificate())
         clients = [await connect(url(site), ssl=context, proxy=None) for _ in range(HELD)]
         group = f"ws-{site.live_generation()}"
@@ -178,11 +190,11 @@ def test_a_process_that_drains_is_left_alone(site, app):
     assert journal(site) == before
 
 
-def journal(site):
+def journal(site: Site) -> str:
     return site.ssh("journalctl --unit ws-watchdog --output cat --no-pager | grep -c pid || true")
 
 
-def test_it_can_be_switched_off(site, app):
+def test_it_can_be_switched_off(site: Site, app: SpellApp) -> None:
     site.deploy(app=app(listen="unix", hang_timeout=None))
     units = site.ssh("systemctl list-units --all --plain; ls /etc/systemd/system")
     assert "ws-watchdog" not in units
@@ -191,7 +203,7 @@ def test_it_can_be_switched_off(site, app):
     assert site.ssh("systemctl is-active ws-watchdog").strip() == "active"
 
 
-def test_another_time_out_takes_effect_without_new_processes(site, app):
+def test_another_time_out_takes_effect_without_new_processes(site: Site, app: SpellApp) -> None:
     site.deploy(app=app(listen="unix"))
     before = site.ssh("supervisorctl status | grep -o 'pid [0-9]*'")
     result = site.deploy(app=app(listen="unix", hang_timeout=20))
@@ -201,7 +213,7 @@ def test_another_time_out_takes_effect_without_new_processes(site, app):
     site.deploy(app=app(listen="unix"))
 
 
-def test_supervisor_may_be_restarted(site):
+def test_supervisor_may_be_restarted(site: Site) -> None:
     site.ssh("systemctl restart supervisor")
     site.serves()
     site.converged()
@@ -212,7 +224,7 @@ def test_supervisor_may_be_restarted(site):
     assert seconds < WITHIN
 
 
-def test_what_supervisor_has_given_up_comes_back(site):
+def test_what_supervisor_has_given_up_comes_back(site: Site) -> None:
     """A start that can't work, where Supervisor gives up at the first failure."""
     group = f"ws-{site.live_generation()}"
     launch = "/srv/ws/current/launch.py"
@@ -232,12 +244,12 @@ def test_what_supervisor_has_given_up_comes_back(site):
     site.converged()
 
 
-def state(site, name):
+def state(site: Site, name: str) -> str:
     lines = site.ssh("supervisorctl status || true").splitlines()
     return next(line.split()[1] for line in lines if f":{name} " in line)
 
 
-def wait_until(condition, most=60):
+def wait_until(condition: Callable[[], object], most: float = 60) -> None:
     end = time.monotonic() + most
     while not condition():
         assert time.monotonic() < end, "it never became true"

@@ -1,6 +1,10 @@
 """A host that somebody else uses already: said first, and as it was when the service has gone."""
 
+from collections.abc import Callable
+
 import pytest
+
+from tests.sandbox.site import Site
 
 COMBINATIONS = [("bookworm", "Nginx")]
 
@@ -20,7 +24,7 @@ nft list tables
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     made = make_site(
         ["neighbours"], ["neighbours"], app='App("files/app.py", processes=2, drain=1)'
     )
@@ -32,12 +36,12 @@ def site(make_site):
     return made
 
 
-def state(site):
+def state(site: Site) -> set[str]:
     """Files, users, units and tables of the packet filter."""
     return set(site.ssh(STATE).splitlines())
 
 
-def blog(site):
+def blog(site: Site) -> str:
     return site.ssh(
         "python3 -c 'import urllib.request as r; "
         'print(r.urlopen("http://127.0.0.1/").read().decode())\''
@@ -45,11 +49,11 @@ def blog(site):
 
 
 @pytest.fixture(scope="module")
-def before(site):
+def before(site: Site) -> set[str]:
     return state(site)
 
 
-def test_the_run_ends_before_it_changes_anything(site, before):
+def test_the_run_ends_before_it_changes_anything(site: Site, before: set[str]) -> None:
     result = site.pyinfra()
     assert result.code == 1
     said = " ".join(result.output.split())
@@ -62,7 +66,7 @@ def test_the_run_ends_before_it_changes_anything(site, before):
     assert blog(site) == "the blog"
 
 
-def test_with_leave_it_is_taken_over_and_kept(site):
+def test_with_leave_it_is_taken_over_and_kept(site: Site) -> None:
     site.deploy(take_over="True")
     site.echoes()
     for drain in (2, 3, 4, 5, 6):
@@ -72,7 +76,7 @@ def test_with_leave_it_is_taken_over_and_kept(site):
     site.converged()
 
 
-def test_a_second_service_is_refused(site):
+def test_a_second_service_is_refused(site: Site) -> None:
     one = dict(site.settings)
     present = state(site)
     site.write(name="'chat'")
@@ -85,7 +89,7 @@ def test_a_second_service_is_refused(site):
     site.converged()
 
 
-def test_nothing_is_left_and_what_was_there_is_back(site, before):
+def test_nothing_is_left_and_what_was_there_is_back(site: Site, before: set[str]) -> None:
     result = site.pyinfra("-y", "wsdeploy.remove", "data=delete")
     assert result.code == 0, result.output
     now = state(site)

@@ -7,18 +7,22 @@ import re
 import shutil
 import subprocess
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 import wsdeploy_sandbox as sandbox
+from tests.sandbox.site import Site
+from wsdeploy.checks.client import Client
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(["one"], ["one"], bare=True)
 
 
@@ -73,11 +77,11 @@ PROXIES = {
 
 
 @pytest.fixture(scope="module")
-def proxy(combination):
+def proxy(combination: tuple[str, str]) -> Proxy:
     return PROXIES[combination[1]]
 
 
-def test_dry_run_on_a_fresh_host(site, proxy):
+def test_dry_run_on_a_fresh_host(site: Site, proxy: Proxy) -> None:
     """It plans everything, from packages to proxy, and touches nothing."""
     before = site.ssh("find /etc /srv /usr/local -newer /proc/1 | sort")
     result = site.pyinfra("deploy.py", "--dry", "--diff")
@@ -91,32 +95,34 @@ def test_dry_run_on_a_fresh_host(site, proxy):
 @pytest.mark.parametrize(
     "operation", ["Packages", "User, folders", "Supervisor", "Processes", "Proxy | {unit}"]
 )
-def test_a_killed_run_is_taken_up_by_the_next(site, proxy, kill_run, operation):
+def test_a_killed_run_is_taken_up_by_the_next(
+    site: Site, proxy: Proxy, kill_run: Callable[..., None], operation: str
+) -> None:
     operation = operation.format(unit=proxy.unit)
     kill_run(site, operation)
 
 
-def test_deploy(site):
+def test_deploy(site: Site) -> None:
     site.deploy()
     site.echoes()
 
 
-def test_second_run_changes_nothing(site):
+def test_second_run_changes_nothing(site: Site) -> None:
     site.converged()
 
 
-def test_checks_of_the_fleet(site):
+def test_checks_of_the_fleet(site: Site) -> None:
     site.checked("--disruptive")
 
 
-def test_everything_is_back_after_a_reboot(site):
+def test_everything_is_back_after_a_reboot(site: Site) -> None:
     sandbox.reboot(site.host.name)
     site.serves()
     site.converged()
     site.echoes()
 
 
-def test_number_of_processes_costs_no_exchanges(site):
+def test_number_of_processes_costs_no_exchanges(site: Site) -> None:
     """A run with nothing to do asks as often for 16 processes as for 2, and at most 6 times."""
 
     def exchanges() -> int:
@@ -130,7 +136,7 @@ def test_number_of_processes_costs_no_exchanges(site):
     site.converged()
 
 
-def test_a_new_environment_makes_a_new_generation(site):
+def test_a_new_environment_makes_a_new_generation(site: Site) -> None:
     before = site.live_generation()
     app = site.settings["app"]
     result = site.deploy(app=app.replace("drain=2", 'drain=2, env={"COLOUR": "violet-4711"}'))
@@ -140,7 +146,7 @@ def test_a_new_environment_makes_a_new_generation(site):
     assert site.ssh("ls /run/ws | wc -l").strip() == "2", "the old generation is left over"
 
 
-def test_diff_hides_secrets(site, proxy, combination):
+def test_diff_hides_secrets(site: Site, proxy: Proxy, combination: tuple[str, str]) -> None:
     app = site.settings["app"].replace("violet-4711", "violet-4712")
     site.write(app=app, proxy=f"{combination[1]}(access_log=False)")
     result = site.pyinfra("deploy.py", "--dry", "--diff", "-vvv")
@@ -150,7 +156,7 @@ def test_diff_hides_secrets(site, proxy, combination):
     site.write(app=app.replace("violet-4712", "violet-4711"), proxy=f"{combination[1]}()")
 
 
-def test_a_new_release_closes_old_connections_with_a_code(site, copy):
+def test_a_new_release_closes_old_connections_with_a_code(site: Site, copy: Path) -> None:
     with site.client() as held:
         code = copy / "files" / "app.py"
         code.write_text(code.read_text().replace(".send(message)", ".send(message.upper())"))
@@ -170,12 +176,12 @@ def test_a_new_release_closes_old_connections_with_a_code(site, copy):
     site.write(app=app)
 
 
-def strip(text):
+def strip(text: str) -> str:
     """Drop the colours of a terminal."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def close_code(websocket):
+def close_code(websocket: Client) -> int:
     try:
         while True:
             websocket.recv()
@@ -183,12 +189,12 @@ def close_code(websocket):
         return closed.rcvd.code if closed.rcvd else 1006
 
 
-def test_back_to_the_project(site):
+def test_back_to_the_project(site: Site) -> None:
     site.deploy()
     site.echoes()
 
 
-def test_a_release_that_crashes_never_serves(site, copy):
+def test_a_release_that_crashes_never_serves(site: Site, copy: Path) -> None:
     before = site.live_generation()
     app = site.settings["app"]
     (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
@@ -205,7 +211,7 @@ def test_a_release_that_crashes_never_serves(site, copy):
     site.write(app=app)
 
 
-def test_a_broken_template_leaves_the_proxy_as_it_was(site, proxy, copy):
+def test_a_broken_template_leaves_the_proxy_as_it_was(site: Site, proxy: Proxy, copy: Path) -> None:
     before = site.ssh(f"sha256sum {proxy.file}")
     template = copy / "templates" / proxy.template
     template.write_text(template.read_text().replace(proxy.word, proxy.word[:-1]))
@@ -218,7 +224,9 @@ def test_a_broken_template_leaves_the_proxy_as_it_was(site, proxy, copy):
     site.echoes()
 
 
-def test_a_template_that_only_fails_when_it_is_activated(site, proxy, copy):
+def test_a_template_that_only_fails_when_it_is_activated(
+    site: Site, proxy: Proxy, copy: Path
+) -> None:
     """The checks find nothing wrong with a port that somebody else listens on."""
     site.ssh("systemd-run --unit=squatter python3 -m http.server 8099")
     template = (copy / "templates" / proxy.template).with_name("_http.j2")
@@ -232,7 +240,7 @@ def test_a_template_that_only_fails_when_it_is_activated(site, proxy, copy):
     site.echoes()
 
 
-def test_a_template_of_ones_own(site, proxy):
+def test_a_template_of_ones_own(site: Site, proxy: Proxy) -> None:
     """It adds what it says, it may not break anything, and it goes again."""
     folder = site.folder / "templates"
     template = folder / proxy.template
@@ -254,18 +262,18 @@ def test_a_template_of_ones_own(site, proxy):
     site.deploy()
 
 
-def test_still_converged(site):
+def test_still_converged(site: Site) -> None:
     site.converged()
 
 
-def test_a_changed_file_on_the_host_is_put_right(site, proxy):
+def test_a_changed_file_on_the_host_is_put_right(site: Site, proxy: Proxy) -> None:
     site.ssh(f"echo '# local edit' >>{proxy.file}")
     result = site.deploy()
     assert result.changed == [f"Proxy | {proxy.unit}"]
     site.converged()
 
 
-def test_new_names_make_a_new_certificate(site):
+def test_new_names_make_a_new_certificate(site: Site) -> None:
     site.deploy(tls='SelfSigned(names=["alias.sandbox.test", "fd00::1"])')
     with site.client() as websocket:
         names = websocket.certificate["subjectAltName"]

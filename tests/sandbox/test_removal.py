@@ -1,16 +1,17 @@
 """A host that leaves the fleet, by the commands of docs/guides/topologies.md."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 
-from tests.sandbox.site import PROJECT
+from tests.sandbox.site import PROJECT, Site
 
 COMBINATIONS = [("trixie", "HAProxy")]
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(
         ["removal"],
         ["removal"],
@@ -19,12 +20,12 @@ def site(make_site):
     )
 
 
-def test_nothing_is_left(site):
+def test_nothing_is_left(site: Site) -> None:
     before = site.ssh("find / -xdev | sort").split()
     site.deploy()
     site.echoes()
     text = (PROJECT / "docs" / "guides" / "topologies.md").read_text()
-    commands = re.search(r"<!-- removal -->\s+```sh\n(.*?)```", text, re.DOTALL)[1]
+    (commands,) = re.findall(r"<!-- removal -->\s+```sh\n(.*?)```", text, re.DOTALL)
     site.ssh(f"set -eu\n{commands}")
 
     assert site.ssh("pgrep --list-full --uid ws || true; getent passwd ws || true") == ""

@@ -11,11 +11,13 @@ import secrets
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.sandbox.site import PROJECT
+from tests.sandbox.site import PROJECT, Site
 from wsdeploy.plan.host import places
 from wsdeploy.release import build
 
@@ -48,23 +50,25 @@ class Value:
 
 
 @pytest.fixture(scope="module")
-def values():
+def values() -> dict[str, Value]:
     return {name: Value() for name in ("PLAIN", "OF_ENV", "OF_FILE", "OF_COMMAND")}
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory):
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the values of secrets that come from files and from a command."""
     return tmp_path_factory.mktemp("sources")
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(["secrets"], ["secrets"])
 
 
 @pytest.fixture
-def patient(site, values, sources, monkeypatch):
+def patient(
+    site: Site, values: dict[str, Value], sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> Site:
     """A site whose app is described with the values as they are now."""
     monkeypatch.setenv("SECRET_OF_THE_TEST", values["OF_ENV"].text)
     for name in ("OF_FILE", "OF_COMMAND"):
@@ -73,7 +77,9 @@ def patient(site, values, sources, monkeypatch):
     return site
 
 
-def app(values, sources, path="files/app.py", options=OPTIONS):
+def app(
+    values: dict[str, Value], sources: Path, path: str = "files/app.py", options: str = OPTIONS
+) -> str:
     return (
         f"App({path!r}, {options}, env={{'PLAIN': {values['PLAIN'].text!r}}}, secrets={{"
         "'OF_ENV': FromEnv('SECRET_OF_THE_TEST'), "
@@ -82,16 +88,16 @@ def app(values, sources, path="files/app.py", options=OPTIONS):
     )
 
 
-def traces(values):
+def traces(values: dict[str, Value]) -> list[str]:
     return [trace for value in values.values() for trace in value.traces]
 
 
-def in_text(text, values):
+def in_text(text: str, values: dict[str, Value]) -> list[str]:
     """Return the names of the values that a text has."""
     return [name for name, value in values.items() if any(t in text for t in value.traces)]
 
 
-def run(site, *arguments):
+def run(site: Site, *arguments: str) -> tuple[int, str]:
     """Run pyinfra, and return its exit code and everything that it printed."""
     done = subprocess.run(
         site.command(*arguments),
@@ -107,7 +113,7 @@ def run(site, *arguments):
 
 
 @contextlib.contextmanager
-def watched(site, values):
+def watched(site: Site, values: dict[str, Value]) -> Iterator[set[str]]:
     """Watch the processes of the host and of this machine while the body runs.
 
     Fails if one of the values showed up. Yields a set that has the host's command lines after it.
@@ -117,7 +123,7 @@ def watched(site, values):
         watcher([sys.executable, str(WATCH)], values, None) as here,
         watcher(site.ssh_command(command), values, "ws") as there,
     ):
-        seen = set()
+        seen: set[str] = set()
         yield seen
     assert here["found"] == []
     assert there["found"] == []
@@ -126,12 +132,16 @@ def watched(site, values):
 
 
 @contextlib.contextmanager
-def watcher(command, values, user):
+def watcher(
+    command: list[str], values: dict[str, Value], user: str | None
+) -> Iterator[dict[str, Any]]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    answer = {}
+    answer: dict[str, Any] = {}
     try:
+        assert process.stdin is not None
         process.stdin.write(json.dumps({"texts": traces(values), "user": user}) + "\n")
         process.stdin.flush()
+        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         yield answer
         answer.update(json.loads(process.communicate(timeout=60)[0]))
@@ -140,7 +150,7 @@ def watcher(command, values, user):
         process.wait()
 
 
-def holders(site, values):
+def holders(site: Site, values: dict[str, Value]) -> list[str]:
     """Return all files of the host that have one of the values."""
     # What was logged is in files when this command is done.
     search = (
@@ -150,11 +160,11 @@ def holders(site, values):
     return site.ssh(search, text="\n".join(traces(values))).split()
 
 
-def environment_file(site):
+def environment_file(site: Site) -> str:
     return places.environment("ws", site.live_generation())
 
 
-def others(site, values):
+def others(site: Site, values: dict[str, Value]) -> set[str]:
     """Return who else has one of the values but what brings a generation back, root's alone."""
     found = set(holders(site, values)) - {environment_file(site)}
     records = {path for path in found if path.startswith(RECORDS)}
@@ -164,7 +174,7 @@ def others(site, values):
     return found - records
 
 
-def test_a_dry_run_shows_none(patient, values):
+def test_a_dry_run_shows_none(patient: Site, values: dict[str, Value]) -> None:
     with watched(patient, values):
         code, output = run(patient, "deploy.py", "--dry", *TALKATIVE)
     assert code == 0, output
@@ -173,7 +183,7 @@ def test_a_dry_run_shows_none(patient, values):
     assert holders(patient, values) == []
 
 
-def test_a_deployment_shows_none(patient, values):
+def test_a_deployment_shows_none(patient: Site, values: dict[str, Value]) -> None:
     with watched(patient, values) as commands:
         code, output = run(patient, "deploy.py", "-y", *TALKATIVE)
     assert code == 0, output
@@ -181,7 +191,7 @@ def test_a_deployment_shows_none(patient, values):
     assert in_text(output, values) == []
 
 
-def test_the_app_has_them(patient, values):
+def test_the_app_has_them(patient: Site, values: dict[str, Value]) -> None:
     """Each process, in its environment, to the letter."""
     pids = patient.ssh("pgrep --uid ws").split()
     assert len(pids) == 2
@@ -193,14 +203,14 @@ def test_the_app_has_them(patient, values):
         }
 
 
-def test_one_file_has_them_and_the_record_of_it(patient, values):
+def test_one_file_has_them_and_the_record_of_it(patient: Site, values: dict[str, Value]) -> None:
     assert environment_file(patient) in holders(patient, values)
     assert others(patient, values) == set()
     status = patient.ssh(f"stat --format='%a %U %G' {environment_file(patient)} /etc/ws")
     assert status.splitlines() == ["640 root ws", "750 root ws"]
 
 
-def test_the_search_finds_what_is_there(patient, values):
+def test_the_search_finds_what_is_there(patient: Site, values: dict[str, Value]) -> None:
     """In another form, and where nobody would look."""
     encoded = base64.b64encode(f"x{values['OF_FILE'].text}".encode()).decode()
     for place in ("/usr/share/doc/leak", "/tmp/leak", "/var/lib/wsdeploy/leak"):
@@ -210,7 +220,7 @@ def test_the_search_finds_what_is_there(patient, values):
     assert in_text(encoded, values) == ["OF_FILE"]
 
 
-def test_logs_have_none(patient, values):
+def test_logs_have_none(patient: Site, values: dict[str, Value]) -> None:
     # The journal compresses what is long, so that grep would miss it.
     journal = patient.ssh("journalctl --all --no-pager --output=export")
     assert "sshd" in journal
@@ -218,19 +228,23 @@ def test_logs_have_none(patient, values):
 
 
 @pytest.mark.parametrize("options", [("debug-inventory",), ("deploy.py", "-y", *TALKATIVE)])
-def test_a_run_with_nothing_to_do_shows_none(patient, values, options):
+def test_a_run_with_nothing_to_do_shows_none(
+    patient: Site, values: dict[str, Value], options: str
+) -> None:
     with watched(patient, values):
         code, output = run(patient, *options)
     assert code == 0, output
     assert in_text(output, values) == []
 
 
-def test_second_run_changes_nothing(patient):
+def test_second_run_changes_nothing(patient: Site) -> None:
     patient.converged()
 
 
 @pytest.mark.parametrize("name", ["PLAIN", "OF_ENV", "OF_FILE", "OF_COMMAND"])
-def test_a_changed_secret_makes_a_new_generation(site, values, sources, monkeypatch, name):
+def test_a_changed_secret_makes_a_new_generation(
+    site: Site, values: dict[str, Value], sources: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     before, old = site.live_generation(), values[name]
     values[name] = Value()
     monkeypatch.setenv("SECRET_OF_THE_TEST", values["OF_ENV"].text)
@@ -246,7 +260,9 @@ def test_a_changed_secret_makes_a_new_generation(site, values, sources, monkeypa
     assert others(site, {name: old}) == set(), "the old value is left over"
 
 
-def test_a_failed_deployment_shows_none(patient, values, sources, copy):
+def test_a_failed_deployment_shows_none(
+    patient: Site, values: dict[str, Value], sources: Path, copy: Path
+) -> None:
     """Not even where what the app logged last is shown, and none is left of the failed one."""
     (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
     options = f"{OPTIONS}, start_timeout=5"
@@ -259,7 +275,7 @@ def test_a_failed_deployment_shows_none(patient, values, sources, copy):
     assert others(patient, values) == set()
 
 
-def test_this_machine_keeps_none(site, values, sources):
+def test_this_machine_keeps_none(site: Site, values: dict[str, Value], sources: Path) -> None:
     """Beside the inventory and the files that the values come from."""
     texts = [trace.encode() for trace in traces(values)]
     folders = (build.cache(), PROJECT / "certificates", site.folder, sources)

@@ -1,6 +1,11 @@
 """What can be exchanged on a live host: the proxy, the domain, the app."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+
+from tests.sandbox.site import Site
 
 COMBINATIONS = [("trixie", "Nginx")]
 
@@ -8,12 +13,12 @@ PROGRAMS = {"Nginx()": "nginx", "HAProxy()": "haproxy"}
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(["switch"], ["switch"])
 
 
 @pytest.mark.parametrize("proxy", ["Nginx()", "HAProxy()", "Nginx() "])
-def test_proxy(site, proxy):
+def test_proxy(site: Site, proxy: str) -> None:
     site.deploy(proxy=proxy)
     site.echoes()
     chosen = PROGRAMS[proxy.strip()]
@@ -32,7 +37,7 @@ def test_proxy(site, proxy):
     site.converged()
 
 
-def test_a_proxy_that_can_not_start_leaves_the_other_one_serving(site, copy):
+def test_a_proxy_that_can_not_start_leaves_the_other_one_serving(site: Site, copy: Path) -> None:
     template = copy / "templates" / "haproxy" / "haproxy.cfg.j2"
     template.write_text(template.read_text() + "\nbackend broken\n    server x nowhere:-1\n")
     site.write(proxy="HAProxy()")
@@ -42,7 +47,7 @@ def test_a_proxy_that_can_not_start_leaves_the_other_one_serving(site, copy):
     site.write(proxy="Nginx()")
 
 
-def test_domain(site):
+def test_domain(site: Site) -> None:
     alias = f"listen.{site.host.domain}"
     site.deploy(domain=repr(alias))
     site.converged()
@@ -50,7 +55,7 @@ def test_domain(site):
     site.echoes()
 
 
-def test_app(site, tmp_path):
+def test_app(site: Site, tmp_path: Path) -> None:
     shout = tmp_path / "shout.py"
     shout.write_text(
         "from wsapp import run\n\n"

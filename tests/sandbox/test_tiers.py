@@ -4,11 +4,14 @@ import json
 import socket
 import ssl
 import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 import wsdeploy_sandbox as sandbox
-from tests.sandbox.site import HELD
+from tests.sandbox.site import HELD, Site
 from wsdeploy.checks.client import connect
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
@@ -23,7 +26,7 @@ MARKED = 5
 
 
 @pytest.fixture(scope="module")
-def site(make_site):
+def site(make_site: Callable[..., Site]) -> Site:
     return make_site(
         ["app1", "app2"],
         ["lb1"],
@@ -31,7 +34,7 @@ def site(make_site):
     )
 
 
-def connections(site, host) -> list[int]:
+def connections(site: Site, host: sandbox.SandboxHost) -> list[int]:
     """Return how many connections from the proxy each process of an app host has."""
     listing = site.ssh("ss --no-header --numeric --tcp state established", host)
     rows = [line.split() for line in listing.splitlines()]
@@ -39,17 +42,17 @@ def connections(site, host) -> list[int]:
     return [pairs.count((str(port), site.host.address)) for port in PORTS]
 
 
-def test_deploy(site):
+def test_deploy(site: Site) -> None:
     site.deploy()
     site.echoes()
     site.converged()
 
 
-def test_checks_of_the_fleet(site):
+def test_checks_of_the_fleet(site: Site) -> None:
     site.checked()
 
 
-def test_clients_are_spread_evenly(site):
+def test_clients_are_spread_evenly(site: Site) -> None:
     with site.under_load(rate=1, held=400):
         counts = connections(site, site.apps[0]) + connections(site, site.apps[1])
     assert sum(counts) >= 400
@@ -57,13 +60,13 @@ def test_clients_are_spread_evenly(site):
     assert max(counts) <= 55
 
 
-def test_a_limited_run_still_knows_all_hosts(site):
+def test_a_limited_run_still_knows_all_hosts(site: Site) -> None:
     result = site.pyinfra("deploy.py", "-y", "--json", "--limit", site.host.name)
     assert result.code == 0, result.output
     assert result.totals["success"] == 0, result.changed
 
 
-def test_app_ports_are_closed_to_other_app_hosts(site):
+def test_app_ports_are_closed_to_other_app_hosts(site: Site) -> None:
     first, second = site.apps
     check = (
         f"timeout 3 bash -c 'exec 3<>/dev/tcp/{second.address}/8000' && echo open || echo closed"
@@ -72,7 +75,7 @@ def test_app_ports_are_closed_to_other_app_hosts(site):
     assert site.ssh(check, site.host).strip() == "open"
 
 
-def test_firewall_can_be_switched_off(site):
+def test_firewall_can_be_switched_off(site: Site) -> None:
     site.deploy(firewall="False")
     assert "table" not in site.ssh("nft list tables", site.apps[0])
     site.converged()
@@ -80,7 +83,7 @@ def test_firewall_can_be_switched_off(site):
     assert "table inet ws" in site.ssh("nft list tables", site.apps[0])
 
 
-def test_a_redeploy_refuses_nobody(site):
+def test_a_redeploy_refuses_nobody(site: Site) -> None:
     app = site.settings["app"]
     with site.under_load() as outcome:
         site.deploy(app=app.replace("drain=2", 'drain=2, env={"COLOUR": "blue"}'))
@@ -89,7 +92,7 @@ def test_a_redeploy_refuses_nobody(site):
     site.converged()
 
 
-def test_a_rollback_refuses_nobody(site):
+def test_a_rollback_refuses_nobody(site: Site) -> None:
     with site.under_load() as outcome:
         result = site.pyinfra("-y", "wsdeploy.rollback")
         assert result.code == 0, result.output
@@ -103,7 +106,7 @@ def test_a_rollback_refuses_nobody(site):
     site.deploy()
 
 
-def test_an_unhealthy_release_reaches_one_host_at_most(site, copy):
+def test_an_unhealthy_release_reaches_one_host_at_most(site: Site, copy: Path) -> None:
     before = {host.name: site.live_generation(host) for host in site.apps}
     (copy / "files" / "app.py").write_text("raise RuntimeError('no database today')\n")
     app = site.settings["app"]
@@ -119,19 +122,19 @@ def test_an_unhealthy_release_reaches_one_host_at_most(site, copy):
     site.write(app=app)
 
 
-def test_an_app_host_that_is_gone_costs_nobody_a_handshake(site):
+def test_an_app_host_that_is_gone_costs_nobody_a_handshake(site: Site) -> None:
     lost = site.apps[1]
     with site.under_load(held=0) as outcome:
         sandbox.poweroff(lost.name)
         gone = time.time()
         # Long enough for every server of the lost host to be tried again more than once.
-        wait_until(lambda: site.echoes() or True, least=8)
+        wait_until(partial(echoed, site), least=8)
     # What the host had accepted when it went down is lost with it.
     assert [begun for begun in outcome["failed_at"] if begun > gone] == [], outcome["failed"]
     assert len(outcome["failed_at"]) <= 3, outcome["failed"]
 
 
-def test_it_rejoins_by_itself(site):
+def test_it_rejoins_by_itself(site: Site) -> None:
     lost = site.apps[1]
     sandbox.up(lost.name)
 
@@ -158,7 +161,7 @@ BAD = (
 """Requests that the app, or the proxy, can make nothing of."""
 
 
-def test_bad_requests_refuse_nobody_else(site):
+def test_bad_requests_refuse_nobody_else(site: Site) -> None:
     with site.with_clients_that_stay() as outcome:
         for request in BAD * 20:
             raw = socket.create_connection((site.host.address, 443), 30)
@@ -179,7 +182,7 @@ table inet t {{
 """
 
 
-def test_lost_packets_are_forgotten_soon(site):
+def test_lost_packets_are_forgotten_soon(site: Site) -> None:
     """Between the proxy and all app hosts, for three seconds."""
     rules = DROP.format(addresses=", ".join(host.address for host in site.apps))
     with site.with_clients_that_stay() as outcome:
@@ -192,7 +195,7 @@ def test_lost_packets_are_forgotten_soon(site):
     assert any(begun > over + SOON for begun, _, _ in outcome["handshakes"])
 
 
-def test_hosts_that_are_rebooted_one_after_the_other(site):
+def test_hosts_that_are_rebooted_one_after_the_other(site: Site) -> None:
     gone = []
     with site.with_clients_that_stay() as outcome:
         for lost in site.apps:
@@ -213,16 +216,21 @@ def test_hosts_that_are_rebooted_one_after_the_other(site):
     wait_until(lambda: serves(site, site.apps[1]))
 
 
-def serves(site, host) -> bool:
+def echoed(site: Site) -> bool:
+    site.echoes()
+    return True
+
+
+def serves(site: Site, host: sandbox.SandboxHost) -> bool:
     connect_once = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{host.address}/8000' 2>/dev/null"
     return site.ssh(f"{connect_once} && echo yes || true") == "yes\n"
 
 
-def context(site):
+def context(site: Site) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=site.bundle)
 
 
-def wait_until(condition, least: float = 0, most: float = 60) -> None:
+def wait_until(condition: Callable[[], object], least: float = 0, most: float = 60) -> None:
     """Ask until the answer is yes, and for `least` seconds anyway."""
     start = time.monotonic()
     while not condition() or time.monotonic() < start + least:

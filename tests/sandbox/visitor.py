@@ -26,10 +26,12 @@ async def main() -> None:
     request = json.loads(sys.stdin.readline())
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    answers, held, turn = collections.Counter(), [], asyncio.Semaphore(request["at_once"])
+    answers: collections.Counter[str] = collections.Counter()
+    held: list[asyncio.StreamWriter] = []
+    turn = asyncio.Semaphore(request["at_once"])
     first = ""
 
-    async def connect():
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         family = socket.AF_INET6 if ":" in request["address"] else socket.AF_INET
         connection = socket.socket(family)
         connection.setblocking(False)
@@ -47,7 +49,7 @@ async def main() -> None:
 
     async def visit() -> None:
         nonlocal first
-        writer = None
+        writer: asyncio.StreamWriter | None = None
         async with turn:
             try:
                 async with asyncio.timeout(60):
@@ -61,6 +63,7 @@ async def main() -> None:
             answers[status] += 1
             first = first or answer
             if status == "101" and request["hold"]:
+                assert writer is not None
                 held.append(writer)
             elif writer is not None:
                 writer.transport.abort()

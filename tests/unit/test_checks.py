@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ app, proxy = hosts(settings, app=["a1.a-company.com", "a2.a-company.com"])
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     hosts = folder / "tests" / "hosts"
     hosts.mkdir(parents=True)
@@ -28,7 +30,7 @@ def project(tmp_path_factory):
     return folder
 
 
-def run(folder, *options):
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Return how pytest ends that only collects."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:xdist", *options],
@@ -39,7 +41,7 @@ def run(folder, *options):
     )
 
 
-def test_a_projects_folder_has_our_checks_and_its_own(project):
+def test_a_projects_folder_has_our_checks_and_its_own(project: Path) -> None:
     done = run(project, "tests/hosts", "--inventory", "prod.py")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
@@ -52,14 +54,14 @@ def test_a_projects_folder_has_our_checks_and_its_own(project):
         assert f"tests/hosts/test_own.py::test_own[{host}]" in lines
 
 
-def test_without_a_fleet_nothing_is_checked():
-    session = SimpleNamespace(config=SimpleNamespace(stash=pytest.Stash()))
+def test_without_a_fleet_nothing_is_checked() -> None:
+    session: Any = SimpleNamespace(config=SimpleNamespace(stash=pytest.Stash()))
     with pytest.raises(pytest.exit.Exception, match="say which fleet to check: --inventory") as end:
         plugin.pytest_sessionstart(session)
     assert end.value.returncode == pytest.ExitCode.USAGE_ERROR
 
 
-def test_the_folder_is_not_in_the_way_of_other_tests(project):
+def test_the_folder_is_not_in_the_way_of_other_tests(project: Path) -> None:
     done = run(project)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "::test_app" in done.stdout

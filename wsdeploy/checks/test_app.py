@@ -3,17 +3,20 @@
 import json
 
 import pytest
+from testinfra.host import Host
 
 from wsdeploy.plan.app import watchdog
 from wsdeploy.plan.app.upstreams import process_names
 from wsdeploy.plan.host import places
+from wsdeploy.settings import Settings
 
 
-def live(host, settings):
-    return host.check_output("readlink %s", places.sockets(settings.name, "current"))
+def live(host: Host, settings: Settings) -> str:
+    name: str = host.check_output("readlink %s", places.sockets(settings.name, "current"))
+    return name
 
 
-def processes(host, settings):
+def processes(host: Host, settings: Settings) -> dict[str, list[str]]:
     """Return state and pid of each process of the live generation, by name."""
     group = f"{settings.name}-{live(host, settings)}"
     lines = host.run("supervisorctl status").stdout.splitlines()
@@ -24,18 +27,18 @@ def processes(host, settings):
 
 
 @pytest.fixture
-def unix(settings):
+def unix(settings: Settings) -> None:
     if settings.listen() != "unix":
         pytest.skip("the app listens on TCP ports")
 
 
-def test_supervisor_runs_and_starts_at_boot(app_host):
+def test_supervisor_runs_and_starts_at_boot(app_host: Host) -> None:
     service = app_host.service("supervisor")
     assert service.is_running
     assert service.is_enabled
 
 
-def test_watchdog_watches_and_starts_at_boot(app_host, settings):
+def test_watchdog_watches_and_starts_at_boot(app_host: Host, settings: Settings) -> None:
     service = app_host.service(watchdog.unit(settings))
     wanted = watchdog.wanted(settings)
     assert service.is_running == wanted
@@ -43,20 +46,22 @@ def test_watchdog_watches_and_starts_at_boot(app_host, settings):
         assert service.is_enabled
 
 
-def test_watchdog_stops_before_the_processes_drain(app_host, settings):
+def test_watchdog_stops_before_the_processes_drain(app_host: Host, settings: Settings) -> None:
     if not watchdog.wanted(settings):
         pytest.skip("there is none")
     after = app_host.check_output("systemctl show --property=After %s", watchdog.unit(settings))
     assert "supervisor.service" in after
 
 
-def test_every_process_is_running(app_host, settings, count):
+def test_every_process_is_running(app_host: Host, settings: Settings, count: int) -> None:
     states = {name: row[1] for name, row in processes(app_host, settings).items()}
     assert states == dict.fromkeys(process_names(settings, count), "RUNNING")
 
 
 @pytest.mark.usefixtures("unix")
-def test_every_process_has_a_socket_for_the_proxy_only(app_host, settings, count):
+def test_every_process_has_a_socket_for_the_proxy_only(
+    app_host: Host, settings: Settings, count: int
+) -> None:
     for name in process_names(settings, count):
         socket = app_host.file(f"{places.sockets(settings.name, 'current')}/{name}.sock")
         assert socket.is_socket
@@ -67,7 +72,7 @@ def test_every_process_has_a_socket_for_the_proxy_only(app_host, settings, count
 
 
 @pytest.mark.usefixtures("unix")
-def test_sockets_accept_a_burst(app_host, settings, count):
+def test_sockets_accept_a_burst(app_host: Host, settings: Settings, count: int) -> None:
     """A full queue on a unix socket refuses at once, where TCP would wait."""
     listeners = app_host.check_output("ss --no-header --listening --unix").splitlines()
     folder = places.sockets(settings.name, live(app_host, settings))
@@ -76,13 +81,13 @@ def test_sockets_accept_a_burst(app_host, settings, count):
     assert min(backlogs) >= 4096
 
 
-def test_processes_run_as_the_app_user(app_host, settings):
+def test_processes_run_as_the_app_user(app_host: Host, settings: Settings) -> None:
     for row in processes(app_host, settings).values():
         pid = row[3].rstrip(",")
         assert app_host.check_output("stat -c %%U /proc/%s", pid) == settings.name
 
 
-def test_processes_may_open_enough_files(app_host, settings):
+def test_processes_may_open_enough_files(app_host: Host, settings: Settings) -> None:
     ceiling = int(app_host.check_output("awk '/Max open files/ {print $5}' /proc/1/limits"))
     for row in processes(app_host, settings).values():
         limits = app_host.check_output("cat /proc/%s/limits", row[3].rstrip(","))
@@ -90,21 +95,21 @@ def test_processes_may_open_enough_files(app_host, settings):
         assert soft >= min(settings.max_connections, ceiling)
 
 
-def test_release_belongs_to_root(app_host, settings):
+def test_release_belongs_to_root(app_host: Host, settings: Settings) -> None:
     foreign = app_host.check_output(
         "find /srv/%s/current/ -not -user root -o -perm /go+w -not -type l", settings.name
     )
     assert foreign == ""
 
 
-def test_boot_brings_the_live_generation_back(app_host, settings):
+def test_boot_brings_the_live_generation_back(app_host: Host, settings: Settings) -> None:
     boot = app_host.file(places.boot(settings.name)).content_string
     assert live(app_host, settings) in boot
 
 
 @pytest.mark.disruptive
 @pytest.mark.usefixtures("unix")
-def test_a_stopped_process_closes_cleanly(app_host, settings, count):
+def test_a_stopped_process_closes_cleanly(app_host: Host, settings: Settings, count: int) -> None:
     """SIGTERM: a close frame with the chosen code, not a cut connection; then it is back."""
     name = process_names(settings, count)[-1]
     group = f"{settings.name}-{live(app_host, settings)}"

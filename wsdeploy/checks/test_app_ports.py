@@ -3,23 +3,28 @@
 import socket
 
 import pytest
+from testinfra.host import Host
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import firewall
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.settings import Settings
 
 EVERYWHERE = {"0.0.0.0", "::", "*"}
 
 
 @pytest.fixture(autouse=True)
-def tcp(settings):
+def tcp(settings: Settings) -> None:
     if not upstreams.reached(settings, 1):
         pytest.skip("the app listens on unix sockets")
 
 
-def test_every_port_listens_where_the_proxies_come(app_host, settings, count):
+def test_every_port_listens_where_the_proxies_come(
+    app_host: Host, settings: Settings, count: int
+) -> None:
     """And nowhere else; or on all interfaces behind the firewall, as apps without wsapp may."""
     name = app_host.inventory.name
-    found = {port: set() for port in upstreams.reached(settings, count)}
+    found: dict[int, set[str]] = {port: set() for port in upstreams.reached(settings, count)}
     for line in app_host.check_output("ss --no-header --listening --numeric --tcp").splitlines():
         where, _, port = line.split()[3].rpartition(":")
         if int(port) in found:
@@ -31,13 +36,13 @@ def test_every_port_listens_where_the_proxies_come(app_host, settings, count):
         assert alone or filtered, f"{port}: {addresses}"
 
 
-def test_ports_accept_a_burst(app_host, settings, count):
+def test_ports_accept_a_burst(app_host: Host, settings: Settings, count: int) -> None:
     for line in app_host.check_output("ss --no-header --listening --numeric --tcp").splitlines():
         if int(line.split()[3].rpartition(":")[2]) in upstreams.reached(settings, count):
             assert int(line.split()[2]) >= 4096
 
 
-def test_ports_are_closed_to_this_machine(app_host, settings, count):
+def test_ports_are_closed_to_this_machine(app_host: Host, settings: Settings, count: int) -> None:
     """It is not a proxy. SSH from it works, or this test could not run."""
     if not firewall.wanted(settings):
         pytest.skip("no other host can reach the ports anyway, or the firewall is off")
@@ -46,7 +51,9 @@ def test_ports_are_closed_to_this_machine(app_host, settings, count):
             socket.create_connection((app_host.inventory.address, port), timeout=3).close()
 
 
-def test_ports_are_open_to_every_proxy(proxy_host, settings, survey):
+def test_ports_are_open_to_every_proxy(
+    proxy_host: Host, settings: Settings, survey: Survey
+) -> None:
     for upstream in upstreams.upstreams(settings, survey, proxy_host.inventory.name):
         check = f"exec 3<>/dev/tcp/{upstream.address}/{upstream.port}"
         assert proxy_host.run("bash -c %s", check).rc == 0, upstream.name

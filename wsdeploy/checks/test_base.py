@@ -1,15 +1,17 @@
 """Every host: packages, users, folders, kernel settings."""
 
 import pytest
+from testinfra.host import Host
 
 from wsdeploy.checks import programs
 from wsdeploy.plan import components
 from wsdeploy.plan.app import process_counts, supervisor, upstreams, watchdog
 from wsdeploy.plan.host import firewall, places, system, upgrades
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.settings import Settings
 
 
-def test_packages_are_installed(any_host, settings):
+def test_packages_are_installed(any_host: Host, settings: Settings) -> None:
     missing = [
         name
         for name in components.packages(settings, any_host.inventory.name)
@@ -18,14 +20,14 @@ def test_packages_are_installed(any_host, settings):
     assert missing == []
 
 
-def test_services_may_start_again(any_host):
+def test_services_may_start_again(any_host: Host) -> None:
     """What keeps services down while packages are installed is gone."""
     for unit in ("ssh.service", "nginx", "supervisor.service"):
         asked = f"test ! -e {upgrades.POLICY} || {upgrades.POLICY} --quiet {unit} start"
         assert any_host.run(asked).rc in (0, 104), unit
 
 
-def test_package_upgrades_restart_nothing_that_holds_connections(any_host):
+def test_package_upgrades_restart_nothing_that_holds_connections(any_host: Host) -> None:
     if "wsdeploy" not in any_host.run("cat %s", upgrades.POLICY).stdout:
         pytest.skip("somebody else's policy-rc.d is there")
     for service in ("supervisor", "nginx", "haproxy"):
@@ -36,7 +38,7 @@ def test_package_upgrades_restart_nothing_that_holds_connections(any_host):
     assert "supervisor|nginx|haproxy" in needrestart
 
 
-def test_units_are_confined(any_host, settings):
+def test_units_are_confined(any_host: Host, settings: Settings) -> None:
     """By systemd's own measure: 0 is the tightest, 9.6 is where Debian's units start."""
     units = []
     if "app" in any_host.inventory.roles:
@@ -50,7 +52,7 @@ def test_units_are_confined(any_host, settings):
         assert exposure <= 3.0, last
 
 
-def test_app_user_can_not_log_in(any_host, settings):
+def test_app_user_can_not_log_in(any_host: Host, settings: Settings) -> None:
     user = any_host.user(settings.name)
     assert user.exists
     assert user.shell == "/usr/sbin/nologin"
@@ -66,7 +68,9 @@ def test_app_user_can_not_log_in(any_host, settings):
         ("/run/{name}", "root", "root", 0o755),
     ],
 )
-def test_folders(any_host, settings, folder, owner, group, mode):
+def test_folders(
+    any_host: Host, settings: Settings, folder: str, owner: str, group: str, mode: int
+) -> None:
     found = any_host.file(folder.format(name=settings.name))
     assert (found.user, found.group, found.mode) == (
         owner,
@@ -75,18 +79,18 @@ def test_folders(any_host, settings, folder, owner, group, mode):
     )
 
 
-def test_kernel_settings(any_host, settings):
+def test_kernel_settings(any_host: Host, settings: Settings) -> None:
     for key, value, _ in system.sysctl(settings, Survey()):
         if any_host.run(f"test -w /proc/sys/{key.replace('.', '/')}").rc == 0:
             assert str(any_host.sysctl(key)) == value
 
 
-def test_no_unit_failed(any_host):
+def test_no_unit_failed(any_host: Host) -> None:
     failed = any_host.check_output("systemctl list-units --failed --plain --no-legend")
     assert failed == ""
 
 
-def test_nothing_else_is_public(any_host, settings, survey):
+def test_nothing_else_is_public(any_host: Host, settings: Settings, survey: Survey) -> None:
     """Only SSH, and on proxies HTTP and HTTPS, listen on addresses that others can reach.
 
     The app's ports may too where the firewall has them: test_app_ports.py looks at those.
@@ -108,7 +112,9 @@ def test_nothing_else_is_public(any_host, settings, survey):
     assert public <= allowed
 
 
-def test_the_firewall_is_in_force_and_comes_back_at_boot(any_host, settings):
+def test_the_firewall_is_in_force_and_comes_back_at_boot(
+    any_host: Host, settings: Settings
+) -> None:
     if not firewall.wanted(settings):
         pytest.skip("the firewall is off")
     service = any_host.service(firewall.unit(settings))
@@ -118,7 +124,7 @@ def test_the_firewall_is_in_force_and_comes_back_at_boot(any_host, settings):
     assert "hook input priority filter; policy drop;" in table
 
 
-def test_secrets_are_not_for_everyone(any_host, settings):
+def test_secrets_are_not_for_everyone(any_host: Host, settings: Settings) -> None:
     open_files = any_host.check_output(
         f"find {places.etc(settings.name)} -type f -perm /o+r -not -name cert.pem"
     )

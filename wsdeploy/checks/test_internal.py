@@ -3,10 +3,13 @@
 import datetime
 
 import pytest
+from testinfra.host import Host
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places
+from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, identity, internal
+from wsdeploy.settings import Settings
 
 # Run on a host: connects to an address and port, over TLS if told so, with the certificate and
 # those to trust in these files; asks for a path, and prints the first line of the answer.
@@ -33,36 +36,48 @@ except (ssl.SSLError, ConnectionError) as error:
 
 
 @pytest.fixture(autouse=True)
-def encrypted(settings):
+def encrypted(settings: Settings) -> None:
     if not settings.internal_tls:
         pytest.skip("there is no TLS between the tiers")
 
 
-def ask(host, settings, where, port, *, scheme="https", pair="", trust=""):
+def ask(
+    host: Host,
+    settings: Settings,
+    where: str,
+    port: int,
+    *,
+    scheme: str = "https",
+    pair: str = "",
+    trust: str = "",
+) -> str:
     path = settings.app.health or "/"
     words = (identity.name(settings), scheme, where, str(port), path, pair, trust)
-    return host.check_output(f"python3 -c %s{' %s' * len(words)}", ASK, *words)
+    answer: str = host.check_output(f"python3 -c %s{' %s' * len(words)}", ASK, *words)
+    return answer
 
 
-def test_it_runs_and_starts_at_boot(app_host, settings):
+def test_it_runs_and_starts_at_boot(app_host: Host, settings: Settings) -> None:
     service = app_host.service(internal.unit(settings))
     assert service.is_running
     assert service.is_enabled
 
 
-def test_configuration_is_valid_without_warnings(app_host, settings):
+def test_configuration_is_valid_without_warnings(app_host: Host, settings: Settings) -> None:
     command = " ".join((*internal.program(settings).check, internal.configuration(settings)))
     check = app_host.run(command)
     assert (check.rc, check.stdout + check.stderr) == (0, "")
 
 
-def test_it_is_only_what_it_is_for(app_host, settings):
+def test_it_is_only_what_it_is_for(app_host: Host, settings: Settings) -> None:
     """Debian's unit of the same program is not started at the next boot, unless it is the proxy."""
     debians = app_host.service(internal.program(settings).debians_unit)
     assert debians.is_running or not debians.is_enabled
 
 
-def test_every_process_is_reached_by_those_who_are_trusted_only(app_host, settings, count):
+def test_every_process_is_reached_by_those_who_are_trusted_only(
+    app_host: Host, settings: Settings, count: int
+) -> None:
     """Asked on the host itself, which trusts itself; others are kept out by the firewall anyway."""
     where = settings.topology.listen_address(app_host.inventory.name)
     own, trust = places.identity(settings.name), internal.trust(settings)
@@ -76,7 +91,9 @@ def test_every_process_is_reached_by_those_who_are_trusted_only(app_host, settin
             assert refused, f"{scheme} without a certificate: {answer}"
 
 
-def test_every_proxy_trusts_every_app_host(proxy_host, settings, survey):
+def test_every_proxy_trusts_every_app_host(
+    proxy_host: Host, settings: Settings, survey: Survey
+) -> None:
     configuration = {"nginx": places.NGINX_CONF, "haproxy": haproxy.CONFIGURATION}
     folder = configuration[internal.program(settings).folder].rpartition("/")[0]
     own, trust = places.identity(settings.name), identity.app_hosts(settings, folder)
@@ -86,7 +103,7 @@ def test_every_proxy_trusts_every_app_host(proxy_host, settings, survey):
 
 
 @pytest.mark.parametrize("spare", [False, True])
-def test_certificates_last_for_years(any_host, settings, spare):
+def test_certificates_last_for_years(any_host: Host, settings: Settings, spare: bool) -> None:
     pair = places.identity(settings.name, spare)
     ends = any_host.check_output(f"openssl x509 -in {pair} -noout -enddate -dateopt iso_8601")
     end = datetime.datetime.fromisoformat(ends.partition("=")[2].strip().replace(" ", "T"))
@@ -96,6 +113,6 @@ def test_certificates_last_for_years(any_host, settings, spare):
 
 
 @pytest.mark.parametrize("spare", [False, True])
-def test_keys_are_for_root_only(any_host, settings, spare):
+def test_keys_are_for_root_only(any_host: Host, settings: Settings, spare: bool) -> None:
     pair = any_host.file(places.identity(settings.name, spare))
     assert (pair.user, pair.group, pair.mode) == ("root", "root", 0o600)
