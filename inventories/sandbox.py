@@ -10,10 +10,12 @@ from wsdeploy import App, HAProxy, Nginx, Probe, SelfSigned, Settings, hosts
 
 _host = sandbox.up(f"ws:{os.environ.get('SUITE', 'bookworm')}")[0]
 
+_proxies: dict[str, Nginx | HAProxy] = {"nginx": Nginx(), "haproxy": HAProxy()}
+
 settings = Settings(
     domain=_host.domain,
     app=App("files/app.py", drain=3, probe=Probe(send="hello", expect="hello")),
-    proxy={"nginx": Nginx(), "haproxy": HAProxy()}[os.environ.get("PROXY", "nginx")],
+    proxy=_proxies[os.environ.get("PROXY", "nginx")],
     tls=SelfSigned(),
 )
 
