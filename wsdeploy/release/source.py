@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 APP = "app"
 """Where the app is in its release."""
 
+DEPLOYMENT = ("deploy.py", "inventories", "tests/hosts", ".github")
+"""What deploys an app from its own folder, and is no part of it: who edits the inventory makes no
+new release."""
+
 
 class SourceError(Exception):
     """The app can't be released as it is; `problems` has one line for each reason."""
@@ -71,6 +75,7 @@ def read(app: App) -> Source:
         described = project.read(home)
         # Of a project, its own build decides.
         exclude = () if described and described.built else app.exclude
+        exclude += DEPLOYMENT if path.resolve() == Path.cwd() else ()
         tree = folder.read(path, exclude) if path.is_dir() else _alone(path)
     except (RuntimeError, OSError):
         wanted = "a folder in it leads back to itself; take that link out"

@@ -165,3 +165,20 @@ def test_options_are_no_requirements(folder: Path, write: Write, read: Read) -> 
     text = f"--index-url https://a-company.com/simple\n--only-binary :all:\n{LOCKED}"
     write(folder, {"app.py": "", "requirements.txt": text})
     assert read("app.py").requirements == text
+
+
+@pytest.mark.parametrize("described", [PROJECT, PROJECT + BUILT])
+def test_what_deploys_an_app_from_its_own_folder_is_no_part_of_it(folder, write, read, described):
+    deployment = {
+        "deploy.py": "",
+        "inventories/prod.py": "",
+        "tests/hosts/conftest.py": "",
+        ".github/workflows/deploy.yml": "",
+        "pyinfra-debug.log": "",
+    }
+    write(folder, {"pyproject.toml": described, "src/chat/deploy.py": "", **deployment})
+    command = ["python", "-m", "chat"]
+    assert set(read(".", command=command).tree.files) == {"pyproject.toml", "src/chat/deploy.py"}
+    # Of an app in a folder of its own, they are what it says they are.
+    write(folder / "chat", {"pyproject.toml": described, "deploy.py": ""})
+    assert "deploy.py" in read("chat", command=command).tree.files

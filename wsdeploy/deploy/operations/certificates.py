@@ -45,6 +45,8 @@ def certificates() -> Generator[StringCommand, None, None]:
             yield failure("there is no certificate yet; deploy first")
             return
         FOLDER.mkdir(exist_ok=True)
+        # Of an app that is deployed from its own folder, they would make another release.
+        (FOLDER / ".gitignore").write_text("*\n")
         (FOLDER / f"{host.name}.pem").write_text(pem)
         own = [FOLDER / f"{proxy.name}.pem" for proxy in inventory.get_group("proxy")]
         bundle = FOLDER / f"{settings.domain}.pem"
