@@ -3,8 +3,10 @@
     pyinfra --dry --diff inventories/prod.py deploy.py    shows what would change
     pyinfra inventories/prod.py deploy.py                 changes it; again, and nothing is to do
 
-What is commented out shows other values than the defaults, and why one would want them. README.md
-lists all settings. Mistakes are reported together, before any host is contacted.
+What is commented out shows other values than the defaults, and why one would want them; editors
+know all settings. Mistakes are reported together, before any host is contacted:
+
+    wsdeploy check inventories/prod.py
 """
 
 from wsdeploy import Acme, App, Settings, hosts

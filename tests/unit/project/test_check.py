@@ -1,0 +1,72 @@
+"""`wsdeploy check`: all mistakes at once, and exit codes."""
+
+import pytest
+
+HEAD = "from wsdeploy import *\n"
+TIERS = HEAD + (
+    'settings = Settings("ws.a-company.com", App("app.py"), SelfSigned())\n'
+    "app, proxy = hosts(settings, "
+    'app=[("app1", {"private_address": "10.0.0.1"}), ("app2", {"private_address": "10.0.0.2"})], '
+    'proxy=[("lb1", {"private_address": "10.0.0.9"})])\n'
+)
+
+
+@pytest.fixture
+def check(run, here):
+    """Check an inventory of this text."""
+    (here / "app.py").write_text("")
+
+    def checked(text):
+        (here / "prod.py").write_text(text)
+        return run("check", "prod.py")
+
+    return checked
+
+
+def test_no_mistake(check):
+    done = check(TIERS)
+    assert done.output == "prod.py: no problem found; 3 hosts (app: app1, app2; proxy: lb1)\n"
+    assert done.exit_code == 0
+
+
+def test_all_mistakes_as_a_run_says_them(check):
+    wrong = (
+        'app, proxy = hosts(Settings("ws.example.com", App("no.py"), SelfSigned()), app=["a b"])'
+    )
+    done = check(f"{HEAD}{wrong}\n")
+    assert done.exit_code == 1
+    first, *lines = done.output.splitlines()
+    assert first == "prod.py: 3 problems; no host was contacted"
+    assert [line.split(": ")[0] for line in lines if line] == ["  domain", "  app.path", "  app"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one = 1\n", "prod.py has no groups; say app, proxy = hosts(settings, app=[...])"),
+        ("\nprint(nothing)\n", "prod.py, line 2: NameError: name 'nothing' is not defined"),
+        ("import nothing_of_that_name\n", "prod.py, line 1: ModuleNotFoundError: No module "),
+        ("settings = (\n", "prod.py: SyntaxError: '(' was never closed"),
+    ],
+)
+def test_what_is_no_inventory(check, text, said):
+    done = check(text)
+    assert done.exit_code == 1
+    assert done.output.startswith(said)
+    assert len(done.output.splitlines()) == 1
+
+
+def test_templates_of_ones_own_are_read(check, here):
+    nginx = here / "templates" / "nginx"
+    nginx.mkdir(parents=True)
+    (nginx / "nginx.conf.j2").write_text("{{ nothing }}")
+    done = check(TIERS)
+    assert done.exit_code == 1
+    where = "prod.py: templates/nginx/nginx.conf.j2: 'nothing' is undefined"
+    assert done.output == f"{where}; no host was contacted\n"
+
+
+def test_an_inventory_that_is_not_there(run):
+    done = run("check", "no.py")
+    assert done.exit_code == 2
+    assert "'no.py' does not exist" in done.output

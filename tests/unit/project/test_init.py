@@ -1,0 +1,306 @@
+"""`wsdeploy init`: new projects, in empty folders and around apps that exist."""
+
+import ast
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from wsdeploy.project.layout import Project
+
+REPOSITORY = Path(__file__).parents[3]
+ALL = {
+    ".github/workflows/deploy.yml",
+    ".gitignore",
+    "config.py",
+    "deploy.py",
+    "files/app.py",
+    "files/requirements.in",
+    "files/requirements.txt",
+    "inventories/prod.py",
+    "inventories/sandbox.py",
+    "pyproject.toml",
+    "templates/README.md",
+    "tests/hosts/conftest.py",
+}
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
+
+
+def next_commands(output):
+    return [line.strip() for line in output.partition("Next:\n")[2].splitlines()]
+
+
+def test_a_folder_that_is_not_there_becomes_a_project(run, here, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    done = run("init", "chat")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("chat: 12 new files:\n")
+    assert files(here) == {f"chat/{path}" for path in ALL}
+    for path in (here / "chat").rglob("*.py"):
+        ast.parse(path.read_text())
+    assert next_commands(done.output) == [
+        "cd chat",
+        "uv run pyinfra inventories/sandbox.py deploy.py  # try it here: Linux, as root",
+        "$EDITOR inventories/prod.py  # the lines marked EDIT: domain, email, host",
+        "uv run wsdeploy check inventories/prod.py",
+        "uv run pyinfra inventories/prod.py deploy.py",
+    ]
+
+
+def test_our_own_repository_is_such_a_project():
+    made = Project("ws").files()
+    differs = [
+        path
+        for path, text in made.items()
+        # Of this repository, these say more.
+        if path not in ("pyproject.toml", ".gitignore", "templates/README.md")
+        and path != ".github/workflows/deploy.yml"
+        and (REPOSITORY / path).read_text() != text
+    ]
+    assert differs == []
+
+
+def test_what_can_be_guessed_is_not_asked_for(run, here, git):
+    done = run("init", "my_chat", "--domain", "ws.a-company.com", "--host", "root@192.0.2.1")
+    text = (here / "my_chat/inventories/prod.py").read_text()
+    assert "EDIT" not in text
+    assert 'Acme(email="ops@a-company.com")' in text
+    assert 'name="my-chat",' in text
+    assert "EDIT" not in done.output
+    assert run("check", "my_chat/inventories/prod.py").exit_code == 1, "paths are relative"
+
+
+def test_a_repository_has_the_name_of_its_remote(run, here):
+    def git(*words):
+        subprocess.run(["git", *words], cwd=here, check=True, capture_output=True)
+
+    git("init")
+    git("remote", "add", "origin", "git@github.com:a-company/Chat.Server.git")
+    run("init")
+    assert 'name="chat-server",' in (here / "inventories/prod.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("chat", "chat"), ("nginx", None), ("42", None), ("ws", None), ("a" * 30, "a" * 20)],
+)
+def test_names_of_services(run, here, folder, name):
+    run("init", folder)
+    text = (here / folder / "inventories/prod.py").read_text()
+    found = re.findall(r'^    name="(.*?)",', text, re.MULTILINE)
+    assert found == ([name] if name else [])
+
+
+def test_its_inventory_passes_the_check(init, run, git):
+    init()
+    done = run("check", "inventories/prod.py")
+    assert done.exit_code == 0, done.output
+    assert done.output == (
+        "inventories/prod.py: no problem found; 1 host (app and proxy: 192.0.2.1)\n"
+    )
+
+
+def test_haproxy_and_several_hosts(run, here, git):
+    words = (
+        "--host",
+        "admin@192.0.2.1",
+        "--host",
+        "admin@192.0.2.2",
+        "--domain",
+        "ws.a-company.com",
+    )
+    run("init", "--proxy", "haproxy", *words)
+    text = (here / "inventories/prod.py").read_text()
+    assert "    proxy=HAProxy(),\n" in text
+    assert 'ssh_user="admin"' in text
+    done = run("check", "inventories/prod.py")
+    assert "2 hosts (app and proxy: 192.0.2.1, 192.0.2.2)" in done.output
+
+
+def test_files_that_are_there_are_left(run, here):
+    theirs = {
+        "pyproject.toml": '[project]\nname = "mine"\nversion = "1"\n',
+        ".gitignore": "*.log\n",
+        "config.py": "DEBUG = True\n",
+        "deploy.py": "print('mine')\n",
+        "templates/index.html": "<p>\n",
+        "inventories/prod.py": "# mine\n",
+    }
+    for path, text in theirs.items():
+        (here / path).parent.mkdir(exist_ok=True)
+        (here / path).write_text(text)
+    done = run("init")
+    assert {path: (here / path).read_text() for path in theirs} == theirs
+    assert files(here) == (ALL | theirs.keys()) - {"templates/README.md"}
+    kept = re.search(r"left as they are: (.*)", done.output)[1]
+    assert set(kept.split(", ")) == theirs.keys() - {"templates/index.html"}
+    for line in (
+        'pyproject.toml: add wsdeploy by: uv add --dev "wsdeploy[checks]"',
+        ".gitignore: add /certificates/ and pyinfra-debug.log",
+        "config.py: pyinfra reads it, too; add: from wsdeploy import command_line; ",
+        "deploy.py: add: from wsdeploy.deploy.service import service; service()",
+    ):
+        assert f"\n  {line}" in done.output
+
+
+def test_again_it_changes_nothing(run, here):
+    run("init")
+    before = {path: (here / path).stat().st_mtime_ns for path in files(here)}
+    done = run("init")
+    assert ".: 0 new files\n" in done.output
+    assert "left as they are" not in done.output
+    assert {path: (here / path).stat().st_mtime_ns for path in files(here)} == before
+
+
+GUARD = '\nif __name__ == "__main__":\n    main()\n'
+ECHO = f"from wsapp import run\n\ndef main():\n    pass\n{GUARD}"
+LOCK = {"requirements.txt": ""}
+PACKAGE = '[project]\nname = "a-chat"\nversion = "1"\n{}[build-system]\nrequires = ["uv_build"]\n'
+SCRIPT = '[project.scripts]\n{} = "a_chat.server:main"\n'
+MINE = "import os\nos.environ['WS_SOCKET'] # /healthz\n"
+APPS = {
+    "file": ("chat.py", {"chat.py": ECHO, **LOCK}, []),
+    "file-without-lock": (
+        "chat.py",
+        {"chat.py": ECHO},
+        ['# EDIT: requirements="requirements.txt",  # it has no lock: docs/apps.md'],
+    ),
+    "file-that-listens-elsewhere": (
+        "chat.py",
+        {"chat.py": f"import websockets{GUARD}", **LOCK},
+        ["# EDIT: let it listen where $WS_SOCKET says: docs/apps.md", "health=None,"],
+    ),
+    "folder-with-main": ("chat", {"chat/__main__.py": ECHO, "chat/requirements.txt": ""}, []),
+    "folder-with-a-usual-name": (
+        "chat",
+        {"chat/server.py": ECHO, "chat/tests/app.py": ECHO, "chat/requirements.txt": ""},
+        ['command=["python", "-m", "server"],'],
+    ),
+    "folder-that-tells-nothing": (
+        "chat",
+        {"chat/one.py": MINE, "chat/requirements.txt": ""},
+        ['command=["python", "-m", "chat"],  # EDIT: what starts your app'],
+    ),
+    "plain-folder-itself": (
+        ".",
+        {"app.py": ECHO, **LOCK},
+        ['command=["python", "-m", "app"],', 'requirements="requirements.txt",'],
+    ),
+    "package-with-main": (
+        ".",
+        {"pyproject.toml": PACKAGE.format(""), "src/a_chat/__main__.py": MINE},
+        ['command=["python", "-m", "a_chat"],'],
+    ),
+    "package-with-a-script": (
+        ".",
+        {"pyproject.toml": PACKAGE.format(SCRIPT.format("a-chat")), "src/a_chat/server.py": MINE},
+        [
+            'command=["python", "-c", "import sys; from a_chat.server import main; '
+            'sys.exit(main())"],'
+        ],
+    ),
+    "package-whose-script-is-a-program": (
+        ".",
+        {
+            "pyproject.toml": PACKAGE.format(SCRIPT.format("serve")),
+            "src/a_chat/server.py": ECHO,
+            "src/a_chat/__init__.py": "",
+        },
+        ['command=["python", "-m", "a_chat.server"],'],
+    ),
+    "package-that-is-not-built": (
+        ".",
+        {
+            "pyproject.toml": '[project]\nname = "a-chat"\nversion = "1"\n',
+            "src/a_chat/app.py": ECHO,
+        },
+        ['command=["python", "-m", "a_chat.app"],  # EDIT: what starts your app'],
+    ),
+    "uvicorn": (
+        ".",
+        {
+            "pyproject.toml": '[project]\nname = "a"\nversion = "1"\ndependencies = ["uvicorn"]\n',
+            "uv.lock": "",
+            "web.py": "import fastapi\n\napi = fastapi.FastAPI(debug=True)\n",
+        },
+        [
+            'command=["python", "-m", "uvicorn", "web:api", "--uds", "$WS_SOCKET"],',
+            "health=None,",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", APPS)
+def test_an_app_that_exists(kind, init, run, here, git):
+    path, theirs, options = APPS[kind]
+    for name, text in theirs.items():
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text(text)
+    init("--app", path)
+    text = (here / "inventories/prod.py").read_text()
+    given, _, rest = text.partition("    app=App(\n")[2].partition("\n")
+    lines = [line.strip() for line in rest.partition("# processes")[0].splitlines()]
+    assert given.startswith(f'        "{path}",')
+    assert [line for line in lines if line] == options
+    assert {path: (here / path).read_text() for path in theirs} == theirs
+    assert not (here / "files").exists()
+    assert (here / "pyproject.toml").exists() is (kind != "plain-folder-itself")
+    if "uv.lock" not in theirs:
+        done = run("check", "inventories/prod.py")
+        assert done.exit_code == 0, done.output
+
+
+def test_a_secret_is_read_where_one_deploys(init, run, here, git, monkeypatch):
+    init("--secret", "API_KEY", "--secret", "DATABASE_URL")
+    line = 'secrets={"API_KEY": FromEnv("API_KEY"), "DATABASE_URL": FromEnv("DATABASE_URL")}'
+    assert line in (here / "inventories/prod.py").read_text()
+    assert "API_KEY: ${{ secrets.API_KEY }}" in (here / ".github/workflows/deploy.yml").read_text()
+    assert "$API_KEY is not set" in run("check", "inventories/prod.py").output
+    for name in ("API_KEY", "DATABASE_URL"):
+        monkeypatch.setenv(name, "x")
+    assert run("check", "inventories/prod.py").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--domain", "chat"], "--domain chat: give a full host name"),
+        (["--host", "a b"], "--host a b: give a host name or an address"),
+        (["--host", "a@h1", "--host", "b@h2"], "one user logs in to all hosts, not a and b"),
+        (["--secret", "K=v"], "--secret K=v: give the name of a variable, never its value"),
+        (["--secret", "WS_PORT"], "the deployment sets this variable itself"),
+        (["--app", "no.py"], "'no.py' does not exist"),
+    ],
+)
+def test_words_that_are_wrong_make_nothing(run, here, words, said):
+    done = run("init", *words)
+    assert done.exit_code in (1, 2)
+    assert said in done.output
+    assert files(here) == set()
+
+
+def test_the_project_asks_for_this_version(init, here):
+    init()
+    declared = tomllib.loads((here / "pyproject.toml").read_text())
+    assert declared["dependency-groups"]["deploy"] == ["wsdeploy[checks]>=0.1,<0.2"]
+
+
+def test_actions_are_pinned_by_hash(init, here):
+    init()
+    text = (here / ".github/workflows/deploy.yml").read_text()
+    used = re.findall(r"uses: (\S+)(.*)", text)
+    assert len(used) == 2
+    for action, comment in used:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action)
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)

@@ -1,0 +1,271 @@
+"""The `wsdeploy` command: what needs no host. Deployments are pyinfra's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import textwrap
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wsdeploy import __version__
+
+if TYPE_CHECKING:
+    from wsdeploy.inventory import Fleet, Host
+    from wsdeploy.preview import Assumed
+    from wsdeploy.project.layout import Project, Written
+
+INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False))
+
+
+@click.group()
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def main() -> None:
+    """Put a Python websockets server into production on your own Debian machines.
+
+    These commands contact no host. `pyinfra inventories/prod.py deploy.py` deploys.
+    """
+
+
+@main.command()
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
+@click.option(
+    "--app",
+    type=click.Path(exists=True),
+    metavar="PATH",
+    help="An app that exists: a file, a folder or a project. Without it, an echo server is made.",
+)
+@click.option("--domain", metavar="NAME", help="The name that clients connect to.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A Debian machine, as [USER@]ADDRESS; may be given several times.",
+)
+@click.option("--proxy", type=click.Choice(["nginx", "haproxy"]), default="nginx")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="VARIABLE",
+    help="A variable of this machine's that the app gets; may be given several times.",
+)
+def init(  # noqa: PLR0917 - click passes them by name
+    folder: str,
+    app: str | None,
+    domain: str | None,
+    hosts: tuple[str, ...],
+    proxy: str,
+    secrets: tuple[str, ...],
+) -> None:
+    """Make a project in DIR that deploys an app.
+
+    Files that are there already are left as they are.
+    """
+    from wsdeploy.project import entry, layout  # noqa: PLC0415 - templates take time to load
+
+    place = Path(folder)
+    path = os.path.relpath(app, place) if app else ""
+    user, addresses = _hosts(hosts)
+    _check(domain, secrets)
+    project = layout.Project(
+        name=layout.service_name(place),
+        app=entry.find(Path(app), path) if app else layout.ECHO,
+        domain=domain,
+        email=layout.email(place),
+        hosts=addresses,
+        ssh_user=user,
+        proxy=proxy,
+        secrets=secrets,
+    )
+    files = project.files()
+    if path == "." and not (place / "pyproject.toml").exists():
+        # It would make a project of an app that is a plain folder, with other dependencies.
+        del files["pyproject.toml"]
+    try:
+        written = layout.write(place, files)
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}; nothing else was written")
+    click.echo(_report(folder, written))
+    click.echo("\nNext:")
+    for line in _next_commands(place, project, has_project="pyproject.toml" in files):
+        click.echo(f"  {line}")
+
+
+def _hosts(given: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the user and the addresses of hosts."""
+    from wsdeploy.settings.names import is_address, is_host_name  # noqa: PLC0415
+
+    users, addresses = set(), []
+    for each in given:
+        user, _, address = each.rpartition("@")
+        users.add(user or "root")
+        addresses.append(address)
+        if not (is_address(address) or is_host_name(address)):
+            sys.exit(f"--host {each}: give a host name or an address")
+        if not re.fullmatch(r"[a-z_][a-z0-9_.-]*", user or "root"):
+            sys.exit(f"--host {each}: {user!r} is no user's name")
+    if len(users) > 1:
+        sys.exit(f"--host: one user logs in to all hosts, not {' and '.join(sorted(users))}")
+    return next(iter(users), "root"), tuple(addresses)
+
+
+def _check(domain: str | None, secrets: Sequence[str]) -> None:
+    from wsdeploy.settings.app import OWN_VARIABLES, VARIABLE  # noqa: PLC0415
+    from wsdeploy.settings.names import is_domain  # noqa: PLC0415
+
+    if domain is not None and not is_domain(domain):
+        sys.exit(f"--domain {domain}: give a full host name, such as ws.your-company.com")
+    for each in secrets:
+        if not VARIABLE.fullmatch(each):
+            sys.exit(f"--secret {each}: give the name of a variable, never its value")
+        if OWN_VARIABLES.fullmatch(each):
+            sys.exit(f"--secret {each}: the deployment sets this variable itself")
+
+
+def _report(folder: str, written: Written) -> str:
+    """Return what became of a project's files, in words."""
+    count = len(written.new)
+    lines = [f"{folder}: {count} new file{'' if count == 1 else 's'}{':' if count else ''}"]
+    lines += textwrap.wrap(", ".join(written.new), 96, break_on_hyphens=False)
+    if written.kept:
+        kept = f"left as they are: {', '.join(written.kept)}"
+        lines += textwrap.wrap(kept, 96, break_on_hyphens=False)
+    return "\n  ".join([*lines, *written.advice])
+
+
+def _next_commands(place: Path, project: Project, *, has_project: bool) -> list[str]:
+    run = "uv run " if shutil.which("uv") and has_project else ""
+    edit = ", ".join(project.to_edit)
+    lines = [] if place.resolve() == Path.cwd() else [f"cd {place}"]
+    lines.append(f"{run}pyinfra inventories/sandbox.py deploy.py  # try it here: Linux, as root")
+    if edit:
+        lines.append(f"$EDITOR inventories/prod.py  # the lines marked EDIT: {edit}")
+    lines.append(f"{run}wsdeploy check inventories/prod.py")
+    lines.append(f"{run}pyinfra inventories/prod.py deploy.py")
+    return lines
+
+
+@main.command()
+@INVENTORY
+def check(inventory: str) -> None:
+    """Look for mistakes in an inventory, and in the files of this machine that it names.
+
+    Exits with 0 if there are none, and 1 if there are.
+    """
+    from wsdeploy.plan.host.render import RenderError  # noqa: PLC0415
+    from wsdeploy.preview import Assumed, files  # noqa: PLC0415
+
+    fleet = _load(inventory)
+    for host in fleet.hosts:
+        try:
+            # Templates of one's own are read as they are needed.
+            list(files(fleet.settings, host.name, Assumed()))
+        except RenderError as error:
+            sys.exit(f"{inventory}: {error}; no host was contacted")
+    count = len(fleet.hosts)
+    hosts = f"{count} host{'s' if count > 1 else ''}"
+    click.echo(f"{inventory}: no problem found; {hosts} ({_by_roles(fleet)})")
+
+
+def _by_roles(fleet: Fleet) -> str:
+    """Return which hosts have which roles: `app: app1, app2; proxy: lb1`."""
+    groups: dict[str, list[str]] = {}
+    for host in fleet.hosts:
+        groups.setdefault(" and ".join(host.roles), []).append(host.name)
+    return "; ".join(f"{roles}: {', '.join(names)}" for roles, names in groups.items())
+
+
+@main.command()
+@INVENTORY
+@click.argument("host", required=False)
+@click.option("--output", type=click.Path(file_okay=False), help="A folder to write the files to.")
+@click.option("--debian", type=click.Choice(["12", "13"]), default="12", show_default=True)
+@click.option("--cpus", type=click.IntRange(1, 1024), default=2, show_default=True)
+@click.option("--memory", type=click.FloatRange(0.1), default=4, show_default=True, metavar="GIB")
+@click.option("--files", type=click.IntRange(256), default=1_048_576, show_default=True)
+def render(  # noqa: PLR0917 - click passes them by name
+    inventory: str,
+    host: str | None,
+    output: str | None,
+    debian: str,
+    cpus: int,
+    memory: float,
+    files: int,
+) -> None:
+    """Show every file that the hosts of an inventory would get, or only those of HOST.
+
+    Nobody is asked, so the hosts are assumed to be as the options say. Values of the app's
+    variables, and keys, are not shown.
+    """
+    from wsdeploy.plan.host.render import RenderError  # noqa: PLC0415
+    from wsdeploy.preview import Assumed  # noqa: PLC0415
+
+    fleet = _load(inventory)
+    assumed = Assumed(debian, cpus, int(memory * 2**30), files)
+    hosts = [each for each in fleet.hosts if host in (None, each.name)]
+    if not hosts:
+        names = ", ".join(each.name for each in fleet.hosts)
+        sys.exit(f"{inventory} has no host {host}; it has {names}")
+    if output and Path(output).is_dir() and any(Path(output).iterdir()):
+        sys.exit(f"{output} has something in it; give a new folder, or an empty one")
+    try:
+        for each in hosts:
+            _render(fleet, each, assumed, output)
+    except RenderError as error:
+        sys.exit(f"{inventory}: {error}; no host was contacted")
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough, which click knows
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+
+
+def _render(fleet: Fleet, host: Host, assumed: Assumed, output: str | None) -> None:
+    from wsdeploy import preview  # noqa: PLC0415
+
+    click.echo(f"# {host.name} ({' and '.join(host.roles)}), assumed: {assumed}", err=True)
+    for note in preview.notes(fleet.settings, host.name, assumed):
+        click.echo(f"# {host.name}: {note}", err=True)
+    for each in preview.files(fleet.settings, host.name, assumed):
+        file = each.file
+        if output is None:
+            where = f"{host.name}:{file.path}"
+            click.echo(f"==> {where} {file.mode:04o} {file.owner}:{file.group} ({each.part})")
+            click.echo(each.text.rstrip("\n"), nl=bool(each.text))
+            click.echo()
+        else:
+            target = Path(output, host.name, file.path.lstrip("/"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(each.text, encoding="utf-8")
+
+
+def _load(inventory: str) -> Fleet:
+    """Return the fleet of an inventory, or end with what is wrong with it."""
+    from wsdeploy.inventory import load  # noqa: PLC0415
+
+    # As pyinfra has it, whose inventories may import what is beside deploy.py.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return load(inventory)
+    except ValueError as error:
+        sys.exit(str(error))
+    except Exception as error:
+        sys.exit(f"{inventory}{_line(inventory, error)}: {type(error).__name__}: {error}")
+
+
+def _line(inventory: str, error: Exception) -> str:
+    """Return where in an inventory an error came from: `, line 3`, or nothing."""
+    if isinstance(error, SyntaxError):
+        return ""
+    path = str(Path(inventory).resolve())
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path
+    ]
+    return f", line {frames[-1].lineno}" if frames else ""

@@ -1,0 +1,1 @@
+"""New projects: what `wsdeploy init` writes, and what it finds out by itself."""

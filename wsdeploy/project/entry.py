@@ -1,0 +1,163 @@
+"""How an app that exists is started, as far as its files tell."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsdeploy.release import folder
+from wsdeploy.settings.app import EXCLUDED
+
+RUNS_ITSELF = re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)
+ASGI = re.compile(r"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*(?:\w+\.)?(?:FastAPI|Starlette)\(", re.MULTILINE)
+USUAL = ("app", "main", "server")
+"""What modules are called that start an app."""
+UNKNOWN = "EDIT: what starts your app"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What an inventory has to say of an app."""
+
+    path: str
+    """Relative to the project that deploys it."""
+    kind: str
+    """`file`, `folder` or `project`."""
+    options: tuple[str, ...] = ()
+    """Arguments of `App`, as lines of Python."""
+    requirements: bool = False
+    """Whether one of them names the lock."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of it is left to be edited."""
+        return not any("EDIT" in line for line in self.options)
+
+
+def find(app: Path, path: str) -> Entry:
+    """Return how an app is started. path: what the inventory calls it."""
+    if app.is_file():
+        options = _ways([app.read_text(encoding="utf-8", errors="replace")])
+        return Entry(path, "file", (*options, *_lock(app.parent)))
+    sources = _sources(app)
+    declared = _declared(app)
+    command, works = _command(declared, sources, app)
+    options = [] if command is None else [_command_line(command, works)]
+    served = command is not None and "uvicorn" in command
+    options += (_health if served else _ways)(sources.values())
+    # Of a folder that is no project, the project that deploys it may have a uv.lock.
+    named = not declared and path == "." and (app / "requirements.txt").is_file()
+    if named:
+        options.append('requirements="requirements.txt",')
+    elif not declared:
+        options += _lock(app)
+    return Entry(path, "project" if declared else "folder", tuple(options), named)
+
+
+def _declared(app: Path) -> dict[str, Any]:
+    try:
+        found = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found.get("project"), dict) else {}
+
+
+def _sources(app: Path) -> dict[str, str]:
+    """Return the app's modules, by their names as Python imports them."""
+    excluded = {*EXCLUDED, "deploy.py", "config.py"}
+    found = {}
+    for file in sorted(app.rglob("*.py")):
+        parts = file.relative_to(app).parts
+        if parts[0] in excluded or any(folder.is_left_out(part) for part in parts):
+            continue
+        parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
+        name = ".".join(parts).removesuffix(".py").removesuffix(".__init__")
+        found[name] = file.read_text(encoding="utf-8", errors="replace")
+    return found
+
+
+def _command(
+    declared: dict[str, Any], sources: dict[str, str], app: Path
+) -> tuple[list[str] | None, bool]:
+    """Return a command, or None if none is needed, and whether it can be relied on."""
+    if "__main__" in sources:
+        return None, True
+    for name, text in sources.items():
+        made = ASGI.search(text)
+        if made and "uvicorn" in _needs(declared, app):
+            return ["python", "-m", "uvicorn", f"{name}:{made[1]}", "--uds", "$WS_SOCKET"], True
+    if found := next(_entries(declared, sources), None):
+        return found, _importable(declared, app)
+    return ["python", "-m", _package(declared) or "chat"], False
+
+
+def _entries(declared: dict[str, Any], sources: dict[str, str]) -> Iterator[list[str]]:
+    """Yield commands that seem to start the app, the likeliest first."""
+    package = _package(declared)
+    packages = [name.removesuffix(".__main__") for name in sources if name.endswith(".__main__")]
+    if package in packages or len(packages) == 1:
+        yield ["python", "-m", package if package in packages else packages[0]]
+    scripts = declared.get("project", {}).get("scripts", {})
+    own = scripts.get(declared.get("project", {}).get("name"))
+    if target := own or (next(iter(scripts.values())) if len(scripts) == 1 else None):
+        module, _, function = target.partition(":")
+        if RUNS_ITSELF.search(sources.get(module, "")):
+            yield ["python", "-m", module]
+        # Releases have no scripts of their own.
+        code = f"import sys; from {module} import {function}; sys.exit({function}())"
+        yield ["python", "-c", code]
+    for name in (*USUAL, *(f"{package}.{name}" for name in USUAL)):
+        if RUNS_ITSELF.search(sources.get(name, "")):
+            yield ["python", "-m", name]
+
+
+def _importable(declared: dict[str, Any], app: Path) -> bool:
+    """Tell whether a release can import the app's modules: what is in src/ has to be built."""
+    built = declared.get("tool", {}).get("uv", {}).get("package", "build-system" in declared)
+    return bool(built) or not (app / "src").is_dir()
+
+
+def _package(declared: dict[str, Any]) -> str:
+    return str(declared.get("project", {}).get("name", "")).replace("-", "_")
+
+
+def _needs(declared: dict[str, Any], app: Path) -> str:
+    """Return what the app says it needs, as text."""
+    files = [app / name for name in ("requirements.txt", "requirements.in")]
+    found = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+    return "\n".join([*map(str, declared.get("project", {}).get("dependencies", [])), *found])
+
+
+def _lock(home: Path) -> list[str]:
+    """Return what to say of a lock that is missing."""
+    if (home / "requirements.txt").is_file():
+        return []
+    return ['# EDIT: requirements="requirements.txt",  # it has no lock: docs/apps.md']
+
+
+def _command_line(command: list[str], works: bool) -> str:
+    words = ", ".join(
+        '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in command
+    )
+    return f"command=[{words}],{'' if works else f'  # {UNKNOWN}'}"
+
+
+def _ways(texts: Iterable[str]) -> list[str]:
+    """Return what to say of an app without wsapp: whether it has a health path, and listens."""
+    code = "\n".join(texts)
+    if re.search(r"^\s*(from|import) wsapp\b", code, re.MULTILINE):
+        return []
+    listens = re.search(r"\bWS_(SOCKET|PORT)\b", code) or (
+        "SUPERVISOR_PROCESS_NAME" in code and ".sock" in code
+    )
+    found = [] if listens else ["# EDIT: let it listen where $WS_SOCKET says: docs/apps.md"]
+    return found + _health([code])
+
+
+def _health(texts: Iterable[str]) -> list[str]:
+    """Return the setting of an app that does not answer at the usual path."""
+    return [] if any("/healthz" in text for text in texts) else ["health=None,"]

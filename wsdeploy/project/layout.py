@@ -1,0 +1,183 @@
+"""The files of a new project."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from wsdeploy import __version__, resources
+from wsdeploy.project.entry import Entry
+from wsdeploy.settings.names import is_placeholder
+from wsdeploy.settings.service import TAKEN_NAMES
+
+ECHO = Entry("files/app.py", "file")
+"""The app that a project begins with which has none."""
+
+SKELETON = {
+    "deploy.py": "deploy.py",
+    "config.py": "config.py",
+    "inventories/prod.py": "prod.py",
+    "inventories/sandbox.py": "sandbox.py",
+    "templates/README.md": "templates.md",
+    "tests/hosts/conftest.py": "conftest.py",
+    "pyproject.toml": "pyproject.toml",
+    ".gitignore": "gitignore",
+    ".github/workflows/deploy.yml": "deploy.yml",
+}
+"""Paths in a project, and the templates that they are made from."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a new project is to be like."""
+
+    name: str
+    """Of the service."""
+    app: Entry = ECHO
+    domain: str | None = None
+    email: str | None = None
+    """For the certificate's authority."""
+    hosts: tuple[str, ...] = ()
+    ssh_user: str = "root"
+    proxy: str = "nginx"
+    secrets: tuple[str, ...] = ()
+    """Names of variables that are set on the machine that deploys."""
+
+    @property
+    def given(self) -> bool:
+        """Whether the app is one that was there before."""
+        return self.app is not ECHO
+
+    @property
+    def to_edit(self) -> tuple[str, ...]:
+        """What its inventory still has to be told."""
+        missing = {
+            "domain": self.domain is None,
+            "app": not self.app.complete,
+            "email": self.email is None,
+            "host": not self.hosts,
+        }
+        return tuple(name for name, is_missing in missing.items() if is_missing)
+
+    def files(self) -> dict[str, str]:
+        """Return the texts of its files, by their paths."""
+        major, minor, *_ = __version__.split(".")
+        context = {
+            "needs": "files/requirements.in" if not self.given else "its own lock",
+            "version": f"{major}.{minor}",
+            "next_version": f"{major}.{int(minor) + 1}",
+            "given": self.given,
+            **{name: getattr(self, name) for name in self.__dataclass_fields__},
+        }
+        environment = _environment()
+        found = {
+            path: environment.get_template(f"{template}.j2").render(context)
+            for path, template in SKELETON.items()
+        }
+        if not self.given:
+            for file in sorted((resources.FOLDER / "files").iterdir()):
+                if file.is_file():
+                    found[f"files/{file.name}"] = file.read_text(encoding="utf-8")
+        return found
+
+
+def _environment() -> Environment:
+    return Environment(  # noqa: S701 - Python and configuration files, not HTML
+        loader=PackageLoader("wsdeploy.project", "skeleton"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a project's files."""
+
+    new: tuple[str, ...]
+    kept: tuple[str, ...]
+    """Those that were there with another content."""
+    advice: tuple[str, ...]
+    """What to add to some of those, a line for each."""
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Written:
+    """Write those of the files that are not there yet. Raises OSError."""
+    new, kept, advice = [], [], []
+    # A folder that is there is the app's own, whatever it is for.
+    taken = {"templates"} if (folder / "templates").is_dir() else set()
+    for path, text in files.items():
+        target = folder / path
+        if path.partition("/")[0] in taken:
+            continue
+        if target.exists() or target.is_symlink():
+            if not target.is_file() or target.read_bytes() != text.encode():
+                kept.append(path)
+                advice += _advice(path, target)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        new.append(path)
+    return Written(tuple(new), tuple(kept), tuple(advice))
+
+
+def _advice(path: str, target: Path) -> list[str]:
+    """Return what a file of the user's needs for the rest to work."""
+    text = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
+    if path == "pyproject.toml" and "wsdeploy" not in text:
+        return ['pyproject.toml: add wsdeploy by: uv add --dev "wsdeploy[checks]"']
+    if path == ".gitignore":
+        missing = [each for each in ("/certificates/", "pyinfra-debug.log") if each not in text]
+        return [f".gitignore: add {' and '.join(missing)}"] if missing else []
+    if path == "config.py" and "command_line.begin()" not in text:
+        return [
+            "config.py: pyinfra reads it, too; add: from wsdeploy import command_line; "
+            "command_line.begin()"
+        ]
+    if path == "deploy.py" and "wsdeploy" not in text:
+        return [
+            "deploy.py: add: from wsdeploy.deploy.service import service; service()",
+        ]
+    return []
+
+
+def service_name(folder: Path) -> str:
+    """Return a name for the service: the repository's, else the folder's, if it can be one."""
+    remote = git(folder, "remote", "get-url", "origin").rstrip("/")
+    own = git(folder, "rev-parse", "--show-toplevel") == str(folder.resolve())
+    given = re.split(r"[/:]", remote)[-1].removesuffix(".git") if own and remote else ""
+    for each in (given, folder.resolve().name):
+        name = re.sub(r"[^a-z0-9]+", "-", each.lower()).strip("-")[:20].strip("-")
+        if re.match(r"[a-z]", name) and name not in TAKEN_NAMES:
+            return name
+    return "ws"
+
+
+def email(folder: Path) -> str | None:
+    """Return the address that git knows its user by, if a certificate's authority takes it."""
+    found = git(folder, "config", "user.email")
+    domain = found.rpartition("@")[2]
+    if not re.fullmatch(r"[^@\s\"\\]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", found):
+        return None
+    unreachable = (
+        is_placeholder(domain) or "noreply" in found or domain.endswith((".local", ".lan"))
+    )
+    return None if unreachable else found
+
+
+def git(folder: Path, *words: str) -> str:
+    """Return what git says in a folder, or nothing."""
+    place = next(each for each in (folder, *folder.resolve().parents) if each.is_dir())
+    try:
+        done = subprocess.run(
+            ("git", "-C", str(place), *words), capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
