@@ -2,14 +2,17 @@
 
 import hashlib
 
+from tests.plan.conftest import Converged, Deploy, MakeFleet
 from wsdeploy.preview import Assumed, files
 
 
-def digest(text):
+def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_host_that_has_what_is_shown_needs_no_change(deploy, alone, converged, proxy):
+def test_a_host_that_has_what_is_shown_needs_no_change(
+    deploy: Deploy, alone: MakeFleet, converged: Converged, proxy: str
+) -> None:
     """test_deploy.py shows that a run changes nothing on these hosts, and that it sees a change."""
     fleet = alone(proxy=proxy)
     there = converged(fleet)["@fake/one"]["paths"]
@@ -29,7 +32,7 @@ def test_a_host_that_has_what_is_shown_needs_no_change(deploy, alone, converged,
     assert [path for path in others if not path.startswith(own)] == []
 
 
-def test_tiers_are_shown_as_they_are(tiers, converged):
+def test_tiers_are_shown_as_they_are(tiers: MakeFleet, converged: Converged) -> None:
     fleet = tiers(processes="auto")
     surveys = converged(fleet)
     for host in fleet.names:

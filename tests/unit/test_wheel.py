@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 
@@ -17,7 +18,7 @@ ELSEWHERE = {"templates": "wsdeploy/data/templates", "files": "wsdeploy/data/fil
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [
@@ -31,7 +32,7 @@ def wheel(tmp_path_factory):
     return built
 
 
-def wanted():
+def wanted() -> Iterator[str]:
     """The files of the repository that belong in it, by their paths in it."""
     done = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -51,7 +52,7 @@ def wanted():
                 yield path
 
 
-def test_it_has_all_files_of_its_packages(wheel):
+def test_it_has_all_files_of_its_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert names == {*wanted()}
@@ -60,7 +61,7 @@ def test_it_has_all_files_of_its_packages(wheel):
     assert "wsdeploy/py.typed" in names
 
 
-def test_its_metadata(wheel):
+def test_its_metadata(wheel: Path) -> None:
     assert wheel.name == f"wsdeploy-{wsdeploy.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         info = f"wsdeploy-{wsdeploy.__version__}.dist-info"
@@ -70,7 +71,7 @@ def test_its_metadata(wheel):
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Author"] == "The wsdeploy authors"
-    assert "checks" in metadata.get_all("Provides-Extra")
+    assert "checks" in metadata.get_all("Provides-Extra", [])
     assert "wsdeploy = wsdeploy.cli:main" in programs
 
 
@@ -89,7 +90,7 @@ cli.main()
 """
 
 
-def test_what_is_installed_works_by_itself(wheel, tmp_path):
+def test_what_is_installed_works_by_itself(wheel: Path, tmp_path: Path) -> None:
     """As in a project that has nothing of this repository."""
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
@@ -97,7 +98,7 @@ def test_what_is_installed_works_by_itself(wheel, tmp_path):
     project = tmp_path / "project"
     project.mkdir()
 
-    def run(*words):
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", PROGRAM, str(site), *words],
             cwd=project,

@@ -1,6 +1,12 @@
 """`wsdeploy check`: all mistakes at once, and exit codes."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+from click.testing import Result
+
+from tests.unit.project.conftest import Run
 
 HEAD = "from wsdeploy import *\n"
 TIERS = HEAD + (
@@ -12,24 +18,24 @@ TIERS = HEAD + (
 
 
 @pytest.fixture
-def check(run, here):
+def check(run: Run, here: Path) -> Callable[[str], Result]:
     """Check an inventory of this text."""
     (here / "app.py").write_text("")
 
-    def checked(text):
+    def checked(text: str) -> Result:
         (here / "prod.py").write_text(text)
         return run("check", "prod.py")
 
     return checked
 
 
-def test_no_mistake(check):
+def test_no_mistake(check: Callable[[str], Result]) -> None:
     done = check(TIERS)
     assert done.output == "prod.py: no problem found; 3 hosts (app: app1, app2; proxy: lb1)\n"
     assert done.exit_code == 0
 
 
-def test_all_mistakes_as_a_run_says_them(check):
+def test_all_mistakes_as_a_run_says_them(check: Callable[[str], Result]) -> None:
     wrong = (
         'app, proxy = hosts(Settings("ws.example.com", App("no.py"), SelfSigned()), app=["a b"])'
     )
@@ -49,14 +55,14 @@ def test_all_mistakes_as_a_run_says_them(check):
         ("settings = (\n", "prod.py: SyntaxError: '(' was never closed"),
     ],
 )
-def test_what_is_no_inventory(check, text, said):
+def test_what_is_no_inventory(check: Callable[[str], Result], text: str, said: str) -> None:
     done = check(text)
     assert done.exit_code == 1
     assert done.output.startswith(said)
     assert len(done.output.splitlines()) == 1
 
 
-def test_templates_of_ones_own_are_read(check, here):
+def test_templates_of_ones_own_are_read(check: Callable[[str], Result], here: Path) -> None:
     nginx = here / "templates" / "nginx"
     nginx.mkdir(parents=True)
     (nginx / "nginx.conf.j2").write_text("{{ nothing }}")
@@ -66,7 +72,7 @@ def test_templates_of_ones_own_are_read(check, here):
     assert done.output == f"{where}; no host was contacted\n"
 
 
-def test_an_inventory_that_is_not_there(run):
+def test_an_inventory_that_is_not_there(run: Run) -> None:
     done = run("check", "no.py")
     assert done.exit_code == 2
     assert "'no.py' does not exist" in done.output

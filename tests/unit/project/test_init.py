@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.project.conftest import Init, Run
 from wsdeploy.project.layout import Project
 
 REPOSITORY = Path(__file__).parents[3]
@@ -28,7 +29,7 @@ ALL = {
 }
 
 
-def files(folder):
+def files(folder: Path) -> set[str]:
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -36,11 +37,13 @@ def files(folder):
     }
 
 
-def next_commands(output):
+def next_commands(output: str) -> list[str]:
     return [line.strip() for line in output.partition("Next:\n")[2].splitlines()]
 
 
-def test_a_folder_that_is_not_there_becomes_a_project(run, here, monkeypatch):
+def test_a_folder_that_is_not_there_becomes_a_project(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     done = run("init", "chat")
     assert done.exit_code == 0, done.output
@@ -57,7 +60,7 @@ def test_a_folder_that_is_not_there_becomes_a_project(run, here, monkeypatch):
     ]
 
 
-def test_our_own_repository_is_such_a_project():
+def test_our_own_repository_is_such_a_project() -> None:
     made = Project("ws").files()
     differs = [
         path
@@ -70,7 +73,7 @@ def test_our_own_repository_is_such_a_project():
     assert differs == []
 
 
-def test_what_can_be_guessed_is_not_asked_for(run, here, git):
+def test_what_can_be_guessed_is_not_asked_for(run: Run, here: Path, git: None) -> None:
     done = run("init", "my_chat", "--domain", "ws.a-company.com", "--host", "root@192.0.2.1")
     text = (here / "my_chat/inventories/prod.py").read_text()
     assert "EDIT" not in text
@@ -80,8 +83,8 @@ def test_what_can_be_guessed_is_not_asked_for(run, here, git):
     assert run("check", "my_chat/inventories/prod.py").exit_code == 1, "paths are relative"
 
 
-def test_a_repository_has_the_name_of_its_remote(run, here):
-    def git(*words):
+def test_a_repository_has_the_name_of_its_remote(run: Run, here: Path) -> None:
+    def git(*words: str) -> None:
         subprocess.run(["git", *words], cwd=here, check=True, capture_output=True)
 
     git("init")
@@ -94,14 +97,14 @@ def test_a_repository_has_the_name_of_its_remote(run, here):
     ("folder", "name"),
     [("chat", "chat"), ("nginx", None), ("42", None), ("ws", None), ("a" * 30, "a" * 20)],
 )
-def test_names_of_services(run, here, folder, name):
+def test_names_of_services(run: Run, here: Path, folder: str, name: str | None) -> None:
     run("init", folder)
     text = (here / folder / "inventories/prod.py").read_text()
     found = re.findall(r'^    name="(.*?)",', text, re.MULTILINE)
     assert found == ([name] if name else [])
 
 
-def test_its_inventory_passes_the_check(init, run, git):
+def test_its_inventory_passes_the_check(init: Init, run: Run, git: None) -> None:
     init()
     done = run("check", "inventories/prod.py")
     assert done.exit_code == 0, done.output
@@ -110,7 +113,7 @@ def test_its_inventory_passes_the_check(init, run, git):
     )
 
 
-def test_haproxy_and_several_hosts(run, here, git):
+def test_haproxy_and_several_hosts(run: Run, here: Path, git: None) -> None:
     words = (
         "--host",
         "admin@192.0.2.1",
@@ -127,7 +130,7 @@ def test_haproxy_and_several_hosts(run, here, git):
     assert "2 hosts (app and proxy: 192.0.2.1, 192.0.2.2)" in done.output
 
 
-def test_files_that_are_there_are_left(run, here):
+def test_files_that_are_there_are_left(run: Run, here: Path) -> None:
     theirs = {
         "pyproject.toml": '[project]\nname = "mine"\nversion = "1"\n',
         ".gitignore": "*.log\n",
@@ -142,7 +145,7 @@ def test_files_that_are_there_are_left(run, here):
     done = run("init")
     assert {path: (here / path).read_text() for path in theirs} == theirs
     assert files(here) == (ALL | theirs.keys()) - {"templates/README.md"}
-    kept = re.search(r"left as they are: (.*)", done.output)[1]
+    (kept,) = re.findall(r"left as they are: (.*)", done.output)
     assert set(kept.split(", ")) == theirs.keys() - {"templates/index.html"}
     for line in (
         'pyproject.toml: add wsdeploy by: uv add --dev "wsdeploy[checks]"',
@@ -153,7 +156,7 @@ def test_files_that_are_there_are_left(run, here):
         assert f"\n  {line}" in done.output
 
 
-def test_again_it_changes_nothing(run, here):
+def test_again_it_changes_nothing(run: Run, here: Path) -> None:
     run("init")
     before = {path: (here / path).stat().st_mtime_ns for path in files(here)}
     done = run("init")
@@ -242,7 +245,7 @@ APPS = {
 
 
 @pytest.mark.parametrize("kind", APPS)
-def test_an_app_that_exists(kind, init, run, here, git):
+def test_an_app_that_exists(kind: str, init: Init, run: Run, here: Path, git: None) -> None:
     path, theirs, options = APPS[kind]
     for name, text in theirs.items():
         (here / name).parent.mkdir(parents=True, exist_ok=True)
@@ -261,7 +264,9 @@ def test_an_app_that_exists(kind, init, run, here, git):
         assert done.exit_code == 0, done.output
 
 
-def test_a_secret_is_read_where_one_deploys(init, run, here, git, monkeypatch):
+def test_a_secret_is_read_where_one_deploys(
+    init: Init, run: Run, here: Path, git: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     init("--secret", "API_KEY", "--secret", "DATABASE_URL")
     line = 'secrets={"API_KEY": FromEnv("API_KEY"), "DATABASE_URL": FromEnv("DATABASE_URL")}'
     assert line in (here / "inventories/prod.py").read_text()
@@ -283,20 +288,22 @@ def test_a_secret_is_read_where_one_deploys(init, run, here, git, monkeypatch):
         (["--app", "no.py"], "'no.py' does not exist"),
     ],
 )
-def test_words_that_are_wrong_make_nothing(run, here, words, said):
+def test_words_that_are_wrong_make_nothing(
+    run: Run, here: Path, words: list[str], said: str
+) -> None:
     done = run("init", *words)
     assert done.exit_code in (1, 2)
     assert said in done.output
     assert files(here) == set()
 
 
-def test_the_project_asks_for_this_version(init, here):
+def test_the_project_asks_for_this_version(init: Init, here: Path) -> None:
     init()
     declared = tomllib.loads((here / "pyproject.toml").read_text())
     assert declared["dependency-groups"]["deploy"] == ["wsdeploy[checks]>=0.1,<0.2"]
 
 
-def test_actions_are_pinned_by_hash(init, here):
+def test_actions_are_pinned_by_hash(init: Init, here: Path) -> None:
     init()
     text = (here / ".github/workflows/deploy.yml").read_text()
     used = re.findall(r"uses: (\S+)(.*)", text)

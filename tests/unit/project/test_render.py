@@ -1,6 +1,10 @@
 """`wsdeploy render`: every file of a host, and nothing that is secret."""
 
+from pathlib import Path
+
 import pytest
+
+from tests.unit.project.conftest import Run
 
 INVENTORY = """
 from wsdeploy import *
@@ -20,7 +24,7 @@ app, proxy = hosts(
 
 
 @pytest.fixture
-def render(run, here, monkeypatch):
+def render(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Render the inventory with these words."""
     (here / "app.py").write_text("")
     (here / "api-key").write_text("secret-value\n")
@@ -32,7 +36,7 @@ def render(run, here, monkeypatch):
     return lambda *words: run("render", "prod.py", *words)
 
 
-def test_the_screen_shows_paths_modes_and_owners(render):
+def test_the_screen_shows_paths_modes_and_owners(render: Run) -> None:
     done = render("app1")
     assert done.exit_code == 0, done.output
     heads = [line for line in done.stdout.splitlines() if line.startswith("==> ")]
@@ -42,7 +46,7 @@ def test_the_screen_shows_paths_modes_and_owners(render):
     assert render("app1").output == done.output
 
 
-def test_no_secret_is_shown(render):
+def test_no_secret_is_shown(render: Run) -> None:
     done = render()
     assert done.exit_code == 0, done.output
     for value in ("env-value", "secret-value", "key-value"):
@@ -54,7 +58,7 @@ def test_no_secret_is_shown(render):
     assert "the certificate\n" in done.stdout
 
 
-def test_a_folder_for_each_host(render, here):
+def test_a_folder_for_each_host(render: Run, here: Path) -> None:
     done = render("--output", "out", "--debian", "13", "--cpus", "1", "--files", "1024")
     assert done.exit_code == 0, done.output
     assert {path.name for path in (here / "out").iterdir()} == {"app1", "app2", "lb1"}
@@ -66,14 +70,14 @@ def test_a_folder_for_each_host(render, here):
     assert "10.0.0.2:8111" in (here / "out/lb1/etc/nginx/nginx.conf").read_text()
 
 
-def test_a_folder_with_something_in_it_is_left(render, here):
+def test_a_folder_with_something_in_it_is_left(render: Run, here: Path) -> None:
     done = render("--output", ".")
     assert done.exit_code == 1
     assert done.output == ". has something in it; give a new folder, or an empty one\n"
     assert not (here / "app1").exists()
 
 
-def test_a_host_that_there_is_not(render):
+def test_a_host_that_there_is_not(render: Run) -> None:
     done = render("app3")
     assert done.exit_code == 1
     assert done.output == "prod.py has no host app3; it has app1, app2, lb1\n"

@@ -168,7 +168,9 @@ def test_options_are_no_requirements(folder: Path, write: Write, read: Read) -> 
 
 
 @pytest.mark.parametrize("described", [PROJECT, PROJECT + BUILT])
-def test_what_deploys_an_app_from_its_own_folder_is_no_part_of_it(folder, write, read, described):
+def test_what_deploys_an_app_from_its_own_folder_is_no_part_of_it(
+    folder: Path, write: Write, read: Read, described: str
+) -> None:
     deployment = {
         "deploy.py": "",
         "inventories/prod.py": "",
