@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wsdeploy.plan.app import generation
 from wsdeploy.plan.components import COMPONENTS
-from wsdeploy.plan.host import limits, places, system
+from wsdeploy.plan.host import places, system
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.survey import DEBIAN_PYTHON, Survey
 from wsdeploy.plan.target import Target
@@ -43,9 +43,10 @@ class Assumed:
             f"{self.open_files:,} open files per process, and nothing else on it"
         )
 
-    def survey(self, settings: Settings) -> Survey:
-        """Return the survey of such a host that has the service's packages."""
-        name = settings.name
+    def target(self, settings: Settings, host: str) -> Target:
+        """Return such a host that has the service's packages, in a fleet of others like it."""
+        name, topology = settings.name, settings.topology
+        kernel = system.sysctl(Target.unknown(settings, host))
         survey = Survey(
             system={
                 "id": "debian",
@@ -59,18 +60,21 @@ class Assumed:
                 "memory": self.memory,
             },
             packages=PACKAGES[self.debian],
-            sysctl={key: value for key, value, _ in system.sysctl(settings, Survey(bare=True))},
+            sysctl={key: value for key, value, _ in kernel},
             texts={places.thumbprint(name): "THUMBPRINT-OF-THE-ACCOUNT"},
             certificates={
                 places.identity(name, spare): {"pem": _certificate("this host", spare)}
                 for spare in (False, True)
             },
         )
-        count = limits.processes(settings, survey)
-        return Survey(
-            **{each: getattr(survey, each) for each in survey.__dataclass_fields__}
-            | {"app_processes": dict.fromkeys(settings.topology.app, count)}
-        )
+        count = Target(settings, host, survey).processes
+        everyone = dict.fromkeys((*topology.app, *topology.proxy))
+        identities = {
+            each: tuple(_certificate(each, spare).strip() for spare in (False, True))
+            for each in everyone
+        }
+        counts = dict.fromkeys(topology.app, count)
+        return Target(settings, host, replace(survey, app_processes=counts), identities)
 
 
 @dataclass(frozen=True)
@@ -90,32 +94,25 @@ def files(settings: Settings, host: str, assumed: Assumed) -> Iterator[Preview]:
     Certificates that hosts make themselves, and what is in a release, are not among them. Raises
     RenderError for a template of one's own that is wrong.
     """
-    topology = settings.topology
-    everyone = dict.fromkeys((*topology.app, *topology.proxy))
-    identities = {
-        each: tuple(_certificate(each, spare).strip() for spare in (False, True))
-        for each in everyone
-    }
-    target = Target(settings, host, assumed.survey(settings), identities)
+    target = assumed.target(settings, host)
     for each in COMPONENTS:
         if each.on(target) and each.wanted(target):
             for file in each.files(target).files:
                 yield Preview(each.title, file, _shown(settings, file))
     if target.is_app:
         release = contents.release(settings, target.survey)
-        wanted = generation.planned(settings, target.survey, host, release.id, release.main)
+        wanted = generation.planned(target, release.id, release.main)
         for file in wanted.files:
             yield Preview("Processes", file, _shown(settings, file))
 
 
 def notes(settings: Settings, host: str, assumed: Assumed) -> Iterator[str]:
     """Yield what such a host does not allow, as a run would say it."""
-    derived = limits.derive(settings, assumed.survey(settings))
-    topology = settings.topology
-    if host in topology.app and derived.app_shortfall:
-        yield derived.app_shortfall
-    if host in topology.proxy and derived.proxy_shortfall:
-        yield derived.proxy_shortfall
+    target = assumed.target(settings, host)
+    if target.is_app and target.limits.app_shortfall:
+        yield target.limits.app_shortfall
+    if target.is_proxy and target.limits.proxy_shortfall:
+        yield target.limits.proxy_shortfall
 
 
 def _shown(settings: Settings, file: File) -> str:

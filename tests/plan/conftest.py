@@ -20,7 +20,7 @@ from wsdeploy import CertFiles, Settings
 from wsdeploy.plan import components
 from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import COMPONENTS
-from wsdeploy.plan.host import limits, places, system
+from wsdeploy.plan.host import places, system
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import acme, proxies, tls
@@ -187,13 +187,11 @@ def _certificate(host: str, spare: bool) -> str:
     return f"-----BEGIN CERTIFICATE-----\n{host} {spare}\n-----END CERTIFICATE-----\n"
 
 
-def _serving(
-    settings: Settings, survey: Survey, host: str
-) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+def _serving(target: Target) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
     """The paths and the processes of the generation that an app host should have."""
-    name = settings.name
-    release = contents.release(settings, survey)
-    wanted = generation.planned(settings, survey, host, release.id, release.main)
+    name = target.name
+    release = contents.release(target.settings, target.survey)
+    wanted = generation.planned(target, release.id, release.main)
     paths = {file.path: _entry(file) for file in wanted.files}
     paths |= {
         f"{places.releases(name)}/{release.id}": _path("directory", 0o755),
@@ -210,7 +208,7 @@ def _serving(
             "pid": 1000 + number,
             "start": 1,
         }
-        for number in range(limits.processes(settings, survey))
+        for number in range(target.processes)
     ]
     return paths, processes
 
@@ -219,7 +217,7 @@ def _prepared(settings: Settings, host: str, processors: int) -> dict[str, Any]:
     """What a host answers that has its packages and its user."""
     name = settings.name
     versions = {"nginx": "1.22.1-9+deb12u10", "openssl": "3.0.22-1~deb12u2"}
-    kernel = system.sysctl(settings, Survey(bare=True))
+    kernel = system.sysctl(Target.unknown(settings, host))
     return {
         "system": {
             "id": "debian",
@@ -245,7 +243,7 @@ def _counts(settings: Settings, processors: dict[str, int]) -> dict[str, int]:
     """How many processes each app host should have."""
     apps = {host: processors.get(host, 2) for host in settings.topology.app}
     found = {host: Survey(limits={"processors": number}) for host, number in apps.items()}
-    return {host: limits.processes(settings, it) for host, it in found.items()}
+    return {host: Target(settings, host, it).processes for host, it in found.items()}
 
 
 def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> dict[str, Any]:
@@ -281,12 +279,12 @@ def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> di
     units = [each.unit(settings) for each in parts if each.unit]
     if target.is_app:
         units.append(supervisor.UNIT)
-        serving, answer["processes"] = _serving(settings, survey, host)
+        serving, answer["processes"] = _serving(target)
         paths |= serving
         started = supervisor.started(settings)
         paths[started.path] = _entry(started)
     if target.is_proxy:
-        started = chosen.started(settings, survey)
+        started = chosen.started(target)
         paths[started.path] = _entry(started)
         certificate, key = places.certificate(name), places.key(name)
         paths |= {

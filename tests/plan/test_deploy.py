@@ -16,6 +16,7 @@ from tests.plan.conftest import Converged, Deploy, Fleet, MakeFleet
 from wsdeploy.deploy import facts, run
 from wsdeploy.plan.host import firewall, places, upgrades
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 
 DRY = ("--dry", "--json", "--debug")
 QUIET = ("-y", "--json")
@@ -422,7 +423,7 @@ def test_old_ports_are_closed_when_the_proxies_know_the_new_ones(
     answer = surveys["@fake/app1"]
     answer["firewall_ports"] = [7000, 8000, 8001]
     survey = Survey.from_json(answer)
-    left = firewall.files(fleet.settings, survey, "@fake/app1", final=False)
+    left = firewall.files(Target(fleet.settings, "@fake/app1", survey), final=False)
     for file in (*left.files, left.marker):
         digest = hashlib.sha256(file.content.encode()).hexdigest()
         entry(file.path, sha256=digest)(answer)

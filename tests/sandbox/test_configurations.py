@@ -21,6 +21,7 @@ from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import haproxy, internal, nginx, proxies
+from wsdeploy.plan.target import Target
 from wsdeploy_sandbox import ssh
 from wshost.certificates import host_keypairs
 
@@ -243,7 +244,7 @@ def plan(
             machine.run(f"sh -eus -- {settings.name}", GROUND)
         planned = internal if role == "app" else proxies.chosen(settings)
         everyone = {each.name: (certificate,) for each in fleet.hosts}
-        return planned.files(settings, machine.survey, host, everyone)
+        return planned.files(Target(settings, host, machine.survey, everyone))
 
     return files
 

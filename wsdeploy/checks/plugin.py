@@ -22,6 +22,7 @@ from wsdeploy.inventory import Fleet, Host, load
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import SelfSigned, Settings, SettingsError
 
 CHECKS = tuple(sorted(Path(__file__).parent.glob("test_*.py")))
@@ -161,7 +162,8 @@ def survey(fleet: Fleet, connect: Callable[[Host], Any]) -> Survey:
 @pytest.fixture
 def count(app_host: Any, settings: Settings, survey: Survey) -> int:
     """Return how many processes this app host has."""
-    return process_counts.of(settings, survey, app_host.inventory.name)
+    name = app_host.inventory.name
+    return process_counts.of(name, Target(settings, name, survey))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from testinfra.host import Host
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import firewall
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 EVERYWHERE = {"0.0.0.0", "::", "*"}
@@ -54,6 +55,6 @@ def test_ports_are_closed_to_this_machine(app_host: Host, settings: Settings, co
 def test_ports_are_open_to_every_proxy(
     proxy_host: Host, settings: Settings, survey: Survey
 ) -> None:
-    for upstream in upstreams.upstreams(settings, survey, proxy_host.inventory.name):
+    for upstream in upstreams.upstreams(Target(settings, proxy_host.inventory.name, survey)):
         check = f"exec 3<>/dev/tcp/{upstream.address}/{upstream.port}"
         assert proxy_host.run("bash -c %s", check).rc == 0, upstream.name

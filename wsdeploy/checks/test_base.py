@@ -8,6 +8,7 @@ from wsdeploy.plan import components
 from wsdeploy.plan.app import process_counts, supervisor, upstreams, watchdog
 from wsdeploy.plan.host import firewall, places, system, upgrades
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 
@@ -80,7 +81,7 @@ def test_folders(
 
 
 def test_kernel_settings(any_host: Host, settings: Settings) -> None:
-    for key, value, _ in system.sysctl(settings, Survey()):
+    for key, value, _ in system.sysctl(Target.unknown(settings, any_host.inventory.name)):
         if any_host.run(f"test -w /proc/sys/{key.replace('.', '/')}").rc == 0:
             assert str(any_host.sysctl(key)) == value
 
@@ -101,7 +102,8 @@ def test_nothing_else_is_public(any_host: Host, settings: Settings, survey: Surv
     if firewall.wanted(settings) or (
         "app" in any_host.inventory.roles and not settings.topology.alone
     ):
-        counts = [process_counts.of(settings, survey, host) for host in settings.topology.app]
+        target = Target(settings, any_host.inventory.name, survey)
+        counts = [process_counts.of(host, target) for host in settings.topology.app]
         allowed |= set(upstreams.reached(settings, max(counts)))
     listening = any_host.check_output("ss --no-header --listening --numeric --tcp --udp")
     public = set()

@@ -9,6 +9,7 @@ from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, identity, internal
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 # Run on a host: connects to an address and port, over TLS if told so, with the certificate and
@@ -97,7 +98,7 @@ def test_every_proxy_trusts_every_app_host(
     configuration = {"nginx": places.NGINX_CONF, "haproxy": haproxy.CONFIGURATION}
     folder = configuration[internal.program(settings).folder].rpartition("/")[0]
     own, trust = places.identity(settings.name), identity.app_hosts(settings, folder)
-    for upstream in upstreams.upstreams(settings, survey, proxy_host.inventory.name):
+    for upstream in upstreams.upstreams(Target(settings, proxy_host.inventory.name, survey)):
         answer = ask(proxy_host, settings, upstream.address, upstream.port, pair=own, trust=trust)
         assert answer.startswith("HTTP/1.1"), upstream.name
 

@@ -17,11 +17,11 @@ from wsdeploy.plan import components
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.app.rollback import History
 from wsdeploy.plan.component import Component
-from wsdeploy.plan.host import limits, remote
+from wsdeploy.plan.host import remote
 from wsdeploy.plan.host.render import RenderError
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import identity
-from wsdeploy.plan.target import Target
+from wsdeploy.plan.target import Identities, Target
 from wsdeploy.settings import Settings
 from wshost import requests
 
@@ -75,7 +75,7 @@ def survey(settings: Settings) -> Survey:
             if state.is_executing:
                 lock.note(found.locks.get(settings.name))
             known[host.name] = found
-        current.processes[host.name] = limits.processes(settings, known[host.name])
+        current.processes[host.name] = Target(settings, host.name, known[host.name]).processes
         return known[host.name]
 
 
@@ -146,13 +146,13 @@ class UnknownError(Exception):
     """Another host is no part of this run, and what it would have said is not known here."""
 
 
-def app_processes(settings: Settings, proxy: Survey) -> dict[str, int]:
+def app_processes(proxy: Target) -> dict[str, int]:
     """Return how many processes each app host has, for proxies: it says so, or it has said so.
 
-    proxy: its own survey, whose note says what it has learnt before. While a run is executed no
-    other host is asked, as with certificates; proxies come when all app hosts are done.
-    Raises UnknownError.
+    proxy: its own note says what it has learnt before. While a run is executed no other host is
+    asked, as with certificates; proxies come when all app hosts are done. Raises UnknownError.
     """
+    settings = proxy.settings
     if not process_counts.are_learnt(settings):
         return {}
     apps = settings.topology.app
@@ -160,7 +160,7 @@ def app_processes(settings: Settings, proxy: Survey) -> dict[str, int]:
         for each in [each for each in state.activated_hosts if each.name in apps]:
             with ctx_host.use(each):
                 survey(settings)
-    known = {**process_counts.cached(settings, proxy), **run.current().processes}
+    known = {**process_counts.cached(proxy), **run.current().processes}
     for host in apps:
         if host not in known:
             raise UnknownError(
@@ -169,7 +169,7 @@ def app_processes(settings: Settings, proxy: Survey) -> dict[str, int]:
     return {host: known[host] for host in apps}
 
 
-def identities(settings: Settings) -> identity.Identities:
+def identities(settings: Settings) -> Identities:
     """Return the certificates of the hosts of this run, for TLS between the tiers.
 
     While a run is executed they are those that were noted (note_identity), because a survey of a
@@ -179,14 +179,14 @@ def identities(settings: Settings) -> identity.Identities:
     if not state.is_executing:
         for each in [it for it in state.activated_hosts if settings.topology.roles(it.name)]:
             with ctx_host.use(each):
-                known[each.name] = identity.own(settings, survey(settings))
+                known[each.name] = identity.own(target(settings))
     return known
 
 
 def note_identity(settings: Settings) -> None:
     """Note the certificates of the current host, which don't change any more in this run."""
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    run.current().phase.identities[host.name] = identity.own(settings, survey(settings))
+    run.current().phase.identities[host.name] = identity.own(target(settings))
 
 
 def forget() -> None:
@@ -195,13 +195,18 @@ def forget() -> None:
     run.current().phase.surveys.pop(host.name, None)
 
 
-def target(settings: Settings, component: Component) -> Target:
-    """Return the current host, as a component is planned for it. Raises UnknownError."""
+def target(settings: Settings) -> Target:
+    """Return the current host, with what it knows of itself."""
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    found = Target(settings, host.name, survey(settings))
+    return Target(settings, host.name, survey(settings))
+
+
+def target_of(settings: Settings, component: Component) -> Target:
+    """Return the current host, as a component is planned for it. Raises UnknownError."""
+    found = target(settings)
     if component.knows_identities and settings.internal_tls:
         found = replace(found, identities=identities(settings))
     if component.knows_processes:
-        numbers = app_processes(settings, found.survey)
+        numbers = app_processes(found)
         found = replace(found, survey=replace(found.survey, app_processes=numbers))
     return found

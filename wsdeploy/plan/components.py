@@ -20,31 +20,31 @@ UPGRADES = Component(
     "upgrades",
     "Package upgrades",
     EVERYWHERE,
-    files=lambda it: upgrades.files(it.settings, it.survey),
+    files=lambda it: upgrades.files(it.settings),
     packages=upgrades.packages,
 )
 UPGRADES_POLICY = Component(
     "policy",
     "Package upgrades restart nothing",
     EVERYWHERE,
-    files=lambda it: upgrades.policy(it.settings, it.survey),
+    files=upgrades.policy,
 )
 SYSTEM = Component(
     system.NAME,
     "User, folders, kernel settings",
     EVERYWHERE,
-    files=lambda it: system.files(it.settings, it.survey),
-    drift=lambda it: system.drift(it.settings, it.survey),
+    files=system.files,
+    drift=system.drift,
     packages=lambda _: ("python3",),
-    asks=lambda it: system.asks(it.settings),
+    asks=system.asks,
 )
 FIREWALL = Component(
     firewall.NAME,
     "Firewall",
     EVERYWHERE,
     wanted=lambda it: firewall.wanted(it.settings),
-    files=lambda it: firewall.files(it.settings, it.survey, it.host),
-    drift=lambda it: firewall.drift(it.settings, it.survey),
+    files=firewall.files,
+    drift=firewall.drift,
     unit=firewall.unit,
     packages=lambda _: firewall.PACKAGES,
     asks=lambda it: Request(firewalls=(firewall.rules(it.settings),)),
@@ -53,8 +53,8 @@ SUPERVISOR = Component(
     "supervisor",
     "Supervisor",
     ("app",),
-    files=lambda it: supervisor.files(it.settings, it.survey),
-    drift=lambda it: supervisor.drift(it.settings, it.survey),
+    files=supervisor.files,
+    drift=supervisor.drift,
     packages=lambda _: ("supervisor",),
     asks=lambda it: generation.asks(it.settings),
 )
@@ -63,17 +63,17 @@ WATCHDOG = Component(
     "Watchdog",
     ("app",),
     wanted=lambda it: watchdog.wanted(it.settings),
-    files=lambda it: watchdog.files(it.settings, it.survey),
-    drift=lambda it: watchdog.drift(it.settings, it.survey),
+    files=lambda it: watchdog.files(it.settings),
+    drift=watchdog.drift,
     unit=watchdog.unit,
 )
 INTERNAL_TLS = Component(
     internal.NAME,
     "TLS from the proxies",
     ("app",),
-    wanted=lambda it: internal.wanted(it.settings, it.host),
-    files=lambda it: internal.files(it.settings, it.survey, it.host, it.identities),
-    drift=lambda it: internal.drift(it.settings, it.survey, it.host),
+    wanted=internal.wanted,
+    files=internal.files,
+    drift=internal.drift,
     unit=internal.unit,
     packages=lambda it: internal.program(it).packages,
     asks=lambda it: internal.asks(it.settings),
@@ -84,15 +84,15 @@ PUSHED_CERTIFICATE = Component(
     "Certificate",
     ("proxy",),
     wanted=lambda it: isinstance(it.settings.tls, CertFiles),
-    files=lambda it: proxies.pushed_certificate(it.settings, it.survey),
+    files=proxies.pushed_certificate,
 )
 REACH = Component(
     reach.NAME,
     "App hosts that do not answer",
     ("proxy",),
     wanted=lambda it: reach.wanted(it.settings),
-    files=lambda it: reach.files(it.settings, it.survey, it.host),
-    drift=lambda it: reach.drift(it.settings, it.survey),
+    files=reach.files,
+    drift=reach.drift,
     unit=reach.unit,
     packages=lambda _: reach.PACKAGES,
     knows_processes=True,
@@ -105,8 +105,8 @@ def _proxy(proxy: proxies.Proxy) -> Component:
         proxy.UNIT,
         ("proxy",),
         wanted=lambda it: proxies.chosen(it.settings) is proxy,
-        files=lambda it: proxy.files(it.settings, it.survey, it.host, it.identities),
-        drift=lambda it: proxy.drift(it.settings, it.survey),
+        files=proxy.files,
+        drift=proxy.drift,
         unit=lambda _: proxy.UNIT,
         packages=lambda _: ("openssl", *proxy.PACKAGES),
         asks=lambda it: proxy.asks(it.settings) + proxies.asks(it.settings),
@@ -121,8 +121,8 @@ RENEWAL = Component(
     "Renewal",
     ("proxy",),
     wanted=lambda it: acme.wanted(it.settings),
-    files=lambda it: proxies.renewal(it.settings, it.survey),
-    drift=lambda it: acme.drift(it.settings, it.survey),
+    files=proxies.renewal,
+    drift=acme.drift,
     unit=acme.timer,
     packages=lambda _: acme.PACKAGES,
     asks=lambda it: acme.asks(it.settings),
@@ -172,7 +172,7 @@ def packages(settings: Settings, host: str) -> tuple[str, ...]:
 def request(settings: Settings, host: str) -> Request:
     """Return what to ask a host about; `host` is its name in the inventory."""
     target = Target.unknown(settings, host)
-    found = Request(locks=(settings.name,)) + neighbours.request(settings, host)
+    found = Request(locks=(settings.name,)) + neighbours.request(target)
     for each in COMPONENTS:
         if each.on(target):
             found += each.request(target)

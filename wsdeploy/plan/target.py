@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from wsdeploy.plan.host import limits
+from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
 
@@ -29,6 +32,11 @@ class Target:
         return cls(settings, host, Survey(bare=True))
 
     @property
+    def name(self) -> str:
+        """The name of the service."""
+        return self.settings.name
+
+    @property
     def is_app(self) -> bool:
         """Whether it runs the app."""
         return self.host in self.settings.topology.app
@@ -37,3 +45,18 @@ class Target:
     def is_proxy(self) -> bool:
         """Whether clients come to it."""
         return self.host in self.settings.topology.proxy
+
+    @property
+    def listen_address(self) -> str:
+        """The address that the app's TCP ports are bound to on it."""
+        return self.settings.topology.listen_address(self.host)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Its limits and time-outs."""
+        return limits.derive(self.settings, self.survey, self.processes)
+
+    @cached_property
+    def processes(self) -> int:
+        """How many processes of the app it has, if it is an app host."""
+        return limits.processes(self.settings, self.survey)

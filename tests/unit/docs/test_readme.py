@@ -12,8 +12,9 @@ import pytest
 
 import wsdeploy
 from wsdeploy.plan.host import places
-from wsdeploy.plan.host.limits import BACKLOG_LEAST, derive
+from wsdeploy.plan.host.limits import BACKLOG_LEAST
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import App, SelfSigned, Settings
 from wsdeploy_sandbox import cli
 
@@ -155,7 +156,9 @@ def test_places_on_a_host_are_named_as_they_are(path: str) -> None:
 
 
 def test_derived_numbers_are_the_derived_ones() -> None:
-    limits = derive(Settings("ws.a-company.com", App("files/app.py"), SelfSigned()), Survey())
+    limits = Target(
+        Settings("ws.a-company.com", App("files/app.py"), SelfSigned()), "one", Survey()
+    ).limits
     assert f"{limits.worker_connections:,} connections per worker follow by default" in README
     assert f"{BACKLOG_LEAST:,} or more per process and on nginx" in README
     assert f"Ping interval and ping time-out, and {limits.idle_timeout - 40} s more" in README

@@ -15,6 +15,7 @@ from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import identity as plan
+from wsdeploy.plan.target import Target
 from wshost.certificates import host_keypairs
 from wshost.survey import survey
 
@@ -38,7 +39,7 @@ class Host:
 
     def deploy(self, now: datetime.datetime = NOW) -> list[str]:
         """Do what a deployment would do; return what that was."""
-        todo = plan.work(SETTINGS, self.survey(), now)
+        todo = plan.work(Target(SETTINGS, "one", self.survey()), now)
         if todo:
             request = plan.request_for_work(SETTINGS, todo, ())
             paths = {request["used"]: str(self.used), request["spare"]: str(self.spare)}
@@ -63,7 +64,7 @@ def test_two_good_pairs_once(tmp_path: Path) -> None:
     host = Host(tmp_path)
     assert host.deploy() == ["internal.pem", "internal-spare.pem"]
     assert host.deploy() == []
-    used, spare = plan.own(SETTINGS, host.survey())
+    used, spare = plan.own(Target(SETTINGS, "one", host.survey()))
     assert used != spare
     assert "PRIVATE" not in used + spare
     for pair in (host.used, host.spare):
@@ -74,20 +75,20 @@ def test_two_good_pairs_once(tmp_path: Path) -> None:
 
 def test_the_spare_pair_is_used_when_the_other_one_is_gone(make: Callable[[str], Host]) -> None:
     host = make("a")
-    _, spare = plan.own(SETTINGS, host.survey())
+    _, spare = plan.own(Target(SETTINGS, "one", host.survey()))
     host.used.unlink()
     assert host.deploy() == ["promote", "internal-spare.pem"]
-    used, new = plan.own(SETTINGS, host.survey())
+    used, new = plan.own(Target(SETTINGS, "one", host.survey()))
     assert used == spare
     assert new != spare
 
 
 def test_a_lost_spare_pair_is_made_again(make: Callable[[str], Host]) -> None:
     host = make("a")
-    used, _ = plan.own(SETTINGS, host.survey())
+    used, _ = plan.own(Target(SETTINGS, "one", host.survey()))
     host.spare.unlink()
     assert host.deploy() == ["internal-spare.pem"]
-    assert plan.own(SETTINGS, host.survey())[0] == used
+    assert plan.own(Target(SETTINGS, "one", host.survey()))[0] == used
 
 
 def test_only_a_pair_in_use_needs_anybody_to_be_told() -> None:
@@ -107,9 +108,12 @@ def test_only_a_pair_in_use_needs_anybody_to_be_told() -> None:
 
 def trust(tmp_path: Path, name: str, *hosts: Host) -> Path:
     """What a host trusts that knows these, as a file."""
-    known = {f"host {i}": plan.own(SETTINGS, each.survey()) for i, each in enumerate(hosts)}
+    known = {
+        f"host {i}": plan.own(Target(SETTINGS, "one", each.survey()))
+        for i, each in enumerate(hosts)
+    }
     file = tmp_path / name
-    file.write_text(plan.trusted(SETTINGS, Survey(), known, known))
+    file.write_text(plan.trusted(Target(SETTINGS, "one", Survey(), known), known))
     return file
 
 

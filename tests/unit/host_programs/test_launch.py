@@ -14,6 +14,7 @@ import pytest
 from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.plan.app import generation as plan
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wshost.common.listen import Listen
 from wshost.rollout import launch
 
@@ -39,7 +40,7 @@ PROCESS = {"SUPERVISOR_PROCESS_NAME": "ws_03"}
 def planned_environment(values: dict[str, str]) -> str:
     """The file that a deployment writes for an app with these variables."""
     settings = Settings("ws.a-company.com", App("app.py", env=values), SelfSigned())
-    wanted = plan.planned(settings, Survey(), "one", "0" * 12, "app/app.py")
+    wanted = plan.planned(Target(settings, "one", Survey()), "0" * 12, "app/app.py")
     (file,) = (file for file in wanted.files if file.path.endswith(".env"))
     return file.content
 

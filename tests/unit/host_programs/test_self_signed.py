@@ -16,6 +16,7 @@ from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import PathState as Found
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import tls
+from wsdeploy.plan.target import Target
 from wshost import requests
 from wshost.certificates import self_signed
 from wshost.survey import survey
@@ -70,14 +71,19 @@ def test_what_is_made_is_what_is_wanted(settings: MakeSettings, made: MakeCertif
         ("2001:db8::1", "::1"),
         ("b.a-company.com", "a.a-company.com"),
     ):
-        assert tls.outdated(settings(*names), made(settings(*names)), NOW) is None
+        assert tls.outdated(Target(settings(*names), "one", made(settings(*names))), NOW) is None
     for days in (2, 825):
-        assert tls.outdated(settings(days=days), made(settings(days=days)), NOW) is None
+        assert (
+            tls.outdated(Target(settings(days=days), "one", made(settings(days=days))), NOW) is None
+        )
 
 
 def test_a_long_domain(settings: MakeSettings, made: MakeCertificate) -> None:
     domain = ".".join(["a" * 60] * 4)
-    assert tls.outdated(settings(domain=domain), made(settings(domain=domain)), NOW) is None
+    assert (
+        tls.outdated(Target(settings(domain=domain), "one", made(settings(domain=domain))), NOW)
+        is None
+    )
 
 
 def test_key_and_certificate_belong_together(

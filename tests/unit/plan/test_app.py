@@ -16,7 +16,6 @@ from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import SUPERVISOR
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File
-from wsdeploy.plan.host.limits import derive
 from wsdeploy.plan.host.survey import PathState, Process, Survey
 from wsdeploy.plan.target import Target
 from wsdeploy.release import contents
@@ -30,7 +29,7 @@ HOST = "one"
 def planned(
     settings: Settings, survey: Survey, host: str = HOST, release: str = RELEASE, main: str = MAIN
 ) -> generation.Generation:
-    return generation.planned(settings, survey, host, release, main)
+    return generation.planned(Target(settings, host, survey), release, main)
 
 
 def identity(settings: Settings, survey: Survey, **more: str) -> str:
@@ -161,7 +160,9 @@ def test_the_environment_is_for_the_app_only(make: MakeSettings, debian: MakeSur
 
 
 def test_a_users_variable_wins(make: MakeSettings, debian: MakeSurvey) -> None:
-    values = generation.environment(make({"env": {"LANG": "de_DE.UTF-8", "HOME": "/x"}}), debian())
+    values = generation.environment(
+        Target(make({"env": {"LANG": "de_DE.UTF-8", "HOME": "/x"}}), "one", debian())
+    )
     assert (values["LANG"], values["HOME"]) == ("de_DE.UTF-8", "/x")
 
 
@@ -249,7 +250,7 @@ def test_the_request_says_what_the_rollout_needs(make: MakeSettings, debian: Mak
     )
     wanted = planned(settings, debian())
     request = generation.rollout(
-        settings, debian(), wanted, version="v", by="anna@laptop", later=("app2",)
+        Target(settings, "one", debian()), wanted, version="v", by="anna@laptop", later=("app2",)
     )
     assert request == {
         "name": "ws",
@@ -289,16 +290,18 @@ def test_a_replacement_waits_for_the_proxies(make: MakeSettings, debian: MakeSur
     for groups, proxy, least in (("alone", HAProxy(), 0.2), ("tiers", Nginx(), -1)):
         settings = make(groups=groups, proxy=proxy)
         host = settings.topology.app[0]
-        wanted = generation.planned(settings, debian(), host, RELEASE, MAIN)
-        request = generation.rollout(settings, debian(), wanted, version="v", by="anna", later=())
+        wanted = generation.planned(Target(settings, host, debian()), RELEASE, MAIN)
+        request = generation.rollout(
+            Target(settings, "one", debian()), wanted, version="v", by="anna", later=()
+        )
         assert request["back_after"] > least
 
 
 def test_without_a_ping_timeout(make: MakeSettings, debian: MakeSurvey) -> None:
     """The proxy's own time-out is what finds a dead client then: three pings, and a margin."""
     settings = make({"ping_timeout": None, "ping_interval": 20})
-    assert generation.environment(settings, debian())["WS_PING_TIMEOUT"] == "off"
-    assert derive(settings, debian()).idle_timeout == 20 + 40 + 15
+    assert generation.environment(Target(settings, "one", debian()))["WS_PING_TIMEOUT"] == "off"
+    assert Target(settings, "one", debian()).limits.idle_timeout == 20 + 40 + 15
 
 
 def on_host(file: File) -> PathState:
@@ -331,15 +334,15 @@ def test_nothing_drifts_on_a_converged_host(
     live: tuple[Settings, Survey, generation.Generation],
 ) -> None:
     settings, survey, wanted = live
-    assert generation.drift(settings, survey, wanted) == []
-    assert generation.leftovers(settings, survey, wanted.identity) == []
-    assert generation.live(settings, survey) == wanted.identity
+    assert generation.drift(Target(settings, "one", survey), wanted) == []
+    assert generation.leftovers(Target(settings, "one", survey), wanted.identity) == []
+    assert generation.live(Target(settings, "one", survey)) == wanted.identity
 
 
 def test_nothing_is_live_on_a_new_host(make: MakeSettings, debian: MakeSurvey) -> None:
     wanted = planned(make(), debian())
-    assert generation.live(make(), debian()) is None
-    assert generation.drift(make(), debian(), wanted) == [
+    assert generation.live(Target(make(), "one", debian())) is None
+    assert generation.drift(Target(make(), "one", debian()), wanted) == [
         f"generation None is live, not {wanted.identity}"
     ]
 
@@ -347,7 +350,7 @@ def test_nothing_is_live_on_a_new_host(make: MakeSettings, debian: MakeSurvey) -
 def test_another_generation_is_live(live: tuple[Settings, Survey, generation.Generation]) -> None:
     settings, survey, wanted = live
     other = dataclasses.replace(wanted, identity=OTHER)
-    assert generation.drift(settings, survey, other) == [
+    assert generation.drift(Target(settings, "one", survey), other) == [
         f"generation {wanted.identity} is live, not {OTHER}"
     ]
 
@@ -358,17 +361,17 @@ def test_a_process_that_does_not_run(live: tuple[Settings, Survey, generation.Ge
     for state in ("STOPPED", "FATAL", "BACKOFF", "STARTING", "EXITED", "STOPPING"):
         processes = (dataclasses.replace(first, statename=state), *rest)
         changed = dataclasses.replace(survey, processes=processes)
-        assert generation.drift(settings, changed, wanted) == [f"ws_00 is {state}"]
+        assert generation.drift(Target(settings, "one", changed), wanted) == [f"ws_00 is {state}"]
 
 
 def test_processes_that_are_missing(live: tuple[Settings, Survey, generation.Generation]) -> None:
     settings, survey, wanted = live
     missing = dataclasses.replace(survey, processes=(survey.processes or ())[:-1])
-    assert generation.drift(settings, missing, wanted) == ["ws_02 is missing"]
+    assert generation.drift(Target(settings, "one", missing), wanted) == ["ws_02 is missing"]
     # Supervisor does not answer, or knows nothing.
     for none in (None, ()):
         survey = dataclasses.replace(survey, processes=none)
-        assert len(generation.drift(settings, survey, wanted)) == 3
+        assert len(generation.drift(Target(settings, "one", survey), wanted)) == 3
 
 
 def test_what_a_restart_needs(live: tuple[Settings, Survey, generation.Generation]) -> None:
@@ -386,7 +389,7 @@ def test_what_a_restart_needs(live: tuple[Settings, Survey, generation.Generatio
             {**survey.paths, path: spoilt},
         ):
             changed = dataclasses.replace(survey, paths=paths)
-            assert generation.drift(settings, changed, wanted) == [path]
+            assert generation.drift(Target(settings, "one", changed), wanted) == [path]
 
 
 def leftovers(
@@ -399,8 +402,8 @@ def leftovers(
         processes += (Process(group, "worker", "RUNNING", 9, 1),)
     survey = dataclasses.replace(survey, paths={**survey.paths, **more}, processes=processes)
     # What no longer serves is not in the way of what does.
-    assert generation.drift(settings, survey, wanted) == []
-    return generation.leftovers(settings, survey, wanted.identity)
+    assert generation.drift(Target(settings, "one", survey), wanted) == []
+    return generation.leftovers(Target(settings, "one", survey), wanted.identity)
 
 
 def test_what_is_left_over(live: tuple[Settings, Survey, generation.Generation]) -> None:

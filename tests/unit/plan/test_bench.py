@@ -9,6 +9,7 @@ from bench.traffic.plain import HAPROXY, NGINX, without_tls
 from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan.proxy import proxies
+from wsdeploy.plan.target import Target
 
 CASES = {
     "nginx": (Nginx, "/etc/nginx/nginx.conf", NGINX, r"listen|pid |ssl_reject_handshake"),
@@ -23,7 +24,7 @@ def test_without_tls_only_the_listeners_are_others(
 ) -> None:
     kind, path, changes, words = CASES[case]
     settings = make(proxy=kind())
-    files = proxies.chosen(settings).files(settings, debian(version), "one").files
+    files = proxies.chosen(settings).files(Target(settings, "one", debian(version))).files
     deployed = next(file.content for file in files if file.path == path)
     found = without_tls(deployed, changes)
     lines = difflib.ndiff(deployed.splitlines(), found.splitlines())

@@ -11,6 +11,8 @@ from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan.capacity import model, report
 from wsdeploy.plan.capacity.model import APP_CLIENT, GIB, KIB, MIB, PROXY_CLIENT
 from wsdeploy.plan.capacity.usage import Measured, Use
+from wsdeploy.plan.target import Target
+from wsdeploy.settings import Settings
 
 
 @pytest.fixture
@@ -50,6 +52,14 @@ def measured(answer: Callable[..., dict[str, Any]]) -> MakeMeasured:
     return make
 
 
+def limits_of(settings: Settings, host: str, measured: Measured) -> list[model.Limit]:
+    return model.found(measured.target(settings, host), measured)
+
+
+def lines_of(settings: Settings, host: str, measured: Measured) -> list[str]:
+    return [*report.lines(measured.target(settings, host), measured)]
+
+
 def by(limits: list[model.Limit], word: str) -> model.Limit:
     """Return the one limit that is about something."""
     (found,) = [limit for limit in limits if word in limit.what]
@@ -67,7 +77,7 @@ def test_an_answer(answer: Callable[..., dict[str, Any]]) -> None:
 def test_max_connections_gives_out_first_and_can_be_raised(
     make: MakeSettings, measured: MakeMeasured
 ) -> None:
-    limits = model.found(make(), "one", measured())
+    limits = limits_of(make(), "one", measured())
     assert limits[0].what == "max_connections"
     assert limits[0].clients == 10_000
     # Two digits and zeros.
@@ -85,7 +95,7 @@ def test_max_connections_that_is_right_stays(make: MakeSettings, measured: MakeM
         (room + 1, "max_connections=39_000 would refuse those that the host can't hold"),
     ):
         settings = make({"processes": 2}, max_connections=connections)
-        limits = model.found(settings, "one", measured(limits=few, app={"files": 20_000}))
+        limits = limits_of(settings, "one", measured(limits=few, app={"files": 20_000}))
         assert by(limits, "max_connections").remedy == words
 
 
@@ -93,7 +103,7 @@ def test_max_connections_that_is_too_high_should_be_lowered(
     make: MakeSettings, measured: MakeMeasured
 ) -> None:
     busy = measured(app={"files": 1_000_000})
-    limits = model.found(make(max_connections=900_000), "one", busy)
+    limits = limits_of(make(max_connections=900_000), "one", busy)
     assert limits[-1].what != limits[0].what == by(limits, "memory").what
     remedy = by(limits, "max_connections").remedy
     assert remedy.endswith("would refuse those that the host can't hold")
@@ -105,7 +115,7 @@ def test_open_files_of_a_proxy(
 ) -> None:
     settings = make({"processes": 4}, proxy=proxy(), max_connections=10_000)
     small = {"open_files": 20_000, "processors": 2, "memory": 8 * GIB}
-    limits = model.found(settings, "one", measured(limits=small))
+    limits = limits_of(settings, "one", measured(limits=small))
     word = "up to 8 nginx workers" if proxy is Nginx else "HAProxy"
     # nginx leaves a sixteenth free, 400 wait, and it gets up to 4 workers for each processor. Of
     # HAProxy's, 128 are spare, 4 are for health checks, and 8 for each thread.
@@ -116,7 +126,7 @@ def test_open_files_of_a_proxy(
 def test_open_files_of_the_app(make: MakeSettings, measured: MakeMeasured) -> None:
     small = {"open_files": 1_024, "processors": 2, "memory": 8 * GIB}
     settings = make({"processes": 4})
-    limits = model.found(settings, "one", measured(limits=small, app={"files": 1_024}))
+    limits = limits_of(settings, "one", measured(limits=small, app={"files": 1_024}))
     limit = by(limits, "4 processes, 1,024 each")
     assert limit.clients == 4 * (1_024 - 128)
     assert limit.remedy == "App(processes=12), or a higher hard limit of the host"
@@ -124,7 +134,7 @@ def test_open_files_of_the_app(make: MakeSettings, measured: MakeMeasured) -> No
 
 
 def test_processes_that_were_started_with_less(make: MakeSettings, measured: MakeMeasured) -> None:
-    limit = by(model.found(make(), "one", measured(app={"files": 1_024})), "were started with")
+    limit = by(limits_of(make(), "one", measured(app={"files": 1_024})), "were started with")
     assert limit.clients == 4 * (1_024 - 128)
     assert limit.remedy == "deploy, which gives each 10,128"
 
@@ -132,12 +142,12 @@ def test_processes_that_were_started_with_less(make: MakeSettings, measured: Mak
 def test_memory_by_the_table(make: MakeSettings, measured: MakeMeasured) -> None:
     settings = make({"compression": "off"})
     found = measured()
-    limit = by(model.found(settings, "one", found), "memory")
+    limit = by(limits_of(settings, "one", found), "memory")
     # One TCP socket to the client, two unix sockets between; the app's part twice.
     once = 4 * KIB + 2 * 2.5 * KIB + PROXY_CLIENT["Nginx"]
     spare = 7 * GIB - 0.1 * 8 * GIB - 120 * MIB
     assert limit.clients == int(spare / (once + 2 * APP_CLIENT["off"]))
-    assert by(model.found(make(), "one", found), "memory").clients < limit.clients
+    assert by(limits_of(make(), "one", found), "memory").clients < limit.clients
 
 
 def test_memory_of_clients_that_are_there_is_not_counted_again(
@@ -152,7 +162,7 @@ def test_memory_of_clients_that_are_there_is_not_counted_again(
         app={"clients": now, "memory": 120 * MIB + taken},
         proxy={"clients": now},
     )
-    before, after = (by(model.found(settings, "one", it), "memory") for it in (idle, busy))
+    before, after = (by(limits_of(settings, "one", it), "memory") for it in (idle, busy))
     assert abs(before.clients - after.clients) <= 1
 
 
@@ -176,20 +186,20 @@ def test_an_app_that_keeps_much_for_each_client(make: MakeSettings, measured: Ma
 
 def test_memory_that_is_missing(make: MakeSettings, measured: MakeMeasured) -> None:
     settings = make({"compression": "high"}, max_connections=100_000)
-    limit = by(model.found(settings, "one", measured()), "memory")
+    limit = by(limits_of(settings, "one", measured()), "memory")
     gib = float(limit.remedy.removesuffix(" GiB more"))
     more = {"open_files": 1_048_576, "processors": 4, "memory": int((8 + gib + 0.1) * GIB)}
     enough = measured(limits=more, available=int((7 + gib + 0.1) * GIB))
-    assert by(model.found(settings, "one", enough), "memory").clients >= 100_000
+    assert by(limits_of(settings, "one", enough), "memory").clients >= 100_000
 
 
 def test_processor_time_at_the_present_rate(make: MakeSettings, measured: MakeMeasured) -> None:
     busy = measured(app={"clients": 1_000, "cores": 0.3}, proxy={"clients": 1_000, "cores": 0.5})
-    limit = by(model.found(make(), "one", busy), "4 cores at 80%")
+    limit = by(limits_of(make(), "one", busy), "4 cores at 80%")
     assert limit.clients == 4_000
     assert limit.remedy == "10 cores, or one more host"
     # Two processes can't use four cores.
-    limits = model.found(make({"processes": 2}), "one", busy)
+    limits = limits_of(make({"processes": 2}), "one", busy)
     assert by(limits, "2 processes, each on one core").clients == int(2 * 0.8 / 0.0003)
     assert by(limits, "2 processes, each on one core").remedy == "App(processes=4)"
 
@@ -198,23 +208,23 @@ def test_processor_time_is_not_known_of_few_clients(
     make: MakeSettings, measured: MakeMeasured
 ) -> None:
     few = measured(app={"clients": 199, "cores": 0.3}, proxy={"clients": 199, "cores": 0.5})
-    assert not [it for it in model.found(make(), "one", few) if "cores" in it.what]
-    lines = list(report.lines(make(), "one", few))
+    assert not [it for it in limits_of(make(), "one", few) if "cores" in it.what]
+    lines = list(lines_of(make(), "one", few))
     asked = "-> ask again while they are busy"
     assert lines[-1].endswith(f"?  cores: there are fewer than 200 clients now {asked}")
     idle = measured(app={"clients": 200}, proxy={"clients": 200})
-    lines = list(report.lines(make(), "one", idle))
+    lines = list(lines_of(make(), "one", idle))
     assert lines[-1].endswith(f"?  cores: clients do nothing now {asked}")
 
 
 def test_source_ports_of_a_host_alone(make: MakeSettings, measured: MakeMeasured) -> None:
-    assert not [it for it in model.found(make(), "one", measured()) if "ports" in it.what]
+    assert not [it for it in limits_of(make(), "one", measured()) if "ports" in it.what]
     settings = make({"listen": "tcp"}, max_connections=500_000)
-    limit = by(model.found(settings, "one", measured()), "source ports")
+    limit = by(limits_of(settings, "one", measured()), "source ports")
     assert limit.clients == 4 * 28_232
     assert limit.remedy == "App(processes=18)"
     shared = make({"listen": "shared"})
-    limit = by(model.found(shared, "one", measured()), "source ports")
+    limit = by(limits_of(shared, "one", measured()), "source ports")
     assert (limit.clients, limit.remedy[:17]) == (28_232, 'App(listen="tcp")')
 
 
@@ -224,7 +234,7 @@ def test_a_proxy_of_its_own(tiers: MakeSettings, measured: MakeMeasured) -> None
         app=None,
         app_processes={"app1": 2, "app2": 6},
     )
-    limits = model.found(tiers({"processes": "auto"}), "lb1", found)
+    limits = limits_of(tiers({"processes": "auto"}), "lb1", found)
     assert by(limits, "source ports").clients == 8 * 28_232
     assert by(limits, "tracks").clients == 20_000 - 600
     # The client's end, and the end towards the app.
@@ -235,7 +245,7 @@ def test_a_proxy_of_its_own(tiers: MakeSettings, measured: MakeMeasured) -> None
     assert len(limits) == 6
     # Without the app hosts nobody knows their number.
     unknown = replace(found, app_processes={"app1": 2})
-    limits = model.found(tiers({"processes": "auto"}), "lb1", unknown)
+    limits = limits_of(tiers({"processes": "auto"}), "lb1", unknown)
     assert not [limit for limit in limits if "ports" in limit.what]
 
 
@@ -244,9 +254,9 @@ def test_an_app_host_should_hold_what_all_proxies_may_send(
 ) -> None:
     found = replace(measured(), proxy=None)
     settings = tiers(max_connections=10_000)
-    assert model.wanted(settings, "app1") == 20_000
-    assert model.wanted(settings, "lb1") == 10_000
-    limits = model.found(settings, "app1", found)
+    assert model.wanted(Target.unknown(settings, "app1")) == 20_000
+    assert model.wanted(Target.unknown(settings, "lb1")) == 10_000
+    limits = limits_of(settings, "app1", found)
     # What proxies refuse is not the app hosts' to say.
     assert "max_connections" not in [limit.what for limit in limits]
 
@@ -258,15 +268,15 @@ def test_an_app_host_with_tls_has_a_listener_more(
     uses = {"app": answer()["uses"]["app"], "internal": use}
     small = {"open_files": 20_000, "processors": 2, "memory": 8 * GIB}
     found = Measured.from_json(answer(uses=uses, limits=small))
-    limits = model.found(tiers({"processes": 4}, internal_tls=True), "app1", found)
+    limits = limits_of(tiers({"processes": 4}, internal_tls=True), "app1", found)
     assert by(limits, "TLS listener").clients == (20_000 - 128 - 4 - 16) // 2
-    plain = model.found(tiers(), "app1", replace(found, internal=None))
+    plain = limits_of(tiers(), "app1", replace(found, internal=None))
     assert by(limits, "memory").clients < by(plain, "memory").clients
 
 
 def test_what_is_said_of_a_host(make: MakeSettings, measured: MakeMeasured) -> None:
     busy = measured(app={"clients": 1_000, "cores": 0.3}, proxy={"clients": 1_000, "cores": 0.5})
-    lines = list(report.lines(make(), "one", busy))
+    lines = list(lines_of(make(), "one", busy))
     assert lines[:3] == [
         "4 cores, 8.0 GiB of memory, 4 processes, 1,000 clients now",
         "holds 4,000 clients",
@@ -277,7 +287,7 @@ def test_what_is_said_of_a_host(make: MakeSettings, measured: MakeMeasured) -> N
 
 def test_what_does_not_run(make: MakeSettings, measured: MakeMeasured) -> None:
     found = replace(measured(), app=None)
-    assert list(report.lines(make(), "one", found))[1:] == ["app not running here; deploy first"]
+    assert list(lines_of(make(), "one", found))[1:] == ["app not running here; deploy first"]
 
 
 def test_what_is_said_of_the_fleet(tiers: MakeSettings, measured: MakeMeasured) -> None:
@@ -287,7 +297,7 @@ def test_what_is_said_of_the_fleet(tiers: MakeSettings, measured: MakeMeasured) 
         "app2": replace(found, proxy=None),
         "lb1": replace(found, app=None),
     }
-    app = model.found(settings, "app1", hosts["app1"])[0].clients
+    app = limits_of(settings, "app1", hosts["app1"])[0].clients
     assert list(report.fleet(settings, hosts)) == [
         f"2 app hosts hold {2 * app:,} clients together, {app:,} without the largest",
         "not counted: lb2",
@@ -297,7 +307,7 @@ def test_what_is_said_of_the_fleet(tiers: MakeSettings, measured: MakeMeasured) 
 def test_the_fleet_of_hosts_that_are_alone(make: MakeSettings, measured: MakeMeasured) -> None:
     settings = make(groups={"app": ["a", "b"], "proxy": ["a", "b"]})
     hosts = {"a": measured(), "b": measured(available=2 * GIB)}
-    held = [model.found(settings, host, it)[0].clients for host, it in hosts.items()]
+    held = [limits_of(settings, host, it)[0].clients for host, it in hosts.items()]
     assert list(report.fleet(settings, hosts)) == [
         f"2 hosts hold {sum(held):,} clients together, {min(held):,} without the largest"
     ]

@@ -9,6 +9,7 @@ from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsapp.origins import parse_origins
 from wsdeploy import Behind, Edge, HAProxy, Nginx, SelfSigned
 from wsdeploy.plan.proxy import edge, haproxy, nginx_conf, proxies
+from wsdeploy.plan.target import Target
 from wsdeploy.settings.edge import matches
 
 ORIGINS = (
@@ -49,7 +50,7 @@ def text(
     make: MakeSettings, debian: MakeSurvey, proxy: type[HAProxy | Nginx], **settings: Any
 ) -> str:
     made = make(proxy=proxy(), **settings)
-    return proxies.chosen(made).files(made, debian("13"), "one").files[0].content
+    return proxies.chosen(made).files(Target(made, "one", debian("13"))).files[0].content
 
 
 def in_python(pattern: str) -> re.Pattern[str]:
@@ -144,7 +145,7 @@ def test_nginx_counts_in_parts_that_it_can_count(make: MakeSettings) -> None:
 
 def test_haproxy_has_room_for_those_who_wait(make: MakeSettings, debian: MakeSurvey) -> None:
     for clients in (1, 1000, 10_000, 100_000):
-        room = haproxy.room(make(max_connections=clients), debian())
+        room = haproxy.room(Target(make(max_connections=clients), "one", debian()))
         assert room.clients == clients
         assert room.maxconn - room.clients >= max(1024, clients // 10)
 

@@ -15,7 +15,7 @@ from wsdeploy.settings import Settings
 
 def rules(settings: Settings, host: str, survey: Survey | None = None, **more: bool) -> list[str]:
     """The statements of the rules, without comments and indentation."""
-    found = firewall.files(settings, survey or Survey(), host, **more).files
+    found = firewall.files(Target(settings, host, survey or Survey()), **more).files
     (file,) = (f for f in found if f.path.endswith(".nft"))
     assert file.mode == 0o600
     lines = [line.strip() for line in file.content.splitlines()]
@@ -176,19 +176,19 @@ def test_who_is_shut_out_is_named(make: MakeSettings) -> None:
         Listener("tcp", 51820, ""),
         Listener("udp", 443, "other.service"),
     ]
-    (note,) = firewall.closed(settings, Survey(listeners=tuple(listeners)), "one")
+    (note,) = firewall.closed(Target(settings, "one", Survey(listeners=tuple(listeners))))
     assert note == (
         "closed to other hosts by the firewall: tcp/51820, udp/443 (other.service); "
         "Firewall(allow=...) would open them"
     )
-    assert firewall.closed(settings, Survey(listeners=tuple(listeners[:4])), "one") == ()
+    assert firewall.closed(Target(settings, "one", Survey(listeners=tuple(listeners[:4])))) == ()
 
 
 def test_connections_to_the_app_hosts_have_room_in_the_tables(
     make: MakeSettings, tiers: MakeSettings
 ) -> None:
     def unit(settings: Settings, host: str) -> str:
-        found = firewall.files(settings, Survey(), host).files
+        found = firewall.files(Target(settings, host, Survey())).files
         (file,) = (f for f in found if f.path.endswith(".service"))
         return file.content
 
@@ -224,8 +224,10 @@ def test_drift(make: MakeSettings) -> None:
     unit = "ws-firewall.service"
     running = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
     loaded = Survey(units={unit: running}, firewall_as_loaded=True)
-    assert firewall.drift(make(), loaded) == []
-    assert firewall.drift(make(), Survey(firewall_as_loaded=True)) == [f"{unit} is not running"]
-    assert firewall.drift(make(), Survey(units={unit: running})) == [
+    assert firewall.drift(Target(make(), "one", loaded)) == []
+    assert firewall.drift(Target(make(), "one", Survey(firewall_as_loaded=True))) == [
+        f"{unit} is not running"
+    ]
+    assert firewall.drift(Target(make(), "one", Survey(units={unit: running}))) == [
         "the loaded rules of table inet ws are not the planned ones"
     ]

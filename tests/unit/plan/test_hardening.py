@@ -10,13 +10,18 @@ from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.survey import PathState, Survey
 from wsdeploy.plan.proxy import proxies
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
 
 
 def noted(settings: Settings, survey: Survey) -> list[str]:
-    return [note for note in supervisor.files(settings, survey).notes if "sandbox" in note]
+    return [
+        note
+        for note in supervisor.files(Target(settings, "one", survey)).notes
+        if "sandbox" in note
+    ]
 
 
 def has(file: File) -> dict[str, PathState]:
@@ -30,7 +35,9 @@ def _digest(file: File) -> str:
 def test_the_units_note_is_what_is_looked_for(make: MakeSettings) -> None:
     settings = make()
     note = supervisor.started(settings)
-    (sandbox,) = (f for f in supervisor.files(settings, Survey()).files if "20-" in f.path)
+    (sandbox,) = (
+        f for f in supervisor.files(Target(settings, "one", Survey())).files if "20-" in f.path
+    )
     assert f"echo {note.content.strip()} >{note.path}'" in sandbox.content
     assert note.path in generation.asks(settings).paths
 
@@ -54,21 +61,25 @@ def test_proxies_have_theirs(
 ) -> None:
     settings, chosen = make(proxy=proxy), proxies.chosen(make(proxy=proxy))
     survey = debian(open_files=20_000, units={chosen.UNIT: RUNNING})
-    files = chosen.files(settings, survey, "one")
+    files = chosen.files(Target(settings, "one", survey))
     (sandbox,) = (file for file in files.files if "20-ws-sandbox" in file.path)
     assert "LimitNOFILE=1024:20000" in sandbox.content
     assert any("sandbox" in note for note in files.notes)
     started = debian(
         open_files=20_000,
         units={chosen.UNIT: RUNNING},
-        paths=has(chosen.started(settings, survey)),
+        paths=has(chosen.started(Target(settings, "one", survey))),
     )
-    assert not any("sandbox" in note for note in chosen.files(settings, started, "one").notes)
-    assert chosen.started(settings, survey).path in chosen.asks(settings).paths
+    assert not any(
+        "sandbox" in note for note in chosen.files(Target(settings, "one", started)).notes
+    )
+    assert chosen.started(Target(settings, "one", survey)).path in chosen.asks(settings).paths
 
 
 def test_folders_of_the_app(make: MakeSettings) -> None:
-    files = supervisor.files(make({"writable": ["/srv/a", "/mnt/b"]}), Survey()).files
+    files = supervisor.files(
+        Target(make({"writable": ["/srv/a", "/mnt/b"]}), "one", Survey())
+    ).files
     (text,) = (file.content for file in files if "20-" in file.path)
     assert "ReadWritePaths=/run /var/log/supervisor /var/log/ws /var/lib/ws /srv/a /mnt/b\n" in text
     assert "RequiresMountsFor=/srv/a /mnt/b\n" in text
@@ -81,8 +92,8 @@ def test_one_death_for_want_of_memory_is_not_everybodys(
     """By default systemd stops all processes of a unit when the kernel has killed one."""
     settings = make(proxy=proxy)
     sets = (
-        supervisor.files(settings, debian()),
-        proxies.chosen(settings).files(settings, debian(), "one"),
+        supervisor.files(Target(settings, "one", debian())),
+        proxies.chosen(settings).files(Target(settings, "one", debian())),
     )
     for found in sets:
         assert any("\nOOMPolicy=continue\n" in file.content for file in found.files), found.name

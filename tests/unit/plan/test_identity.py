@@ -9,11 +9,19 @@ from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, identity, internal, nginx
+from wsdeploy.plan.target import Identities, Target
+from wsdeploy.settings import Settings
 
 A1, A2, B1, B2, C1, C2, D1 = (
     f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----"
     for text in ("a1", "a2", "b1", "b2", "c1", "c2", "d1")
 )
+
+
+def trusted(
+    settings: Settings, survey: Survey, certificates: Identities, peers: tuple[str, ...]
+) -> str:
+    return identity.trusted(Target(settings, "one", survey, certificates), peers)
 
 
 def having(used: str, spare: str, trust: str = "") -> Survey:
@@ -68,14 +76,12 @@ def lasting(used: int | None, spare: int | None) -> Survey:
 def test_when_a_host_changes_to_others(
     tiers: MakeSettings, used: int | None, spare: int | None, todo: list[str]
 ) -> None:
-    assert identity.work(tiers(internal_tls=True), lasting(used, spare), NOW) == todo
+    assert identity.work(Target(tiers(internal_tls=True), "one", lasting(used, spare)), NOW) == todo
 
 
 def test_the_whole_list(tiers: MakeSettings) -> None:
     settings = tiers(internal_tls=True)
-    text = identity.trusted(
-        settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2), "x": (C1,)}, ("a", "b")
-    )
+    text = trusted(settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2), "x": (C1,)}, ("a", "b"))
     assert text == (
         f"# of a\n{A1}\n# of a\n{A2}\n# of b\n{B1}\n# of b\n{B2}\n"
         f"# of this host\n{C1}\n# of this host\n{C2}\n"
@@ -89,26 +95,26 @@ def test_the_whole_list(tiers: MakeSettings) -> None:
 
 def test_a_limited_run_keeps_what_is_known_of_others(tiers: MakeSettings) -> None:
     settings = tiers(internal_tls=True)
-    before = identity.trusted(settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2)}, ("a", "b"))
+    before = trusted(settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2)}, ("a", "b"))
     host = having(C1, C2, before)
     for run in ({}, {"a": (A1, A2)}, {"x": (C1, C2)}):
-        assert identity.trusted(settings, host, run, ("a", "b")) == before
+        assert trusted(settings, host, run, ("a", "b")) == before
     # It has new ones.
-    after = identity.trusted(settings, host, {"a": (A2, B1)}, ("a", "b"))
+    after = trusted(settings, host, {"a": (A2, B1)}, ("a", "b"))
     assert identity.certificates_in(after)["a"] == (A2, B1)
     assert identity.certificates_in(after)["b"] == (B1, B2)
 
 
 def test_who_has_left_is_trusted_no_more(tiers: MakeSettings) -> None:
     settings = tiers(internal_tls=True)
-    before = identity.trusted(settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2)}, ("a", "b"))
-    after = identity.trusted(settings, having(C1, C2, before), {"a": (A1, A2)}, ("a",))
+    before = trusted(settings, having(C1, C2), {"a": (A1, A2), "b": (B1, B2)}, ("a", "b"))
+    after = trusted(settings, having(C1, C2, before), {"a": (A1, A2)}, ("a",))
     assert B1 not in after
     assert B2 not in after
 
 
 def test_a_host_that_is_in_both_tiers_is_there_once(tiers: MakeSettings) -> None:
-    text = identity.trusted(
+    text = trusted(
         tiers(internal_tls=True), having(A1, A2), {"a": (A1, A2), "b": (B1,)}, ("a", "b")
     )
     assert text.count(A1) == 1
@@ -121,26 +127,26 @@ def test_who_is_not_known_is_named(tiers: MakeSettings, debian: MakeSurvey) -> N
         "the certificate of lb2 is not known here, so nothing passes between them; "
         "run without --limit"
     )
-    notes = internal.files(settings, debian(), "app1", {"lb1": (A1, A2)}).notes
+    notes = internal.files(Target(settings, "app1", debian(), {"lb1": (A1, A2)})).notes
     assert notes == (complaint,)
     # While hosts are asked, and when they all are in the run.
-    assert internal.files(settings, debian(), "app1").notes == ()
+    assert internal.files(Target(settings, "app1", debian())).notes == ()
     everyone = {"lb1": (A1,), "lb2": ()}
-    assert internal.files(settings, debian(), "app1", everyone).notes == ()
+    assert internal.files(Target(settings, "app1", debian(), everyone)).notes == ()
 
 
 def test_each_tier_trusts_the_other(tiers: MakeSettings, debian: MakeSurvey) -> None:
     settings = tiers(internal_tls=True)
     run = {"app1": (A1,), "app2": (A2,), "lb1": (B1,), "lb2": (B2,)}
     lists = {
-        "app1": internal.files(settings, debian(), "app1", run),
-        "lb1": nginx.files(settings, debian(), "lb1", run),
-        "lb2": haproxy.files(settings, debian(), "lb2", run),
+        "app1": internal.files(Target(settings, "app1", debian(), run)),
+        "lb1": nginx.files(Target(settings, "lb1", debian(), run)),
+        "lb2": haproxy.files(Target(settings, "lb2", debian(), run)),
     }
-    trusted = {
+    found = {
         host: {*identity.certificates_in(file.content)}
         for host, fileset in lists.items()
         for file in fileset.files
         if file.path.endswith(".pem")
     }
-    assert trusted == {"app1": {"lb1", "lb2"}, "lb1": {"app1", "app2"}, "lb2": {"app1", "app2"}}
+    assert found == {"app1": {"lb1", "lb2"}, "lb1": {"app1", "app2"}, "lb2": {"app1", "app2"}}

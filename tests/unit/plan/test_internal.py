@@ -11,6 +11,7 @@ from wsdeploy.plan.app import generation, upstreams
 from wsdeploy.plan.host import firewall
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, internal, nginx
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 PROGRAMS = {Nginx: "nginx", HAProxy: "haproxy"}
@@ -26,15 +27,17 @@ def encrypted(tiers: MakeSettings, request: pytest.FixtureRequest) -> MakeSettin
 
 
 def text(settings: Settings, survey: Survey, host: str = "app1") -> str:
-    return internal.files(settings, survey, host).files[0].content
+    return internal.files(Target(settings, host, survey)).files[0].content
 
 
 def test_processes_listen_on_sockets_and_proxies_ask_for_tls_ports(
     encrypted: MakeSettings, debian: MakeSurvey
 ) -> None:
     settings = encrypted({"processes": 2, "port": 9000})
-    assert str(generation.listen(settings, "app1")) == "unix:/run/ws/@GENERATION@"
-    found = [(each.address, each.port) for each in upstreams.upstreams(settings, debian(), "lb1")]
+    assert str(generation.listen(Target.unknown(settings, "app1"))) == "unix:/run/ws/@GENERATION@"
+    found = [
+        (each.address, each.port) for each in upstreams.upstreams(Target(settings, "lb1", debian()))
+    ]
     assert found == [("10.0.0.1", 9100), ("10.0.0.1", 9101), ("fd00::2", 9100), ("fd00::2", 9101)]
     one, other = text(settings, debian()), text(settings, debian(), "app2")
     for process, port in (("ws_00", 9100), ("ws_01", 9101)):
@@ -62,7 +65,7 @@ def test_app_ports_and_tls_ports_are_never_the_same(encrypted: MakeSettings) -> 
 
 def test_it_does_not_change_with_a_release(encrypted: MakeSettings, debian: MakeSurvey) -> None:
     changed = {"env": {"A": "1"}, "drain": 99, "start_timeout": 9, "command": ["python", "x"]}
-    one, other = (internal.files(encrypted(app), debian(), "app1") for app in ({}, changed))
+    one, other = (internal.files(Target(encrypted(app), "app1", debian())) for app in ({}, changed))
     assert one == other
 
 
@@ -71,7 +74,7 @@ def test_idle_connections_are_the_proxies_to_end(
 ) -> None:
     settings = encrypted()
     for module in (nginx, haproxy):
-        front = module.files(settings, debian(), "lb1").files[0].content
+        front = module.files(Target(settings, "lb1", debian())).files[0].content
         wait = int(re.findall(r"(?:timeout tunnel|proxy_read_timeout) (\d+)s", front)[0])
         own = re.findall(
             r"(?:timeout (?:client|server)|proxy_timeout) (\d+)s", text(settings, debian())
@@ -85,12 +88,12 @@ def test_room_for_all_clients_of_all_proxies_or_as_many_as_fit(
     tiers: MakeSettings, debian: MakeSurvey, proxy: type[HAProxy | Nginx]
 ) -> None:
     settings = tiers(proxy=proxy(), internal_tls=True, max_connections=10_000)
-    assert internal.room(settings, debian()).connections == 20_000
-    assert internal.files(settings, debian(), "app1").notes == ()
+    assert internal.room(Target(settings, "one", debian())).connections == 20_000
+    assert internal.files(Target(settings, "app1", debian())).notes == ()
     small = debian(open_files=20_000)
-    room = internal.room(settings, small)
+    room = internal.room(Target(settings, "one", small))
     assert 2 * room.connections + 100 < room.open_files <= 20_000
-    (note,) = internal.files(settings, small, "app1").notes
+    (note,) = internal.files(Target(settings, "app1", small)).notes
     assert note == (
         f"this host allows 20,000 open files per process, so its TLS listener holds "
         f"{room.connections:,} clients, not the 20,000 of all proxies"
@@ -108,15 +111,19 @@ def test_debians_own_unit_waits_for_nothing(
 
     def drift(state: dict[str, str], host: str = "app1") -> list[str]:
         survey = debian(units=ours | ({unit: good | state} if state else {}))
-        return internal.drift(settings, survey, host)
+        return internal.drift(Target(settings, host, survey))
 
     assert drift({}) == []
     assert drift({"UnitFileState": "disabled", "ActiveState": "inactive"}) == []
     assert drift({"ActiveState": "inactive"}) == [f"{unit} would start at the next boot"]
     # Somebody else's.
     assert drift({"ActiveState": "active"}) == []
-    assert internal.drift(settings, debian(), "app1") == ["ws-internal.service is not running"]
-    commands = [" ".join(each) for each in internal.files(settings, debian(), "app1").activate]
+    assert internal.drift(Target(settings, "app1", debian())) == [
+        "ws-internal.service is not running"
+    ]
+    commands = [
+        " ".join(each) for each in internal.files(Target(settings, "app1", debian())).activate
+    ]
     assert [unit in each for each in commands if "disable" in each] == [True]
 
 
@@ -126,13 +133,13 @@ def test_a_host_that_is_a_proxy_too_keeps_its_proxy(
     settings = tiers(groups=BOTH, internal_tls=True)
     waiting = {"ActiveState": "inactive", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
     survey = debian(units={"nginx.service": waiting})
-    assert "nginx" not in " ".join(internal.drift(settings, survey, "lb1"))
-    commands = internal.files(settings, debian(), "lb1").activate
+    assert "nginx" not in " ".join(internal.drift(Target(settings, "lb1", survey)))
+    commands = internal.files(Target(settings, "lb1", debian())).activate
     assert "disable" not in " ".join(word for command in commands for word in command)
     both = {**survey.units, "ws-internal.service": waiting}
-    reloads = internal.new_identity(settings, debian(units=both), "lb1")
+    reloads = internal.new_identity(Target(settings, "lb1", debian(units=both)))
     assert [command[-1] for command in reloads] == ["ws-internal.service", "nginx.service"]
-    assert internal.new_identity(settings, debian(), "lb1") == ()
+    assert internal.new_identity(Target(settings, "lb1", debian())) == ()
 
 
 def test_packages(tiers: MakeSettings) -> None:
@@ -149,7 +156,7 @@ def test_packages(tiers: MakeSettings) -> None:
 
 def test_wanted(make: MakeSettings, tiers: MakeSettings) -> None:
     settings = tiers(internal_tls=True)
-    assert internal.wanted(settings, "app1")
-    assert not internal.wanted(settings, "lb1")
-    assert not internal.wanted(tiers(), "app1")
-    assert not internal.wanted(make(), "one")
+    assert internal.wanted(Target.unknown(settings, "app1"))
+    assert not internal.wanted(Target.unknown(settings, "lb1"))
+    assert not internal.wanted(Target.unknown(tiers(), "app1"))
+    assert not internal.wanted(Target.unknown(make(), "one"))

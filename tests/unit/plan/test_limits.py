@@ -4,8 +4,9 @@ import itertools
 
 from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy.plan.host import limits as derived
-from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive
+from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 
 CONNECTIONS = (1, 1000, 10_000, 12_345, 100_000, 1_000_000)
 CEILINGS = (1024, 4096, 20_000, 65_536, 524_288, 1_048_576)
@@ -27,7 +28,7 @@ def test_limits_of_a_host(make: MakeSettings, debian: MakeSurvey) -> None:
         CONNECTIONS, CEILINGS, PROCESSORS, PROCESSES
     ):
         settings = make({"processes": processes}, max_connections=connections)
-        limits = derive(settings, debian(open_files=ceiling, processors=processors))
+        limits = Target(settings, "one", debian(open_files=ceiling, processors=processors)).limits
         assert limits.open_files == ceiling
         # nginx warns of more connections than files, and does not use the last sixteenth of them.
         assert limits.worker_connections <= limits.worker_files <= ceiling
@@ -61,9 +62,11 @@ def test_limits_of_a_host(make: MakeSettings, debian: MakeSurvey) -> None:
 def test_an_app_host_may_have_to_take_the_clients_of_all_proxies(
     tiers: MakeSettings, debian: MakeSurvey
 ) -> None:
-    limits = derive(tiers(max_connections=5_000), debian())
+    limits = Target(tiers(max_connections=5_000), "one", debian()).limits
     assert limits.app_files == 2 * 5_000 + 128
-    limits = derive(tiers({"processes": 1}, max_connections=5_000), debian(open_files=8_000))
+    limits = Target(
+        tiers({"processes": 1}, max_connections=5_000), "one", debian(open_files=8_000)
+    ).limits
     assert limits.app_shortfall == (
         "this host allows 8,000 open files per process, so its 1 app processes hold 7,872 clients, "
         "not the 10,000 of max_connections on all proxies"
@@ -75,13 +78,13 @@ def test_an_app_host_may_have_to_take_the_clients_of_all_proxies(
 def test_a_shortfall_in_words(make: MakeSettings, debian: MakeSurvey) -> None:
     # One process can have 1024 files open; nginx' workers can hold far more.
     settings = make({"processes": 1}, max_connections=20_000)
-    limits = derive(settings, debian(open_files=1024, processors=64))
+    limits = Target(settings, "one", debian(open_files=1024, processors=64)).limits
     assert limits.proxy_shortfall is None
     assert limits.app_shortfall == (
         "this host allows 1,024 open files per process, so its 1 app processes hold 896 clients, "
         "not the 20,000 of max_connections"
     )
-    limits = derive(settings, debian(open_files=1024, processors=2))
+    limits = Target(settings, "one", debian(open_files=1024, processors=2)).limits
     assert limits.proxy_shortfall == (
         "this host allows 1,024 open files per process, so its 8 nginx workers hold 3,328 clients, "
         "not the 20,000 of max_connections"
@@ -92,7 +95,7 @@ def test_timeouts_outlast_each_other(make: MakeSettings, debian: MakeSurvey) -> 
     drains, pings = (0, 0.4, 0.5, 30, 59.5, 3600), (1, 1.5, 20, 300)
     for drain, interval, timeout in itertools.product(drains, pings, pings):
         settings = make({"drain": drain, "ping_interval": interval, "ping_timeout": timeout})
-        limits = derive(settings, debian())
+        limits = Target(settings, "one", debian()).limits
         assert limits.idle_timeout > interval + timeout
         # Who connects at the last moment is closed too, and may take its time to answer.
         assert limits.stop_wait > drain + max(CLOSE_TIMEOUT, OPEN_TIMEOUT)
@@ -103,14 +106,16 @@ def test_timeouts_outlast_each_other(make: MakeSettings, debian: MakeSurvey) -> 
 
 def test_more_connections_never_get_less(make: MakeSettings, debian: MakeSurvey) -> None:
     for smaller, larger in itertools.pairwise(CONNECTIONS):
-        one, two = (derive(make(max_connections=n), debian()) for n in (smaller, larger))
+        one, two = (
+            Target(make(max_connections=n), "one", debian()).limits for n in (smaller, larger)
+        )
         assert one.worker_connections <= two.worker_connections
         assert one.app_files <= two.app_files
         assert one.backlog <= two.backlog
 
 
 def test_a_host_that_nothing_is_known_of(make: MakeSettings) -> None:
-    limits = derive(make(), Survey(bare=True))
+    limits = Target.unknown(make(), "one").limits
     assert limits.worker_connections >= 20_000
     assert limits.proxy_shortfall is limits.app_shortfall is None
 

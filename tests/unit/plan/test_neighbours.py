@@ -11,6 +11,7 @@ from wsdeploy import HAProxy, Nginx
 from wsdeploy.plan.host import neighbours
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import PathState, Process, Survey
+from wsdeploy.plan.target import Target
 
 NOTHING = {
     "services": [],
@@ -36,7 +37,7 @@ def findings(make: MakeSettings, debian: MakeSurvey) -> Find:
         looked = dataclasses.replace(
             survey or debian(), neighbours=None if around is None else NOTHING | around
         )
-        return neighbours.findings(made, looked, host or made.topology.proxy[0])
+        return neighbours.findings(Target(made, host or made.topology.proxy[0], looked))
 
     return find
 
@@ -124,7 +125,7 @@ def test_what_is_taken_over_is_named(make: MakeSettings, debian: MakeSurvey) -> 
     around = NOTHING | {"proxies": {"nginx": ["/etc/nginx/nginx.conf"], "haproxy": []}}
     survey = dataclasses.replace(debian(), neighbours=around)
     settings = make(take_over=True, proxy=Nginx())
-    assert neighbours.kept(settings, survey, "one") == [
+    assert neighbours.kept(Target(settings, "one", survey)) == [
         "/etc/nginx/nginx.conf was there before; it stays under /var/lib/wsdeploy/before"
     ]
-    assert neighbours.kept(make(), survey, "one") == []
+    assert neighbours.kept(Target(make(), "one", survey)) == []

@@ -5,7 +5,6 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +97,7 @@ def everything(settings: Settings, survey: Survey) -> dict[str, str]:
         # No templates.
         if not file.path.endswith((".py", ".json"))
     }
-    wanted = generation.planned(settings, survey, targets[0].host, "0" * 12, "app/app.py")
+    wanted = generation.planned(targets[0], "0" * 12, "app/app.py")
     return found | {file.path: file.content for file in wanted.files}
 
 
@@ -172,7 +171,7 @@ def test_the_files_of_each_role(make: MakeSettings, debian: MakeSurvey, proxy: s
 
 def proxys_file(settings: Settings, survey: Survey, proxy: str = "one") -> str:
     """The main configuration file of the proxy."""
-    return proxies.chosen(settings).files(settings, survey, proxy).files[0].content
+    return proxies.chosen(settings).files(Target(settings, proxy, survey)).files[0].content
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
@@ -440,7 +439,7 @@ def test_how_far_one_request_may_go(
 
 def test_who_asks_app_hosts_whether_they_are_there(make: MakeSettings, debian: MakeSurvey) -> None:
     settings = make({"processes": 2}, "tiers", proxy=Nginx())
-    said = json.loads(reach.configuration(settings, debian(), "lb1"))
+    said = json.loads(reach.configuration(Target(settings, "lb1", debian())))
     assert said == {
         "table": "ws-reach",
         "hosts": {"10.0.0.1": [8000, 8001], "fd00::2": [8000, 8001]},
@@ -486,28 +485,30 @@ def test_kernel_settings_that_a_host_lacks_are_left_out_and_named(
     make: MakeSettings, debian: MakeSurvey
 ) -> None:
     survey = debian(sysctl={"net.core.somaxconn": "4096", "net.ipv4.tcp_migrate_req": None})
-    files = system.files(make(), survey)
+    files = system.files(Target(make(), "one", survey))
     (kernel,) = (file.content for file in files.files if "sysctl" in file.path)
     assert "net.core.somaxconn = " in kernel
     assert "tcp_migrate_req" not in kernel
     assert any("tcp_migrate_req" in note for note in files.notes)
-    assert not any("tcp_migrate_req" in effect for effect in system.drift(make(), survey))
+    assert not any(
+        "tcp_migrate_req" in effect for effect in system.drift(Target(make(), "one", survey))
+    )
 
 
 def test_what_a_host_does_not_allow_is_said(make: MakeSettings, debian: MakeSurvey) -> None:
     small, large = debian(open_files=1024, processors=1), debian()
-    for plan in (supervisor.files, partial(nginx.files, proxy="one")):
-        assert "1,024" in " ".join(plan(make({"processes": 4}), small).notes)
-        assert plan(make(), large).notes == ()
+    for plan in (supervisor.files, nginx.files):
+        assert "1,024" in " ".join(plan(Target(make({"processes": 4}), "one", small)).notes)
+        assert plan(Target(make(), "one", large)).notes == ()
 
 
 def test_effects_that_are_undone(make: MakeSettings, debian: MakeSurvey) -> None:
     settings = make()
-    wanted = {key: value for key, value, _ in system.sysctl(settings, debian())}
+    wanted = {key: value for key, value, _ in system.sysctl(Target(settings, "one", debian()))}
     folders = system.folders(settings)
     assert "/var/lib/ws" in folders
     good = {"users": ("ws",), "groups": ("ws-proxy",), "sysctl": wanted, "paths": folders}
-    assert system.drift(settings, debian(**good)) == []
+    assert system.drift(Target(settings, "one", debian(**good))) == []
     lacking = {path: folder for path, folder in folders.items() if path != "/srv/ws"}
     open_to_all = dataclasses.replace(folders["/etc/ws/tls"], mode=0o755)
     for change, complaint in (
@@ -517,7 +518,7 @@ def test_effects_that_are_undone(make: MakeSettings, debian: MakeSurvey) -> None
         ({"paths": {**folders, "/etc/ws/tls": open_to_all}}, "/etc/ws/tls"),
         ({"sysctl": wanted | {"net.core.somaxconn": "128"}}, "net.core.somaxconn"),
     ):
-        assert system.drift(settings, debian(**good | change)) == [complaint]
+        assert system.drift(Target(settings, "one", debian(**good | change))) == [complaint]
     # All that is looked at is asked for.
     asked = components.request(settings, "one")
     assert set(folders) <= set(asked.paths)
@@ -527,7 +528,9 @@ def test_effects_that_are_undone(make: MakeSettings, debian: MakeSurvey) -> None
 def test_folders_that_are_made_are_those_that_are_looked_at(
     make: MakeSettings, debian: MakeSurvey
 ) -> None:
-    files = {file.path: file.content for file in system.files(make(), debian()).files}
+    files = {
+        file.path: file.content for file in system.files(Target(make(), "one", debian())).files
+    }
     lines = [line.split() for line in files["/etc/tmpfiles.d/ws.conf"].splitlines()]
     made = {words[1]: words[2:] for words in lines if words[0] == "d"}
     assert made == {

@@ -10,6 +10,7 @@ from wsdeploy import Acme, CertFiles, SelfSigned
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.survey import PathState, Survey
 from wsdeploy.plan.proxy import tls
+from wsdeploy.plan.target import Target
 
 NOW = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
 DOMAIN = "ws.a-company.com"
@@ -58,12 +59,14 @@ OUTDATED = [
 
 def test_good(make: MakeSettings) -> None:
     for names, survey in GOOD_ONES:
-        assert tls.outdated(make(tls=SelfSigned(names=names)), survey, NOW) is None, names
+        assert (
+            tls.outdated(Target(make(tls=SelfSigned(names=names)), "one", survey), NOW) is None
+        ), names
 
 
 def test_outdated(make: MakeSettings) -> None:
     for names, survey, reason in OUTDATED:
-        found = tls.outdated(make(tls=SelfSigned(names=names)), survey, NOW)
+        found = tls.outdated(Target(make(tls=SelfSigned(names=names)), "one", survey), NOW)
         assert found is not None, reason
         assert found.startswith(reason)
 
@@ -71,8 +74,8 @@ def test_outdated(make: MakeSettings) -> None:
 def test_files_of_the_user_are_not_ours_to_renew(make: MakeSettings) -> None:
     old = host("DNS:other.a-company.com", "2026-05-31 00:00:00Z", issuer="CN = Some CA")
     for theirs in (CertFiles("c.pem", "k.pem"), Acme("ops@a-company.com")):
-        assert tls.outdated(make(tls=theirs), old, NOW) is None
-        assert tls.outdated(make(tls=theirs), Survey(), NOW) == "there is none"
+        assert tls.outdated(Target(make(tls=theirs), "one", old), NOW) is None
+        assert tls.outdated(Target(make(tls=theirs), "one", Survey()), NOW) == "there is none"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_files_of_the_user_are_not_ours_to_renew(make: MakeSettings) -> None:
 def test_policy_by_debian_version(
     make: MakeSettings, debian: MakeSurvey, version: str, hybrid: bool, rotates: bool
 ) -> None:
-    policy = tls.policy(make(), debian(version))
+    policy = tls.policy(Target(make(), "one", debian(version)))
     assert ("?X25519MLKEM768" in policy["curves"]) is hybrid
     assert policy["rotates_ticket_keys"] is rotates
     assert "X25519" in policy["curves"]
@@ -91,13 +94,15 @@ def test_policy_by_debian_version(
 def test_policy_of_a_host_without_packages_is_the_careful_one(
     make: MakeSettings, debian: MakeSurvey
 ) -> None:
-    assert tls.policy(make(), Survey(bare=True)) == tls.policy(make(), debian("12"))
+    assert tls.policy(Target.unknown(make(), "one")) == tls.policy(
+        Target(make(), "one", debian("12"))
+    )
 
 
 def test_modern_is_tls_1_3_only(make: MakeSettings, debian: MakeSurvey) -> None:
     for kind in (SelfSigned(policy="modern"), CertFiles("c.pem", "k.pem", policy="modern")):
-        assert tls.policy(make(tls=kind), debian())["versions"] == ("TLSv1.3",)
-    assert tls.policy(make(), debian())["versions"] == ("TLSv1.2", "TLSv1.3")
+        assert tls.policy(Target(make(tls=kind), "one", debian()))["versions"] == ("TLSv1.3",)
+    assert tls.policy(Target(make(), "one", debian()))["versions"] == ("TLSv1.2", "TLSv1.3")
 
 
 def test_versions() -> None:
@@ -131,7 +136,7 @@ def test_pushed_files(make: MakeSettings, tmp_path: Path) -> None:
     (tmp_path / "c.pem").write_text("a certificate")
     (tmp_path / "k.pem").write_text("a key")
     settings = make(tls=CertFiles(str(tmp_path / "c.pem"), str(tmp_path / "k.pem")))
-    by_path = {file.path: file for file in tls.pushed(settings, Survey()).files}
+    by_path = {file.path: file for file in tls.pushed(Target(settings, "one", Survey())).files}
     key, certificate = by_path[places.key("ws")], by_path[places.certificate("ws")]
     assert (key.content, key.mode, key.secret) == ("a key", 0o600, True)
     assert (certificate.content, certificate.secret) == ("a certificate", False)

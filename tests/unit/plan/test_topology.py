@@ -7,6 +7,7 @@ from wsdeploy import hosts
 from wsdeploy.plan.app import process_counts, upstreams
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, nginx, nginx_conf
+from wsdeploy.plan.target import Target
 from wsdeploy.settings.topology import Topology, Upstream
 
 
@@ -56,14 +57,14 @@ def test_ports_of_a_host_alone(make: MakeSettings) -> None:
     ):
         settings = make({"processes": 3, "listen": listen, "port": 9000})
         assert upstreams.ports(settings, 3) == ports
-        found = upstreams.upstreams(settings, Survey(), "one")
+        found = upstreams.upstreams(Target(settings, "one", Survey()))
         reached = [("127.0.0.1", upstream.port) for upstream in found if not upstream.unix]
         assert reached == [("127.0.0.1", port) for port in ports]
         assert len(found) == len(ports or "123")
 
 
 def test_upstreams_on_sockets(make: MakeSettings) -> None:
-    assert upstreams.upstreams(make({"processes": 2}), Survey(), "one") == [
+    assert upstreams.upstreams(Target(make({"processes": 2}), "one", Survey())) == [
         Upstream("one-ws_00", unix="/run/ws/current/ws_00.sock"),
         Upstream("one-ws_01", unix="/run/ws/current/ws_01.sock"),
     ]
@@ -79,11 +80,11 @@ def test_upstreams_of_tiers(tiers: MakeSettings) -> None:
     ]
     # The same for each proxy, host after host, in the inventory's order.
     assert (
-        upstreams.upstreams(settings, Survey(), "lb1")
-        == upstreams.upstreams(settings, Survey(), "lb2")
+        upstreams.upstreams(Target(settings, "lb1", Survey()))
+        == upstreams.upstreams(Target(settings, "lb2", Survey()))
         == expected
     )
-    assert nginx_conf.addresses(settings, Survey(), "lb1") == [
+    assert nginx_conf.addresses(Target(settings, "lb1", Survey())) == [
         "10.0.0.1:8000",
         "10.0.0.1:8001",
         "[fd00::2]:8000",
@@ -96,35 +97,40 @@ def test_upstreams_of_hosts_with_processes_of_their_own_number(
 ) -> None:
     settings = tiers({"processes": "auto"})
     survey = replace(debian(processors=64), app_processes={"app1": 2, "app2": 3})
-    found = [(it.address, it.port) for it in upstreams.upstreams(settings, survey, "lb1")]
+    found = [(it.address, it.port) for it in upstreams.upstreams(Target(settings, "lb1", survey))]
     assert found == [
         *(("10.0.0.1", 8000 + number) for number in range(2)),
         *(("fd00::2", 8000 + number) for number in range(3)),
     ]
     for module in (nginx, haproxy):
-        files = {file.path: file.content for file in module.files(settings, survey, "lb1").files}
+        files = {
+            file.path: file.content for file in module.files(Target(settings, "lb1", survey)).files
+        }
         (note,) = [text for path, text in files.items() if path.endswith("/ws.processes")]
         assert note == "app1 2\napp2 3\n"
     survey = Survey(texts={"/etc/haproxy/ws.processes": note.strip()})
-    assert process_counts.cached(settings, survey) == {"app1": 2, "app2": 3}
+    assert process_counts.cached(Target(settings, "lb1", survey)) == {"app1": 2, "app2": 3}
     # Who is alone knows it, and a shared port is one whatever the number.
     for other in (make({"processes": "auto"}), tiers({"processes": "auto", "listen": "shared"})):
         assert not process_counts.are_learnt(other)
-        assert not process_counts.cache_file(other, survey, "/etc/nginx")
-    assert len(upstreams.upstreams(make({"processes": "auto"}), debian(processors=6), "one")) == 6
+        assert not process_counts.cache_file(Target(other, "one", survey), "/etc/nginx")
+    assert (
+        len(upstreams.upstreams(Target(make({"processes": "auto"}), "one", debian(processors=6))))
+        == 6
+    )
 
 
 def test_upstreams_of_a_shared_port(tiers: MakeSettings) -> None:
     settings = tiers({"processes": 2, "listen": "shared"})
     assert upstreams.ports(settings, 1) == [8000]
-    assert upstreams.upstreams(settings, Survey(), "lb2") == [
+    assert upstreams.upstreams(Target(settings, "lb2", Survey())) == [
         Upstream("app1-ws", address="10.0.0.1", port=8000),
         Upstream("app2-ws", address="fd00::2", port=8000),
     ]
 
 
 def test_names_are_unique_and_do_not_change_with_more_processes(tiers: MakeSettings) -> None:
-    few = [u.name for u in upstreams.upstreams(tiers({"processes": 3}), Survey(), "lb1")]
-    many = [u.name for u in upstreams.upstreams(tiers({"processes": 99}), Survey(), "lb1")]
+    few = [u.name for u in upstreams.upstreams(Target(tiers({"processes": 3}), "lb1", Survey()))]
+    many = [u.name for u in upstreams.upstreams(Target(tiers({"processes": 99}), "lb1", Survey()))]
     assert set(few) <= set(many)
     assert len(set(many)) == len(many) == 2 * 99

@@ -10,12 +10,13 @@ from tests.unit.plan.conftest import MakeSettings
 from wsdeploy.plan.host import upgrades
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import PathState, Survey
+from wsdeploy.plan.target import Target
 
 
 @pytest.fixture
 def policy(make: MakeSettings, tmp_path: Path) -> Callable[..., int]:
     """Return a function that asks the policy, and gives its exit code."""
-    (file,) = upgrades.policy(make(), Survey()).files
+    (file,) = upgrades.policy(Target(make(), "one", Survey())).files
     script = tmp_path / "policy-rc.d"
     script.write_text(file.content)
     script.chmod(file.mode)
@@ -39,13 +40,13 @@ def test_all_else_goes_on(policy: Callable[..., int], unit: str) -> None:
 
 def test_somebody_elses_policy_stays(make: MakeSettings) -> None:
     settings = make()
-    ours = upgrades.policy(settings, Survey())
+    ours = upgrades.policy(Target(settings, "one", Survey()))
 
     def there(sha: str, marker: str | None = None) -> FileSet:
         paths = {upgrades.POLICY: PathState("file", 0o755, "root", "root", sha)}
         if marker:
             paths[ours.marker.path] = PathState("file", 0o644, "root", "root", marker)
-        return upgrades.policy(settings, Survey(paths=paths))
+        return upgrades.policy(Target(settings, "one", Survey(paths=paths)))
 
     assert there("0" * 64).files == ()
     (note,) = there("0" * 64).notes
@@ -58,7 +59,7 @@ def test_security_updates_are_asked_for(make: MakeSettings) -> None:
     without, wanted = make(), make(security_updates=True)
     assert upgrades.packages(without) == ()
     assert upgrades.packages(wanted) == ("unattended-upgrades",)
-    paths = [[f.path for f in upgrades.files(s, Survey()).files] for s in (without, wanted)]
+    paths = [[f.path for f in upgrades.files(s).files] for s in (without, wanted)]
     assert paths == [[upgrades.NEEDRESTART], [upgrades.NEEDRESTART, upgrades.UNATTENDED]]
     # What is to go when the setting does is in the set's own marker.
-    assert upgrades.UNATTENDED in upgrades.files(wanted, Survey()).marker.content
+    assert upgrades.UNATTENDED in upgrades.files(wanted).marker.content

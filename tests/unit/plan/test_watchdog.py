@@ -20,11 +20,11 @@ RUNNING = {"ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReloa
 
 
 def planned(settings: Settings, survey: Survey, host: str = "one") -> generation.Generation:
-    return generation.planned(settings, survey, host, "0" * 12, "app/app.py")
+    return generation.planned(Target(settings, host, survey), "0" * 12, "app/app.py")
 
 
 def test_its_modules_are_all_that_it_imports(make: MakeSettings, tmp_path: Path) -> None:
-    for file in watchdog.files(make(), Survey()).files:
+    for file in watchdog.files(make()).files:
         if file.path.endswith(".py"):
             copy = tmp_path / file.path.removeprefix("/usr/local/lib/ws-watchdog/")
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -53,15 +53,15 @@ def test_its_modules_are_all_that_it_imports(make: MakeSettings, tmp_path: Path)
 
 
 def test_everything_belongs_to_root_and_can_be_read(make: MakeSettings) -> None:
-    for file in watchdog.files(make(), Survey()).files:
+    for file in watchdog.files(make()).files:
         assert (file.owner, file.group, file.mode) == ("root", "root", 0o644)
 
 
 def test_it_stays_the_same_whatever_the_app_is(make: MakeSettings) -> None:
-    one = watchdog.files(make(), Survey())
+    one = watchdog.files(make())
     more = {"processes": 9, "hang_timeout": 60, "health": None, "listen": "tcp", "drain": 99}
-    assert watchdog.files(make(more), Survey()).digest == one.digest
-    assert watchdog.files(make(name="chat-2"), Survey()).digest != one.digest
+    assert watchdog.files(make(more)).digest == one.digest
+    assert watchdog.files(make(name="chat-2")).digest != one.digest
 
 
 @pytest.mark.parametrize("listen", ["unix", "tcp", "shared"])
@@ -113,5 +113,5 @@ def test_what_is_asked(make: MakeSettings) -> None:
 
 def test_drift(make: MakeSettings) -> None:
     unit = "ws-watchdog.service"
-    assert watchdog.drift(make(), Survey(units={unit: RUNNING})) == []
-    assert watchdog.drift(make(), Survey()) == [f"{unit} is not running"]
+    assert watchdog.drift(Target(make(), "one", Survey(units={unit: RUNNING}))) == []
+    assert watchdog.drift(Target(make(), "one", Survey())) == [f"{unit} is not running"]

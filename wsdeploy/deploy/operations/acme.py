@@ -35,7 +35,7 @@ def account_key(settings: Settings) -> Generator[StringCommand, None, None]:
     """Make the key of the fleet's account with the authority, on the first proxy of the run."""
     if host.name != _first(settings).name:
         host.noop("the key comes from another proxy")
-    elif acme.thumbprint(settings, facts.survey(settings)):
+    elif acme.thumbprint(facts.target(settings)):
         host.noop("there is a key")
     else:
         request: Account = {"folder": places.acme(settings.name)}
@@ -52,17 +52,17 @@ def shared_account_key(settings: Settings) -> Generator[StringCommand, None, Non
     if host.name == first.name:
         host.noop("the key is this proxy's own")
         return
-    own = facts.survey(settings)
+    own = facts.target(settings)
     with ctx_host.use(first):
-        wanted = acme.thumbprint(settings, facts.survey(settings))
-    if wanted and acme.thumbprint(settings, own) == wanted:
+        wanted = acme.thumbprint(facts.target(settings))
+    if wanted and acme.thumbprint(own) == wanted:
         host.noop(f"the key is that of {first.name}")
         return
     request: Account = {"folder": places.acme(settings.name)}
     if not state.is_executing:
         yield change("certificates.acme_account", request)
         return
-    recipient = (own.certificates.get(places.certificate(settings.name)) or {}).get("pem")
+    recipient = (own.survey.certificates.get(places.certificate(settings.name)) or {}).get("pem")
     to_seal: Account = {**request, "seal_for": recipient}
     asked = programs.payload("certificates.acme_account", to_seal, host=first)
     sealed = first.get_fact(SealedAccount, _stdin=asked)
@@ -86,7 +86,7 @@ def order_certificate(settings: Settings) -> Generator[StringCommand, None, None
     If the authority gives none, the run fails with what it answered. The service goes on with the
     certificate that it has, and the timer tries again.
     """
-    reason = acme.outstanding(settings, facts.survey(settings))
+    reason = acme.outstanding(facts.target(settings))
     if reason is None:
         host.noop("the certificate is from the authority")
         return

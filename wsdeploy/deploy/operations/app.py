@@ -15,8 +15,7 @@ from wsdeploy.deploy.operations.send import change, failure, log_reasons, withou
 from wsdeploy.plan.app import generation as plan
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import places
-from wsdeploy.plan.host.limits import derive
-from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.release import build, contents
 from wsdeploy.settings import Settings
 from wshost.requests import InstallRelease, Retire
@@ -50,17 +49,18 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     become healthy, it is removed, and the old one goes on; hosts whose turn comes later are left
     alone.
     """
-    survey, wanted = facts.survey(settings), _wanted(settings)
+    target = facts.target(settings)
+    wanted = _generation(target)
     if state.is_executing:
-        for note in plan.restarts(settings, survey):
+        for note in plan.restarts(target):
             host.log_styled(note, fg="yellow", log_func=logger.warning)
-    drift = plan.drift(settings, survey, wanted)
+    drift = plan.drift(target, wanted)
     if not drift:
         host.noop(f"generation {wanted.identity} serves")
         return
     present = {each.name for each in state.activated_hosts}
-    live = plan.live(settings, survey)
-    if unlearnt := process_counts.why_must_stay(settings, survey, live, present):
+    live = plan.live(target)
+    if unlearnt := process_counts.why_must_stay(target, live, present):
         yield failure(unlearnt)
         return
     failed = failed_elsewhere(settings)
@@ -68,10 +68,9 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         yield failure(f"{failed} is unhealthy; {host.name} was left as it is")
         return
     log_reasons(drift)
-    everywhere = _generation(settings, Survey(bare=True), settings.topology.app[0])
+    everywhere = _generation(Target.unknown(settings, settings.topology.app[0]))
     request = plan.rollout(
-        settings,
-        survey,
+        target,
         wanted,
         version=everywhere.identity,
         by=owner.name(),
@@ -88,9 +87,9 @@ def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand
     deployed: whether it is the generation of the settings that stays, or whichever is live.
     This comes last: until then the proxies' configuration may still refer to them.
     """
-    survey = facts.survey(settings)
-    live = _wanted(settings).identity if deployed else plan.live(settings, survey)
-    leftovers = plan.leftovers(settings, survey, live) if live else []
+    target = facts.target(settings)
+    live = _generation(target).identity if deployed else plan.live(target)
+    leftovers = plan.leftovers(target, live) if live else []
     if not leftovers:
         host.noop("no other generation is left")
         return
@@ -100,16 +99,12 @@ def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand
         "name": settings.name,
         "generation": live,
         "by": owner.name(),
-        "stop_wait": derive(settings, survey).stop_wait,
+        "stop_wait": target.limits.stop_wait,
     }
     yield change("rollout.retire", request)
 
 
-def _wanted(settings: Settings) -> plan.Generation:
-    """Return the generation that the current host should have."""
-    return _generation(settings, facts.survey(settings), host.name)
-
-
-def _generation(settings: Settings, survey: Survey, name: str) -> plan.Generation:
-    wanted = contents.release(settings, survey)
-    return plan.planned(settings, survey, name, wanted.id, wanted.main)
+def _generation(target: Target) -> plan.Generation:
+    """Return the generation that a host should have."""
+    wanted = contents.release(target.settings, target.survey)
+    return plan.planned(target, wanted.id, wanted.main)

@@ -15,8 +15,9 @@ from pyinfra.context import host, state
 from wsdeploy.deploy import programs, run
 from wsdeploy.plan.capacity import report
 from wsdeploy.plan.capacity.usage import Measured
-from wsdeploy.plan.host import limits, remote
+from wsdeploy.plan.host import remote
 from wsdeploy.plan.proxy import internal, proxies
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 from wshost import requests
 
@@ -43,10 +44,10 @@ class Capacity(FactBase[Measured]):
 def measure(settings: Settings) -> Generator[StringCommand, None, None]:
     """Ask the host what it has and what its service takes of it now. Changes nothing."""
     if state.is_executing:
-        units = {}
-        if host.name in settings.topology.proxy:
+        target, units = Target.unknown(settings, host.name), {}
+        if target.is_proxy:
             units["proxy"] = proxies.chosen(settings).UNIT
-        if internal.wanted(settings, host.name):
+        if internal.wanted(target):
             units["internal"] = internal.unit(settings)
         request: requests.Capacity = {
             "name": settings.name,
@@ -63,7 +64,8 @@ def measure(settings: Settings) -> Generator[StringCommand, None, None]:
 def report_host(settings: Settings) -> Generator[StringCommand, None, None]:
     """Say what the host holds. Changes nothing."""
     if state.is_executing and host.name in run.current().measured:
-        for line in report.lines(settings, host.name, _complete(settings)[host.name]):
+        measured = _complete(settings)[host.name]
+        for line in report.lines(measured.target(settings, host.name), measured):
             host.log(line)
     yield from ()
 
@@ -81,5 +83,5 @@ def _complete(settings: Settings) -> dict[str, Measured]:
     """Return what was measured, with what proxies have to know of the app hosts."""
     found = run.current().measured
     apps = [name for name in settings.topology.app if name in found]
-    counts = {name: limits.processes(settings, found[name].survey) for name in apps}
+    counts = {name: found[name].target(settings, name).processes for name in apps}
     return {name: replace(it, app_processes=counts) for name, it in found.items()}

@@ -27,7 +27,7 @@ def self_signed(
 
     activate: commands that let a running proxy use a new certificate.
     """
-    reason = tls.outdated(settings, facts.survey(settings), datetime.datetime.now(datetime.UTC))
+    reason = tls.outdated(facts.target(settings), datetime.datetime.now(datetime.UTC))
     if reason is None:
         host.noop("the certificate is good")
         return
@@ -49,11 +49,11 @@ def identity(settings: Settings) -> Generator[StringCommand, None, None]:
 
     Others trust both. If the one that is used ends soon, or is not there, the spare one is used.
     """
-    survey = facts.survey(settings)
-    todo = pairs.work(settings, survey, datetime.datetime.now(datetime.UTC))
+    target = facts.target(settings)
+    todo = pairs.work(target, datetime.datetime.now(datetime.UTC))
     if todo:
         log_reasons([f"identity: {', '.join(todo)}"])
-        activate = internal.new_identity(settings, survey, host.name)
+        activate = internal.new_identity(target)
         yield change("certificates.host_keypairs", pairs.request_for_work(settings, todo, activate))
     else:
         host.noop("both pairs are good")

@@ -28,7 +28,7 @@ def configuration(settings: Settings, component: Component) -> Generator[StringC
     previous files come back, and the run fails with what the step printed.
     """
     try:
-        target = facts.target(settings, component)
+        target = facts.target_of(settings, component)
     except facts.UnknownError as unknown:
         yield failure(str(unknown))
         return

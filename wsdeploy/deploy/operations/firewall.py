@@ -28,21 +28,21 @@ def firewall(settings: Settings, final: bool) -> Generator[StringCommand, None, 
     The host takes new rules back by itself after half a minute, whatever becomes of this machine;
     only if a connection that was made after they were loaded answers, they are kept.
     """
-    survey = facts.survey(settings)
-    if final and not plan.old_ports(settings, survey, host.name):
+    target = facts.target(settings)
+    if final and not plan.old_ports(target):
         host.noop("no former port of the app is open")
         return
-    files = plan.files(settings, survey, host.name, final=final)
+    files = plan.files(target, final=final)
     if not final:
         for note in files.notes:
             host.log_styled(note, fg="yellow", log_func=logger.warning)
-    differences = [*files.differences(survey), *plan.drift(settings, survey)]
+    differences = [*files.differences(target.survey), *plan.drift(target)]
     if not differences:
         host.noop(f"{files.name} is as planned")
         return
     log_reasons(differences)
     if state.config.DIFF:
-        show(files, survey)
+        show(files, target.survey)
     trial = plan.trial(settings, files)
     yield change("config.try_firewall", trial)
     if state.is_executing and (complaint := _locked_out()):

@@ -25,17 +25,17 @@ def neighbours(settings: Settings) -> Generator[StringCommand, None, None]:
         found = []
         for each in [it for it in state.activated_hosts if settings.topology.roles(it.name)]:
             with ctx_host.use(each):
-                lines = plan.findings(settings, facts.survey(settings), each.name)
+                lines = plan.findings(facts.target(settings))
             found += [f"  {each.name}: {line}" for line in lines]
         if found:
             yield failure("\n".join([_head(len(found)), *found]))
         return
-    survey = facts.survey(settings)
-    found = plan.findings(settings, survey, host.name)
+    target = facts.target(settings)
+    found = plan.findings(target)
     if found:
         yield failure("\n".join([_head(len(found)), *(f"  {line}" for line in found)]))
         return
-    for note in plan.kept(settings, survey, host.name):
+    for note in plan.kept(target):
         host.log_styled(note, fg="yellow", log_func=logger.warning)
     host.noop("nothing is in the way")
 

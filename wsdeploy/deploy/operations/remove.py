@@ -11,7 +11,6 @@ from pyinfra.context import host
 from wsdeploy.deploy import facts
 from wsdeploy.deploy.operations.send import change
 from wsdeploy.plan import components
-from wsdeploy.plan.host.limits import derive
 from wsdeploy.settings import Settings
 from wshost.requests import Remove
 
@@ -23,16 +22,15 @@ def removed(settings: Settings, role: str, data: bool) -> Generator[StringComman
     role: whose turn it is; a host that is both app and proxy has it with the apps.
     data: whether the app's own data goes, too.
     """
-    survey = facts.survey(settings)
+    target = facts.target(settings)
     marker = components.SYSTEM.marker(settings)
-    if marker not in survey.paths or (role == "proxy" and host.name in settings.topology.app):
+    if marker not in target.survey.paths or (role == "proxy" and target.is_app):
         host.noop(f"{settings.name} is not there")
         return
-    stop_wait = derive(settings, survey).stop_wait
     request: Remove = {
         "name": settings.name,
         "units": components.units(settings),
-        "stop_wait": stop_wait,
+        "stop_wait": target.limits.stop_wait,
         "data": data,
     }
     yield change("config.remove", request)

@@ -14,10 +14,11 @@ from typing import TypedDict
 from wsdeploy.plan.app import supervisor, upstreams, watchdog
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File
-from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT, derive, processes
+from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.proxy import proxies
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings, secret_values
 from wshost.common.listen import Listen
 from wshost.requests import Description, Rollout
@@ -25,19 +26,19 @@ from wshost.rollout import description
 from wshost.rollout.description import AUTOSTART, GENERATION, IDENTITY
 
 
-def environment(settings: Settings, survey: Survey) -> dict[str, str]:
+def environment(target: Target) -> dict[str, str]:
     """Return the environment of the app's processes, but for where each listens."""
-    app, limits = settings.app, derive(settings, survey)
+    name, app = target.name, target.settings.app
     return {
-        "HOME": places.data(settings.name),
+        "HOME": places.data(name),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
-        "WS_BACKLOG": str(limits.backlog),
+        "WS_BACKLOG": str(target.limits.backlog),
         "WS_CLOSE_CODE": str(app.close_code),
         "WS_CLOSE_TIMEOUT": str(CLOSE_TIMEOUT),
         "WS_COMPRESSION": app.compression,
         "WS_DRAIN": f"{app.drain:g}",
-        "WS_DRAIN_FILE": places.drain_file(settings.name),
+        "WS_DRAIN_FILE": places.drain_file(name),
         "WS_LOG_LEVEL": app.log_level,
         **({} if app.max_age is None else {"WS_MAX_AGE": f"{app.max_age:.15g}"}),
         "WS_MAX_SIZE": str(app.max_size),
@@ -48,12 +49,12 @@ def environment(settings: Settings, survey: Survey) -> dict[str, str]:
     }
 
 
-def listen(settings: Settings, host: str) -> Listen:
+def listen(target: Target) -> Listen:
     """Return where the processes of a generation listen on a host, whichever generation it is."""
-    kind = settings.listen()
+    kind = target.settings.listen()
     if kind == "unix":
-        return Listen(kind, places.sockets(settings.name, GENERATION))
-    return Listen(kind, settings.topology.listen_address(host), settings.app.port)
+        return Listen(kind, places.sockets(target.name, GENERATION))
+    return Listen(kind, target.listen_address, target.settings.app.port)
 
 
 class GenerationConf(TypedDict):
@@ -122,16 +123,17 @@ class Generation:
         )
 
 
-def planned(settings: Settings, survey: Survey, host: str, release: str, main: str) -> Generation:
+def planned(target: Target, release: str, main: str) -> Generation:
     """Return the generation that a host should have.
 
-    host: its name in the inventory. release: the release's ID. main: what the interpreter is
-    given to run, relative to the release; `App.command` takes its place.
+    release: the release's ID. main: what the interpreter is given to run, relative to the release;
+    `App.command` takes its place.
     """
-    app, name, limits = settings.app, settings.name, derive(settings, survey)
+    settings, limits = target.settings, target.limits
+    app, name = settings.app, settings.name
     folder = f"{places.releases(name)}/{release}"
     command = app.command or ("python", f"{folder}/{main}")
-    values = environment(settings, survey) | {
+    values = environment(target) | {
         "PYTHONPATH": f"{folder}/lib:{folder}/app",
         "WS_APP": f"{folder}/app",
     }
@@ -144,10 +146,10 @@ def planned(settings: Settings, survey: Survey, host: str, release: str, main: s
     described: Description = {
         "release": release,
         "environment": places.environment(name, GENERATION),
-        "listen": str(listen(settings, host)),
-        "processes": processes(settings, survey),
+        "listen": str(listen(target)),
+        "processes": target.processes,
         "open_files": limits.app_files,
-        "watch": watchdog.watch(settings, limits),
+        "watch": watchdog.watch(target),
     }
     launch = f"/usr/bin/python3 -I {folder}/launch.py {places.description(name, GENERATION)}"
     of_supervisor: GenerationConf = {
@@ -172,7 +174,7 @@ def planned(settings: Settings, survey: Survey, host: str, release: str, main: s
     new_processes = json.dumps({**described, "watch": None}, sort_keys=True)
     text = _variables(values | marks) + program + new_processes
     identity = hashlib.sha256(text.encode()).hexdigest()[:12]
-    serving = live(settings, survey)
+    serving = live(target)
     if serving is not None and serving.partition("-")[0] == identity:
         # It is the same after a restart.
         identity = serving
@@ -192,8 +194,7 @@ def _variables(values: Mapping[str, str]) -> str:
 
 
 def rollout(
-    settings: Settings,
-    survey: Survey,
+    target: Target,
     wanted: Generation,
     *,
     version: str,
@@ -205,7 +206,7 @@ def rollout(
     version: what stands for the same on all hosts of the fleet, whose generations and releases
     differ with address, limits and Python. by: who wants it. later: hosts whose turn comes after.
     """
-    app = settings.app
+    settings, app = target.settings, target.settings.app
     return {
         "name": settings.name,
         "by": by,
@@ -220,7 +221,7 @@ def rollout(
         "reuse_port": app.reuse_port,
         "start_timeout": app.start_timeout,
         "healthy_for": app.healthy_for,
-        "stop_wait": derive(settings, survey).stop_wait,
+        "stop_wait": target.limits.stop_wait,
         "back_after": proxies.chosen(settings).back_after(settings),
         "probe": {
             "host": settings.domain,
@@ -237,22 +238,22 @@ def _supervisor_quoted(word: str) -> str:
     return shlex.quote(word).replace("%", "%%")
 
 
-def live(settings: Settings, survey: Survey) -> str | None:
+def live(target: Target) -> str | None:
     """Return the generation that the proxy reaches on a host, or None."""
-    link = survey.paths.get(places.sockets(settings.name, "current"))
+    link = target.survey.paths.get(places.sockets(target.name, "current"))
     return link.target if link else None
 
 
-def drift(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
+def drift(target: Target, wanted: Generation) -> list[str]:
     """Return what keeps a generation from being in service, whole, now and after a boot."""
-    name, serving = settings.name, live(settings, survey)
+    name, survey, serving = target.name, target.survey, live(target)
     if serving != wanted.identity:
         return [f"generation {serving} is live, not {wanted.identity}"]
     group = f"{name}-{wanted.identity}"
     states = {p.name: p.statename for p in survey.processes or () if p.group == group}
     found = [
         f"{process} is {states.get(process, 'missing')}"
-        for process in upstreams.process_names(settings, processes(settings, survey))
+        for process in upstreams.process_names(target.settings, target.processes)
         if states.get(process) != "RUNNING"
     ]
     found += [file.path for file in wanted.files if not file.same_as(survey.paths.get(file.path))]
@@ -264,19 +265,19 @@ def drift(settings: Settings, survey: Survey, wanted: Generation) -> list[str]:
     return found
 
 
-def restarts(settings: Settings, survey: Survey) -> list[str]:
+def restarts(target: Target) -> list[str]:
     """Return what to say of processes that were started again since their generation is there."""
-    found = []
-    for process, (count, last) in sorted(survey.starts.get(settings.name, {}).items()):
+    name, found = target.name, []
+    for process, (count, last) in sorted(target.survey.starts.get(name, {}).items()):
         if count > 1:
             times = "once" if count == 2 else f"{count - 1:,} times"
             when = datetime.datetime.fromtimestamp(last, datetime.UTC)
             found.append(
                 f"{process} was restarted {times} since its generation came, last at "
                 f"{when:%Y-%m-%d %H:%M:%S} UTC; its log: "
-                f"{places.logs(settings.name, live(settings, survey) or '')}"
+                f"{places.logs(name, live(target) or '')}"
             )
-    left = sorted(path for path in survey.paths if path.startswith(places.left(settings.name)))
+    left = sorted(path for path in target.survey.paths if path.startswith(places.left(name)))
     if left:
         found.append(
             f"the app has left files in the working directory of generations that are gone: "
@@ -285,9 +286,9 @@ def restarts(settings: Settings, survey: Survey) -> list[str]:
     return found
 
 
-def leftovers(settings: Settings, survey: Survey, identity: str) -> list[str]:
+def leftovers(target: Target, identity: str) -> list[str]:
     """Return what is left of other generations than the one in service."""
-    name = re.escape(settings.name)
+    name, survey = re.escape(target.name), target.survey
     # Other programs may have names that begin like ours.
     group = re.compile(rf"{name}-({IDENTITY})")
     path = re.compile(

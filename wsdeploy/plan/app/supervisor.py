@@ -6,9 +6,8 @@ from typing import TypedDict
 
 from wsdeploy.plan.host import hardening, places
 from wsdeploy.plan.host.files import File, FileSet, enabled
-from wsdeploy.plan.host.limits import derive
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 UNIT = "supervisor.service"
@@ -35,9 +34,9 @@ class SandboxConf(TypedDict):
     writable: tuple[str, ...]
 
 
-def files(settings: Settings, survey: Survey) -> FileSet:
+def files(target: Target) -> FileSet:
     """Return what makes Debian's Supervisor fit for processes that hold connections."""
-    limits = derive(settings, survey)
+    settings, limits = target.settings, target.limits
     unit: UnitConf = {
         "drain_file": places.drain_file(settings.name),
         "shutdown_drain": f"{limits.shutdown_drain:g}",
@@ -60,10 +59,10 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         verify=(("systemctl", "is-active", UNIT),),
         notes=(
             *((limits.app_shortfall,) if limits.app_shortfall else ()),
-            *hardening.note(settings, survey, UNIT, _sandbox(settings)),
+            *hardening.note(target, UNIT, _sandbox(settings)),
             *(
                 ("supervisor was upgraded and runs as it was before: docs/operate/hosts.md",)
-                if survey.units.get(UNIT, {}).get("Upgraded")
+                if target.survey.units.get(UNIT, {}).get("Upgraded")
                 else ()
             ),
         ),
@@ -84,6 +83,6 @@ def started(settings: Settings) -> File:
     return hardening.started(settings, UNIT, _sandbox(settings))
 
 
-def drift(settings: Settings, survey: Survey) -> list[str]:
+def drift(target: Target) -> list[str]:
     """Return what keeps Supervisor from running, now and after a boot."""
-    return [] if survey.running(UNIT) else [f"{UNIT} is not running as configured"]
+    return [] if target.survey.running(UNIT) else [f"{UNIT} is not running as configured"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import places
-from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 from wsdeploy.settings.service import TLS_PORTS_AFTER
 from wsdeploy.settings.topology import Upstream
@@ -44,11 +44,11 @@ def ports(settings: Settings, count: int) -> list[int]:
     return [*own, *reached(settings, count)]
 
 
-def upstreams(settings: Settings, survey: Survey, proxy: str) -> list[Upstream]:
+def upstreams(proxy: Target) -> list[Upstream]:
     """Return all listeners that a proxy host balances over, in a fixed order."""
-    topology, found = settings.topology, []
-    for host in topology.app_hosts_of(proxy):
-        count = process_counts.of(settings, survey, host)
+    settings, topology, found = proxy.settings, proxy.settings.topology, []
+    for host in topology.app_hosts_of(proxy.host):
+        count = process_counts.of(host, proxy)
         if not reached(settings, count):
             folder = places.sockets(settings.name, "current")
             found += [
@@ -66,7 +66,7 @@ def upstreams(settings: Settings, survey: Survey, proxy: str) -> list[Upstream]:
     return found
 
 
-def tries(settings: Settings, survey: Survey, proxy: str) -> int:
+def tries(proxy: Target) -> int:
     """Return how many of the app's listeners one handshake may be passed to.
 
     All of a host that has gone down this moment can be the first ones, as they have lost their
@@ -74,7 +74,7 @@ def tries(settings: Settings, survey: Survey, proxy: str) -> int:
     app can't read go through the whole fleet.
     """
     by_host: dict[str, int] = {}
-    for each in upstreams(settings, survey, proxy):
+    for each in upstreams(proxy):
         where = each.unix.rpartition("/")[0] if each.unix else each.address
         by_host[where] = by_host.get(where, 0) + 1
     return max(by_host.values(), default=0) + 2

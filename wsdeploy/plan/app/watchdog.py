@@ -6,9 +6,8 @@ from typing import TypedDict
 
 from wsdeploy.plan.host import places, programs
 from wsdeploy.plan.host.files import File, FileSet, active, restarted
-from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 from wshost.requests import Watch
 
@@ -33,22 +32,22 @@ def wanted(settings: Settings) -> bool:
     return settings.app.hang_timeout is not None
 
 
-def watch(settings: Settings, limits: Limits) -> Watch | None:
+def watch(target: Target) -> Watch | None:
     """Return by which terms it watches a generation, or None without a watchdog."""
-    app = settings.app
+    app = target.settings.app
     if app.hang_timeout is None:
         return None
     return {
-        "host": settings.domain,
+        "host": target.settings.domain,
         # Any answer will do, and websockets has one for every GET that is no handshake.
         "path": app.health or "/",
         "hang_timeout": float(app.hang_timeout),
         "start_timeout": float(app.start_timeout),
-        "stop_wait": float(limits.stop_wait),
+        "stop_wait": float(target.limits.stop_wait),
     }
 
 
-def files(settings: Settings, survey: Survey) -> FileSet:
+def files(settings: Settings) -> FileSet:
     """Return its programs and its unit, the same whatever the app's settings are."""
     name, folder = settings.name, places.watchdog(settings.name)
     view: WatchdogService = {"name": name, "folder": folder}
@@ -65,6 +64,6 @@ def files(settings: Settings, survey: Survey) -> FileSet:
     )
 
 
-def drift(settings: Settings, survey: Survey) -> list[str]:
+def drift(target: Target) -> list[str]:
     """Return what keeps it from watching, now and after a boot."""
-    return [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
+    return target.survey.not_running(unit(target.settings))

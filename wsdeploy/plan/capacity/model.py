@@ -15,6 +15,7 @@ from wsdeploy.plan.capacity.usage import Measured, Use
 from wsdeploy.plan.host import firewall, limits
 from wsdeploy.plan.host.limits import SPARE_FILES
 from wsdeploy.plan.proxy import haproxy, internal
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.settings.app import PROCESSES_MOST
 
@@ -67,32 +68,27 @@ class Limit:
     """What to change, and to what."""
 
 
-def wanted(settings: Settings, host: str) -> int:
+def wanted(target: Target) -> int:
     """Return how many clients a host should hold: an app host, all that its proxies may send."""
-    topology = settings.topology
-    proxies = 1 if host in topology.proxy else len(topology.proxy)
-    return settings.max_connections * proxies
+    proxies = 1 if target.is_proxy else len(target.settings.topology.proxy)
+    return target.settings.max_connections * proxies
 
 
-def found(settings: Settings, host: str, measured: Measured) -> list[Limit]:
-    """Return all limits of a host, the lowest first."""
-    target = wanted(settings, host)
-    others = sorted(
-        _others(settings, host, measured, target),
-        key=lambda limit: limit.clients,
-    )
-    if host not in settings.topology.proxy:
+def found(target: Target, measured: Measured) -> list[Limit]:
+    """Return all limits of a host, the lowest first. measured: what it has said."""
+    others = sorted(_others(target, measured), key=lambda limit: limit.clients)
+    if not target.is_proxy:
         return others
-    rest = others[0].clients if others else 0
+    own, rest = target.settings.max_connections, others[0].clients if others else 0
     rounded = max(1, _rounded(rest))
-    if rounded > settings.max_connections:
+    if rounded > own:
         remedy = f"max_connections={rounded:_} is what the rest allows"
-    elif rest >= settings.max_connections:
+    elif rest >= own:
         remedy = "the rest allows no more"
     else:
         remedy = f"max_connections={rounded:_} would refuse those that the host can't hold"
-    own = Limit(settings.max_connections, "max_connections", remedy)
-    return sorted([own, *others], key=lambda limit: limit.clients)
+    limit = Limit(own, "max_connections", remedy)
+    return sorted([limit, *others], key=lambda limit: limit.clients)
 
 
 def _rounded(clients: int) -> int:
@@ -101,31 +97,30 @@ def _rounded(clients: int) -> int:
     return int(clients // scale * scale)
 
 
-def _others(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
+def _others(target: Target, measured: Measured) -> Iterator[Limit]:
     """Yield all limits but max_connections."""
-    topology = settings.topology
-    if host in topology.app and measured.app:
-        yield _app_files(settings, measured, measured.app, target)
-    if host in topology.proxy and measured.proxy:
-        yield _proxy_files(settings, measured)
-        yield from _ports(settings, host, measured, target)
-        if measured.tracked and not topology.alone and firewall.wanted(settings):
+    settings = target.settings
+    if target.is_app and measured.app:
+        yield _app_files(target, measured.app)
+    if target.is_proxy and measured.proxy:
+        yield _proxy_files(target, measured)
+        yield from _ports(target, measured)
+        if measured.tracked and not settings.topology.alone and firewall.wanted(settings):
             count, most = measured.tracked
             room = most - max(0, count - measured.proxy.clients)
-            more = f"net.netfilter.nf_conntrack_max={most + max(0, target - room)}"
+            more = f"net.netfilter.nf_conntrack_max={most + max(0, wanted(target) - room)}"
             yield Limit(room, "connections that the packet filter tracks", more)
-    if internal.wanted(settings, host):
+    if internal.wanted(target):
         what = f"open files of the TLS listener, {measured.limits['open_files']:,}"
-        room = internal.fits(settings, measured.survey)
+        room = internal.fits(target)
         yield Limit(room, what, HARD_LIMIT)
-    yield _host_files(settings, host, measured)
-    yield _memory(settings, host, measured, target)
-    yield from _processors(settings, host, measured, target)
+    yield _host_files(target, measured)
+    yield _memory(target, measured)
+    yield from _processors(target, measured)
 
 
-def _app_files(settings: Settings, measured: Measured, app: Use, target: int) -> Limit:
-    derived = limits.derive(settings, measured.survey)
-    count = limits.processes(settings, measured.survey)
+def _app_files(target: Target, app: Use) -> Limit:
+    derived, count = target.limits, target.processes
     if app.files < derived.app_files:
         room = max(0, app.files - SPARE_FILES) * count
         return Limit(
@@ -135,7 +130,7 @@ def _app_files(settings: Settings, measured: Measured, app: Use, target: int) ->
         )
     each = derived.open_files - SPARE_FILES
     room = each * count
-    needed = min(PROCESSES_MOST, math.ceil(target / each))
+    needed = min(PROCESSES_MOST, math.ceil(wanted(target) / each))
     more = f"App(processes={needed})" if count < needed else "more processes"
     return Limit(
         room,
@@ -144,32 +139,33 @@ def _app_files(settings: Settings, measured: Measured, app: Use, target: int) ->
     )
 
 
-def _proxy_files(settings: Settings, measured: Measured) -> Limit:
-    derived = limits.derive(settings, measured.survey)
-    if isinstance(settings.proxy, Nginx):
+def _proxy_files(target: Target, measured: Measured) -> Limit:
+    derived = target.limits
+    if isinstance(target.settings.proxy, Nginx):
         workers = measured.limits["processors"] * limits.WORKERS_MOST
         room = derived.worker_room
         what = f"open files of up to {workers} nginx workers, {derived.open_files:,} each"
     else:
-        room = haproxy.fits(settings, measured.survey) - derived.waiting
+        room = haproxy.fits(target) - derived.waiting
         what = f"open files of HAProxy, {derived.open_files:,}"
     return Limit(room, what, f"{HARD_LIMIT}, or one more proxy")
 
 
-def _ports(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
+def _ports(target: Target, measured: Measured) -> Iterator[Limit]:
     """Yield what source ports allow: each connection to one listener needs its own."""
+    settings = target.settings
     if (
         process_counts.are_learnt(settings)
         and set(settings.topology.app) - measured.app_processes.keys()
     ):
         # Not all app hosts have been asked.
         return
-    listeners = [it for it in upstreams.upstreams(settings, measured.survey, host) if not it.unix]
+    listeners = [it for it in upstreams.upstreams(target) if not it.unix]
     if not listeners:
         return
     room = measured.ports * len(listeners)
     hosts = len({it.address for it in listeners})
-    needed = max(math.ceil(target / measured.ports / hosts), len(listeners) // hosts + 1)
+    needed = max(math.ceil(wanted(target) / measured.ports / hosts), len(listeners) // hosts + 1)
     if settings.listen() == "shared":
         remedy = 'App(listen="tcp"): each process has its own'
     elif needed <= PROCESSES_MOST:
@@ -180,21 +176,21 @@ def _ports(settings: Settings, host: str, measured: Measured, target: int) -> It
     yield Limit(room, what, remedy)
 
 
-def _sockets(settings: Settings, host: str) -> tuple[int, int]:
+def _sockets(target: Target) -> tuple[int, int]:
     """Return a client's ends of TCP and of unix connections on a host."""
-    topology, unix = settings.topology, settings.listen() == "unix"
-    ends = (host in topology.proxy) + (host in topology.app)
+    unix = target.settings.listen() == "unix"
+    ends = target.is_proxy + target.is_app
     # Where TLS is between the tiers, an app host has a program that passes on to the sockets.
-    inner = 2 if settings.internal_tls and host in topology.app else 0
-    tcp = int(host in topology.proxy)
-    if unix and not settings.internal_tls:
+    inner = 2 if internal.wanted(target) else 0
+    tcp = int(target.is_proxy)
+    if unix and not target.settings.internal_tls:
         return tcp, ends
     return tcp + ends, inner
 
 
-def _host_files(settings: Settings, host: str, measured: Measured) -> Limit:
+def _host_files(target: Target, measured: Measured) -> Limit:
     used, most = measured.files
-    each = sum(_sockets(settings, host))
+    each = sum(_sockets(target))
     room = max(0, most - used) // each + measured.clients
     return Limit(room, f"open files of the whole host, {most:,}", "sysctl fs.file-max")
 
@@ -210,18 +206,19 @@ def app_client(settings: Settings, app: Use) -> float:
     return max(listed, (app.memory - app.processes * APP_PROCESS) / app.clients)
 
 
-def _memory(settings: Settings, host: str, measured: Measured, target: int) -> Limit:
+def _memory(target: Target, measured: Measured) -> Limit:
     """Return what memory allows.
 
     A deployment has the app's processes twice: the old ones give nothing back before they end.
     """
-    tcp, unix = _sockets(settings, host)
+    settings = target.settings
+    tcp, unix = _sockets(target)
     app = measured.app
     once = tcp * TCP_SOCKET + unix * UNIX_SOCKET
     twice, present = 0.0, 0
-    programs = (host in settings.topology.proxy) + internal.wanted(settings, host)
+    programs = target.is_proxy + internal.wanted(target)
     once += programs * PROXY_CLIENT[type(settings.proxy).__name__]
-    if settings.internal_tls and host in settings.topology.proxy:
+    if settings.internal_tls and target.is_proxy:
         once += INNER_TLS
     if app:
         twice, present = app_client(settings, app), app.memory
@@ -230,25 +227,24 @@ def _memory(settings: Settings, host: str, measured: Measured, target: int) -> L
     # At `room` clients: spare = (room - clients) * once + (2 * room - 2 * clients) * twice.
     per_client = once + 2 * twice
     room = max(0, math.floor(clients + spare / per_client))
-    more = (target - room) * per_client / (1 - FREE)
+    more = (wanted(target) - room) * per_client / (1 - FREE)
     what = f"memory, {once / KIB + twice / KIB:.0f} KiB for a client"
     what += ", the app's part twice in a deployment" if app else ""
     remedy = f"{more / GIB:.1f} GiB more" if more > 0 else "more memory"
     return Limit(room, what, remedy)
 
 
-def _processors(settings: Settings, host: str, measured: Measured, target: int) -> Iterator[Limit]:
+def _processors(target: Target, measured: Measured) -> Iterator[Limit]:
     """Yield what processors allow, if each client goes on to cost what it costs now."""
     cores = measured.limits["processors"]
     per_client = measured.cores_per_client
     if not per_client:
         return
-    needed = math.ceil(target * per_client / BUSY)
+    needed = math.ceil(wanted(target) * per_client / BUSY)
     remedy = f"{needed} cores" if needed > cores else "more cores"
     what = f"{cores} cores at {BUSY:.0%}, with what clients send now"
     yield Limit(math.floor(cores * BUSY / per_client), what, f"{remedy}, or one more host")
-    app = measured.app
-    count = limits.processes(settings, measured.survey)
+    app, count = measured.app, target.processes
     if app and app.cores_per_client and count < cores:
         room = math.floor(count * BUSY / app.cores_per_client)
         what = f"{count} processes, each on one core at {BUSY:.0%}"

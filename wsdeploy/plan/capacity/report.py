@@ -6,24 +6,23 @@ from collections.abc import Iterator, Mapping
 
 from wsdeploy.plan.capacity import model
 from wsdeploy.plan.capacity.usage import SEEN_LEAST, Measured
-from wsdeploy.plan.host.limits import processes
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 
-def lines(settings: Settings, host: str, measured: Measured) -> Iterator[str]:
+def lines(target: Target, measured: Measured) -> Iterator[str]:
     """Yield what to say of a host: what it has, what it holds, and each limit with its remedy."""
     cores, memory = measured.limits["processors"], measured.limits["memory"]
     has = [_counted(cores, "core"), f"{memory / model.GIB:.1f} GiB of memory"]
-    if host in settings.topology.app:
-        number = processes(settings, measured.survey)
-        has.append(_counted(number, "process", "es"))
+    if target.is_app:
+        has.append(_counted(target.processes, "process", "es"))
     has.append(f"{_counted(measured.clients, 'client')} now")
     yield ", ".join(has)
-    missing = [role for role in roles(settings, host) if getattr(measured, role) is None]
+    missing = [role for role in roles(target) if getattr(measured, role) is None]
     if missing:
         yield f"{' and '.join(missing)} not running here; deploy first"
         return
-    limits = model.found(settings, host, measured)
+    limits = model.found(target, measured)
     yield f"holds {_counted(limits[0].clients, 'client')}"
     width = len(f"{limits[-1].clients:,}")
     for limit in limits:
@@ -34,19 +33,18 @@ def lines(settings: Settings, host: str, measured: Measured) -> Iterator[str]:
         yield f"  {'?':>{width}}  cores: {why} now -> ask again while they are busy"
 
 
-def roles(settings: Settings, host: str) -> list[str]:
+def roles(target: Target) -> tuple[str, ...]:
     """Return what a host has to run."""
-    topology = settings.topology
-    hosts = {"app": topology.app, "proxy": topology.proxy}
-    return [role for role, names in hosts.items() if host in names]
+    return target.settings.topology.roles(target.host)
 
 
 def fleet(settings: Settings, measured: Mapping[str, Measured]) -> Iterator[str]:
     """Yield what the hosts that were asked hold together, and without the one that holds most."""
+    targets = {host: it.target(settings, host) for host, it in measured.items()}
     held = {
-        host: model.found(settings, host, it)[0].clients
+        host: model.found(targets[host], it)[0].clients
         for host, it in measured.items()
-        if all(getattr(it, role) for role in roles(settings, host))
+        if all(getattr(it, role) for role in roles(targets[host]))
     }
     topology = settings.topology
     tiers = {"hosts": topology.app} if topology.alone else {

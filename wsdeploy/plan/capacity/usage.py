@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
+from wsdeploy.settings import Settings
 
 SEEN_LEAST = 200
 """Clients from which on processor time is divided by them: below, what does not depend on clients
@@ -86,7 +88,7 @@ class Measured:
         """How many clients the host has now."""
         return max((use.clients for use in self.uses), default=0)
 
-    @property
-    def survey(self) -> Survey:
-        """What limits are derived from."""
-        return Survey(limits=self.limits, app_processes=self.app_processes)
+    def target(self, settings: Settings, host: str) -> Target:
+        """Return the host, with what its limits are derived from."""
+        survey = Survey(limits=self.limits, app_processes=self.app_processes)
+        return Target(settings, host, survey)

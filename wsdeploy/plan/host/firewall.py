@@ -12,10 +12,10 @@ from typing import TypedDict, cast
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import File, FileSet
-from wsdeploy.plan.host.limits import processes
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Listener, Survey
 from wsdeploy.plan.proxy import edge
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Firewall, Settings
 from wsdeploy.settings.firewall import Allowed, Network, as_network
 from wshost.requests import TryFirewall
@@ -104,29 +104,28 @@ def ssh_ports(survey: Survey, ssh_port: int = SSH) -> list[int]:
     return sorted(survey.ssh_ports) or [ssh_port]
 
 
-def app_ports(settings: Settings, survey: Survey, host: str) -> list[int]:
+def app_ports(target: Target) -> list[int]:
     """Return the TCP ports of the app on a host."""
-    if host not in settings.topology.app:
-        return []
-    return upstreams.ports(settings, processes(settings, survey))
+    return upstreams.ports(target.settings, target.processes) if target.is_app else []
 
 
-def old_ports(settings: Settings, survey: Survey, host: str) -> set[int]:
+def old_ports(target: Target) -> set[int]:
     """Return the app's ports that are open by the present rules, but not by the settings."""
-    return set(survey.firewall_ports) - set(app_ports(settings, survey, host))
+    return set(target.survey.firewall_ports) - set(app_ports(target))
 
 
-def public_ports(settings: Settings, host: str) -> list[int]:
+def public_ports(target: Target) -> list[int]:
     """Return the TCP ports for clients on a host."""
-    return list(PUBLIC) if host in settings.topology.proxy else []
+    return list(PUBLIC) if target.is_proxy else []
 
 
-def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) -> FileSet:
+def files(target: Target, *, final: bool = True) -> FileSet:
     """Return the rules, and the unit that loads them before the network is up.
 
     final: whether ports of the app that are open by the present rules, but not by the settings,
     are closed. Until the proxies have learnt of new ones, they need the old ones.
     """
+    settings, survey = target.settings, target.survey
     topology, firewall = settings.topology, chosen(settings)
     proxies = () if topology.alone else topology.proxy
     sources = [ip_address(topology.addresses[proxy]) for proxy in proxies]
@@ -136,12 +135,12 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
         ip_network(text)
         for text in settings.edge.unlimited_networks + (behind.networks if behind else ())
     ]
-    ports = set(app_ports(settings, survey, host))
-    if not final and host in topology.app:
+    ports = set(app_ports(target))
+    if not final and target.is_app:
         ports |= set(survey.firewall_ports)
-    public = public_ports(settings, host)
+    public = public_ports(target)
     tracked = 0
-    if host in topology.proxy and not topology.alone:
+    if target.is_proxy and not topology.alone:
         tracked = TRACKED_LEAST + settings.max_connections
     name = unit(settings)
     nft: FirewallNft = {
@@ -151,7 +150,7 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
         "untracked": sorted({*public, *ports}),
         "sources4": sorted(str(source) for source in sources if source.version == 4),
         "sources6": sorted(str(source) for source in sources if source.version == 6),
-        "ssh_ports": ssh_ports(survey, int(topology.ssh_ports.get(host, SSH))),
+        "ssh_ports": ssh_ports(survey, int(topology.ssh_ports.get(target.host, SSH))),
         "ssh_from4": _merged(networks, 4),
         "ssh_from6": _merged(networks, 6),
         "allowed": [_rule(entry) for entry in _allowed(firewall)],
@@ -184,7 +183,7 @@ def files(settings: Settings, survey: Survey, host: str, *, final: bool = True) 
             ("nft", "list", "table", "inet", settings.name),
             remote.script("config/ruleset.py", "ruleset", settings.name),
         ),
-        notes=closed(settings, survey, host),
+        notes=closed(target),
     )
 
 
@@ -228,13 +227,10 @@ def _rule(allowed: Allowed) -> str:
 NUMBERS = {"igmp": 2, "ipip": 4, "gre": 47, "esp": 50, "ah": 51, "ospf": 89, "vrrp": 112}
 
 
-def closed(settings: Settings, survey: Survey, host: str) -> tuple[str, ...]:
+def closed(target: Target) -> tuple[str, ...]:
     """Return what to say of programs that listen on ports that others do not reach."""
-    open_tcp = {
-        *ssh_ports(survey),
-        *public_ports(settings, host),
-        *app_ports(settings, survey, host),
-    }
+    survey = target.survey
+    open_tcp = {*ssh_ports(survey), *public_ports(target), *app_ports(target)}
     open_tcp |= set(survey.firewall_ports)
     open_udp = {68, 546}
 
@@ -244,7 +240,7 @@ def closed(settings: Settings, survey: Survey, host: str) -> tuple[str, ...]:
         return any(
             entry.protocol == "all"
             or (entry.protocol == listener.protocol and entry.first <= listener.port <= entry.last)
-            for entry in _allowed(chosen(settings))
+            for entry in _allowed(chosen(target.settings))
         )
 
     shut = sorted(
@@ -263,9 +259,9 @@ def closed(settings: Settings, survey: Survey, host: str) -> tuple[str, ...]:
     )
 
 
-def drift(settings: Settings, survey: Survey) -> list[str]:
+def drift(target: Target) -> list[str]:
     """Return what keeps the rules from being in force, now and after a boot."""
-    found = [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
-    if not survey.firewall_as_loaded:
-        found.append(f"the loaded rules of table inet {settings.name} are not the planned ones")
+    found = target.survey.not_running(unit(target.settings))
+    if not target.survey.firewall_as_loaded:
+        found.append(f"the loaded rules of table inet {target.name} are not the planned ones")
     return found

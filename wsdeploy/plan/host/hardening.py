@@ -14,7 +14,7 @@ from typing import TypedDict
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 
@@ -43,10 +43,9 @@ def started(settings: Settings, unit: str, own: Mapping[str, object]) -> File:
     return File(places.started(settings.name, unit), f"{version}\n")
 
 
-def note(
-    settings: Settings, survey: Survey, unit: str, own: Mapping[str, object]
-) -> tuple[str, ...]:
+def note(target: Target, unit: str, own: Mapping[str, object]) -> tuple[str, ...]:
     """Return what to say if a unit runs in another sandbox than its present one, or in none."""
+    settings, survey = target.settings, target.survey
     if survey.units.get(unit, {}).get("ActiveState") != "active":
         return ()
     left, wanted = places.started(settings.name, unit), started(settings, unit, own)

@@ -113,8 +113,11 @@ def _ceiling(survey: Survey) -> int:
     return min(survey.limits.get("open_files", OPEN_FILES_MOST), OPEN_FILES_MOST)
 
 
-def derive(settings: Settings, survey: Survey) -> Limits:
-    """Return the limits for a host: what `settings` ask for, as far as the host allows it."""
+def derive(settings: Settings, survey: Survey, processes: int) -> Limits:
+    """Return the limits for a host: what `settings` ask for, as far as the host allows it.
+
+    processes: how many of the app it has.
+    """
     wanted = settings.max_connections
     ceiling = _ceiling(survey)
     processors = survey.limits.get("processors", 1)
@@ -127,7 +130,7 @@ def derive(settings: Settings, survey: Survey) -> Limits:
     held = each * workers
     room = (most - waiting) // 2 * processors * WORKERS_MOST
     connections = min(math.ceil(used * FREE_FOR_NGINX) + 1, ceiling)
-    app, number, clients = settings.app, processes(settings, survey), app_clients(settings)
+    app, clients = settings.app, app_clients(settings)
     shutdown_drain = min(app.drain, app.shutdown_drain)
 
     def stop(drain: float) -> int:
@@ -159,8 +162,8 @@ def derive(settings: Settings, survey: Survey) -> Limits:
         unit_stop=stop(shutdown_drain) + 15,
         proxy_shortfall=shortfall(held, f"{workers} nginx workers", wanted),
         app_shortfall=shortfall(
-            (ceiling - SPARE_FILES) * number,
-            f"{number} app processes",
+            (ceiling - SPARE_FILES) * processes,
+            f"{processes} app processes",
             clients,
             " on all proxies" if clients > wanted else "",
         ),

@@ -10,13 +10,15 @@ from wsdeploy.plan.host import firewall, system
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import DEBIAN_PYTHON, Request, Survey
 from wsdeploy.plan.proxy import proxies
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Nginx, Settings
 
 OURS = ("wsdeploy",)
 
 
-def findings(settings: Settings, survey: Survey, host: str) -> list[str]:
+def findings(target: Target) -> list[str]:
     """Return a line for each thing that is in the way."""
+    settings, survey = target.settings, target.survey
     found = _system(survey)
     around = survey.neighbours
     if around is None:
@@ -28,10 +30,10 @@ def findings(settings: Settings, survey: Survey, host: str) -> list[str]:
         for other in around.get("services", ())
     ]
     if _marker(settings, system.NAME) not in survey.paths:
-        found += _names(settings, survey)
-    if host in settings.topology.proxy:
-        found += _proxies(settings, survey)
-    found += _filters(settings, survey, host)
+        found += _names(target)
+    if target.is_proxy:
+        found += _proxies(target)
+    found += _filters(target)
     others = sorted(
         {
             process.group
@@ -39,7 +41,7 @@ def findings(settings: Settings, survey: Survey, host: str) -> list[str]:
             if not process.group.startswith(f"{name}-")
         }
     )
-    if others and host in settings.topology.app and not settings.take_over:
+    if others and target.is_app and not settings.take_over:
         found.append(
             f"Supervisor runs other programs ({', '.join(others)}), and they can write to few "
             "folders after its next start: name those in 30-own.conf beside our 20-*-sandbox.conf "
@@ -48,10 +50,10 @@ def findings(settings: Settings, survey: Survey, host: str) -> list[str]:
     return found
 
 
-def kept(settings: Settings, survey: Survey, host: str) -> list[str]:
+def kept(target: Target) -> list[str]:
     """Return what to say of configuration that is replaced with the user's leave."""
-    around = survey.neighbours
-    if around is None or host not in settings.topology.proxy or not settings.take_over:
+    around = target.survey.neighbours
+    if around is None or not target.is_proxy or not target.settings.take_over:
         return []
     files = [path for each in around.get("proxies", {}).values() for path in each]
     return [f"{path} was there before; it stays under {BEFORE}" for path in files]
@@ -71,8 +73,8 @@ def _system(survey: Survey) -> list[str]:
     return [f"it runs {system_id or 'an unknown system'} {version}, and this is for Debian {known}"]
 
 
-def _names(settings: Settings, survey: Survey) -> list[str]:
-    name = settings.name
+def _names(target: Target) -> list[str]:
+    name, survey = target.name, target.survey
     if f"{KEPT}/{name}" in survey.paths:
         return []
     taken = [f"user {name}"] if name in survey.users else []
@@ -86,7 +88,8 @@ def _names(settings: Settings, survey: Survey) -> list[str]:
     ]
 
 
-def _proxies(settings: Settings, survey: Survey) -> list[str]:
+def _proxies(target: Target) -> list[str]:
+    settings, survey = target.settings, target.survey
     found: list[str] = []
     around = survey.neighbours or {}
     own = "nginx" if isinstance(settings.proxy, Nginx) else "haproxy"
@@ -109,12 +112,12 @@ def _proxies(settings: Settings, survey: Survey) -> list[str]:
     return found
 
 
-def _filters(settings: Settings, survey: Survey, host: str) -> list[str]:
-    wanted = [*firewall.public_ports(settings, host)]
-    if not settings.topology.alone:
-        wanted += firewall.app_ports(settings, survey, host)
+def _filters(target: Target) -> list[str]:
+    wanted = [*firewall.public_ports(target)]
+    if not target.settings.topology.alone:
+        wanted += firewall.app_ports(target)
     found = []
-    for each in (survey.neighbours or {}).get("filters", ()):
+    for each in (target.survey.neighbours or {}).get("filters", ()):
         missing = [port for port in wanted if port not in each["numbers"]]
         if missing:
             ports = ", ".join(map(str, missing))
@@ -126,10 +129,10 @@ def _filters(settings: Settings, survey: Survey, host: str) -> list[str]:
     return found
 
 
-def request(settings: Settings, host: str) -> Request:
+def request(target: Target) -> Request:
     """Return what to ask a host about."""
-    names = [system.NAME]
-    if host in settings.topology.proxy:
+    settings, names = target.settings, [system.NAME]
+    if target.is_proxy:
         names.append(proxies.chosen(settings).NAME)
     markers = tuple(_marker(settings, name) for name in names)
     return Request(

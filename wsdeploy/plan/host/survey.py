@@ -151,6 +151,10 @@ class Survey:
         version = self.system.get("python") or DEBIAN_PYTHON.get(self.system.get("version", ""))
         return str(version or DEBIAN_PYTHON["12"])
 
+    def not_running(self, unit: str) -> list[str]:
+        """Return what keeps a unit of our own from running, now and after a boot."""
+        return [] if self.running(unit) else [f"{unit} is not running"]
+
     def running(self, unit: str) -> bool:
         """Tell whether a unit runs, will run after a boot, and runs as its files say."""
         state = self.units.get(unit, {})

@@ -7,10 +7,11 @@ from typing import TypedDict
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import File, FileSet
-from wsdeploy.plan.host.limits import PROCESSES_LEAST, derive, processes
+from wsdeploy.plan.host.limits import PROCESSES_LEAST
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import PathState, Request, Survey
+from wsdeploy.plan.host.survey import PathState, Request
 from wsdeploy.plan.proxy import acme
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 NAME = "system"
@@ -54,9 +55,9 @@ class SysctlConf(TypedDict):
     """Key, value and reason."""
 
 
-def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
+def sysctl(target: Target) -> list[tuple[str, str, str]]:
     """Return kernel settings as (key, value, reason)."""
-    backlog = str(derive(settings, survey).backlog)
+    settings, backlog = target.settings, str(target.limits.backlog)
     found = [
         ("net.core.somaxconn", backlog, "Caps every listener's queue, unix sockets included."),
         ("net.ipv4.tcp_max_syn_backlog", backlog, "Handshakes under way when everyone reconnects."),
@@ -76,7 +77,7 @@ def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
             "A client who reads slowly holds this much unsent data in the kernel, not 4 MB.",
         ),
     ]
-    ports = upstreams.ports(settings, processes(settings, survey))
+    ports = upstreams.ports(settings, target.processes)
     if ports and ports[-1] >= SOURCE_PORTS:
         found.append(
             (
@@ -107,11 +108,12 @@ def sysctl(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
     return found
 
 
-def _settable(settings: Settings, survey: Survey) -> list[tuple[str, str, str]]:
+def _settable(target: Target) -> list[tuple[str, str, str]]:
     """Return the kernel settings that this host lets root change: in a container, not all are."""
+    survey = target.survey
     return [
         setting
-        for setting in sysctl(settings, survey)
+        for setting in sysctl(target)
         if survey.bare or survey.sysctl.get(setting[0]) is not None
     ]
 
@@ -121,9 +123,9 @@ def set_name(settings: Settings) -> str:
     return f"{settings.name}-{NAME}"
 
 
-def files(settings: Settings, survey: Survey) -> FileSet:
+def files(target: Target) -> FileSet:
     """Return the files that make the user, the folders and the kernel settings."""
-    name = settings.name
+    settings, survey, name = target.settings, target.survey, target.name
     users, made, kernel = (
         f"/etc/sysusers.d/{name}.conf",
         f"/etc/tmpfiles.d/{name}.conf",
@@ -138,7 +140,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         ],
         "writable": settings.app.writable,
     }
-    settable: SysctlConf = {"sysctl": _settable(settings, survey)}
+    settable: SysctlConf = {"sysctl": _settable(target)}
     return FileSet(
         name=set_name(settings),
         files=(
@@ -153,7 +155,7 @@ def files(settings: Settings, survey: Survey) -> FileSet:
         ),
         notes=tuple(
             f"this host does not let {key} be set to {value}"
-            for key, value, _ in sysctl(settings, survey)
+            for key, value, _ in sysctl(target)
             if not survey.bare and survey.sysctl.get(key) is None
         ),
     )
@@ -186,21 +188,22 @@ def folders(settings: Settings) -> dict[str, PathState]:
     }
 
 
-def drift(settings: Settings, survey: Survey) -> list[str]:
+def drift(target: Target) -> list[str]:
     """Return what the files of this set should have brought about, but did not or no longer do."""
-    name = settings.name
+    settings, survey, name = target.settings, target.survey, target.name
     found = [f"user {name}"] if name not in survey.users else []
     if f"{name}-proxy" not in survey.groups:
         found.append(f"group {name}-proxy")
     found += [path for path, it in folders(settings).items() if survey.paths.get(path) != it]
     found += [path for path in settings.app.writable if path not in survey.paths]
-    kernel = _settable(settings, survey)
+    kernel = _settable(target)
     return found + [key for key, value, _ in kernel if survey.sysctl.get(key) != value]
 
 
-def asks(settings: Settings) -> Request:
+def asks(target: Target) -> Request:
     """Return what its plan has to know of a host beyond its files."""
-    keys = [key for key, _, _ in sysctl(settings, Survey(bare=True))]
+    settings = target.settings
+    keys = [key for key, _, _ in sysctl(Target.unknown(settings, target.host))]
     if settings.app.processes == "auto":
         # Only for so many processes that they have ports of that range.
         keys.append("net.ipv4.ip_local_reserved_ports")

@@ -12,6 +12,7 @@ import hashlib
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 POLICY = "/usr/sbin/policy-rc.d"
@@ -29,10 +30,11 @@ def packages(settings: Settings) -> tuple[str, ...]:
     return ("unattended-upgrades",) if settings.security_updates else ()
 
 
-def policy(settings: Settings, survey: Survey) -> FileSet:
+def policy(target: Target) -> FileSet:
     """Return the file that answers packages; an empty set if somebody else has one there."""
+    survey = target.survey
     wanted = FileSet(
-        name=f"{settings.name}-policy",
+        name=f"{target.name}-policy",
         files=(File(POLICY, render("upgrades/policy-rc.d"), mode=0o755),),
         validate=(("sh", "-n", f"{{stage}}{POLICY}"),),
     )
@@ -62,7 +64,7 @@ def installing(survey: Survey) -> bool:
     return there is not None and there.sha256 == hashlib.sha256(INSTALLING.encode()).hexdigest()
 
 
-def files(settings: Settings, survey: Survey) -> FileSet:
+def files(settings: Settings) -> FileSet:
     """Return what needrestart and unattended-upgrades are told."""
     wanted = [File(NEEDRESTART, render("upgrades/needrestart.conf"))]
     if settings.security_updates:

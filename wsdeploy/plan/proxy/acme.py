@@ -9,8 +9,9 @@ from typing import TypedDict
 from wsdeploy.plan.host import places, programs
 from wsdeploy.plan.host.files import Command, File, FileSet, active, restarted
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.proxy import tls
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Acme, Settings
 from wshost.requests import Order, Renewal
 
@@ -50,14 +51,14 @@ def service(settings: Settings) -> str:
     return f"{settings.name}-certificate.service"
 
 
-def thumbprint(settings: Settings, survey: Survey) -> str | None:
+def thumbprint(target: Target) -> str | None:
     """Return the thumbprint of a proxy's account key: the answer to every challenge.
 
     Empty while there is no account key; None if there is to be none.
     """
-    if not wanted(settings):
+    if not wanted(target.settings):
         return None
-    return (survey.texts.get(places.thumbprint(settings.name)) or "").strip()
+    return (target.survey.texts.get(places.thumbprint(target.name)) or "").strip()
 
 
 def order(settings: Settings) -> Order:
@@ -80,19 +81,20 @@ def issued(settings: Settings) -> File:
     return File(issued_path(settings), json.dumps(order(settings)), mode=0o600)
 
 
-def outstanding(settings: Settings, survey: Survey) -> str | None:
+def outstanding(target: Target) -> str | None:
     """Return why a proxy has to order a certificate now, or None. Renewal is the timer's."""
-    if not issued(settings).same_as(survey.paths.get(issued_path(settings))):
+    settings = target.settings
+    if not issued(settings).same_as(target.survey.paths.get(issued_path(settings))):
         return "no certificate was issued for these settings yet"
     return None
 
 
-def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()) -> FileSet:
+def files(target: Target, activate: tuple[Command, ...] = ()) -> FileSet:
     """Return the renewal's programs, its terms, its service and its timer.
 
     activate: commands that let a running proxy use a new certificate.
     """
-    acme = settings.tls
+    settings, acme = target.settings, target.settings.tls
     assert isinstance(acme, Acme)
     name, domain = settings.name, settings.domain
     folder = places.acme_programs(name)
@@ -111,7 +113,7 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
     trusted = []
     if acme.authority:
         # To ask a host about it, its content is not needed; who rolls back need not have it.
-        content = "" if survey.bare else Path(acme.authority).read_text()
+        content = "" if target.survey.bare else Path(acme.authority).read_text()
         trusted = [File(authority, content, 0o600)]
     return FileSet(
         name=f"{settings.name}-{NAME}",
@@ -130,9 +132,9 @@ def files(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()
     )
 
 
-def drift(settings: Settings, survey: Survey) -> list[str]:
+def drift(target: Target) -> list[str]:
     """Return what keeps the certificate from being renewed, now and after a boot."""
-    return [] if survey.running(timer(settings)) else [f"{timer(settings)} is not running"]
+    return target.survey.not_running(timer(target.settings))
 
 
 def asks(settings: Settings) -> Request:

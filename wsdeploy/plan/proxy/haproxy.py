@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TypedDict
 
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import hardening, places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
-from wsdeploy.plan.host.limits import SPARE_FILES, Limits, derive
+from wsdeploy.plan.host.limits import SPARE_FILES, Limits
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.proxy import haproxy_cfg, identity, tls
 from wsdeploy.plan.proxy.haproxy_cfg import Room, certificates, jail
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 from wsdeploy.settings.names import is_address
 
@@ -55,77 +55,66 @@ def back_after(settings: Settings) -> float:
     return 1
 
 
-def fits(settings: Settings, survey: Survey) -> int:
+def fits(target: Target) -> int:
     """Return how many connections fit into the open files that a host allows a process.
 
     HAProxy takes two for each connection, one for each server's health check, and refuses to start
     if the limit can't be raised that far.
     """
-    topology = settings.topology
+    topology = target.settings.topology
     # On a host that is alone, whatever its name is.
     hosts = topology.app[:1] if topology.alone else topology.app
-    servers = sum(process_counts.of(settings, survey, host) for host in hosts)
-    threads = survey.limits.get("processors", 1)
-    ceiling = derive(settings, survey).open_files
-    return (ceiling - SPARE_FILES - servers - THREAD_FILES * threads) // 2
+    servers = sum(process_counts.of(host, target) for host in hosts)
+    threads = target.survey.limits.get("processors", 1)
+    return (target.limits.open_files - SPARE_FILES - servers - THREAD_FILES * threads) // 2
 
 
-def room(settings: Settings, survey: Survey) -> Room:
+def room(target: Target) -> Room:
     """Return how many of the connections that fit are clients, as far as those are wanted."""
-    limits = derive(settings, survey)
-    clients = min(settings.max_connections, fits(settings, survey) - limits.waiting)
-    return Room(clients, clients + limits.waiting)
+    waiting = target.limits.waiting
+    clients = min(target.settings.max_connections, fits(target) - waiting)
+    return Room(clients, clients + waiting)
 
 
-def maxconn(settings: Settings, survey: Survey) -> int:
+def maxconn(target: Target) -> int:
     """Return HAProxy's `maxconn` for a host."""
-    return room(settings, survey).maxconn
+    return room(target).maxconn
 
 
-def shortfall(settings: Settings, survey: Survey) -> str | None:
+def shortfall(target: Target) -> str | None:
     """Return what the host's limits don't allow of max_connections, in words, or None."""
-    clients = room(settings, survey).clients
-    if clients >= settings.max_connections:
+    clients, wanted = room(target).clients, target.settings.max_connections
+    ceiling = target.limits.open_files
+    if clients >= wanted:
         return None
-    ceiling = derive(settings, survey).open_files
     return (
         f"this host allows {ceiling:,} open files per process, so its HAProxy holds {clients:,} "
-        f"clients, not the {settings.max_connections:,} of max_connections"
+        f"clients, not the {wanted:,} of max_connections"
     )
 
 
-def files(
-    settings: Settings,
-    survey: Survey,
-    proxy: str,
-    identities: identity.Identities = MappingProxyType({}),
-) -> FileSet:
-    """Return HAProxy's configuration for a host; `proxy` is its name in the inventory.
-
-    identities: the certificates of the hosts of this run, for internal_tls.
-    """
-    internal = (
-        identity.client(settings, survey, identities, FOLDER) if settings.internal_tls else None
-    )
-    limits = derive(settings, survey)
+def files(target: Target) -> FileSet:
+    """Return HAProxy's configuration for a host."""
+    settings, limits = target.settings, target.limits
+    internal = identity.client(target, FOLDER) if settings.internal_tls else None
     certificate, key = places.certificate(settings.name), places.key(settings.name)
     configuration = render(
         "haproxy/haproxy.cfg",
-        haproxy_cfg.view(settings, survey, proxy, internal, room(settings, survey)),
+        haproxy_cfg.view(target, internal, room(target)),
     )
     shown: Certificates = {
         "certificate": certificate,
         # Clients who connect by address send no name in the TLS handshake.
         "names": [name for name in tls.names(settings) if not is_address(name)],
     }
-    short = shortfall(settings, survey)
+    short = shortfall(target)
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
             File(CONFIGURATION, configuration),
             File(f"{FOLDER}/{certificates(settings)}", render("haproxy/certificates", shown)),
             *((internal.file,) if internal else ()),
-            *process_counts.cache_file(settings, survey, FOLDER),
+            *process_counts.cache_file(target, FOLDER),
             File(places.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
             hardening.file(settings, UNIT, _sandbox(limits)),
         ),
@@ -145,7 +134,7 @@ def files(
         verify=(("systemctl", "is-active", UNIT),),
         notes=(
             *((short,) if short else ()),
-            *hardening.note(settings, survey, UNIT, _sandbox(limits)),
+            *hardening.note(target, UNIT, _sandbox(limits)),
             *(internal.notes if internal else ()),
         ),
     )  # fmt: skip
@@ -155,16 +144,16 @@ def _sandbox(limits: Limits) -> SandboxConf:
     return {"open_files": limits.open_files}
 
 
-def started(settings: Settings, survey: Survey) -> File:
+def started(target: Target) -> File:
     """Return the note that the unit leaves when it starts with its present sandbox."""
-    return hardening.started(settings, UNIT, _sandbox(derive(settings, survey)))
+    return hardening.started(target.settings, UNIT, _sandbox(target.limits))
 
 
-def drift(settings: Settings, survey: Survey) -> list[str]:
+def drift(target: Target) -> list[str]:
     """Return what keeps HAProxy from running, now and after a boot."""
-    found = [] if survey.running(UNIT) else [f"{UNIT} is not running as configured"]
-    key = f"{places.certificate(settings.name)}.key"
-    return found if key in survey.paths else [*found, f"{key} is missing"]
+    found = [] if target.survey.running(UNIT) else [f"{UNIT} is not running as configured"]
+    key = f"{places.certificate(target.name)}.key"
+    return found if key in target.survey.paths else [*found, f"{key} is missing"]
 
 
 def asks(settings: Settings) -> Request:

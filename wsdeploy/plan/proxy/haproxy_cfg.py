@@ -9,10 +9,10 @@ from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places
-from wsdeploy.plan.host.limits import OPEN_TIMEOUT, derive
-from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.host.limits import OPEN_TIMEOUT
 from wsdeploy.plan.proxy import acme, edge, identity, tls
 from wsdeploy.plan.proxy.tls import Policy
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 from wsdeploy.settings.edge import Behind
 from wsdeploy.settings.topology import Upstream
@@ -142,14 +142,10 @@ class HAProxyCfg(TypedDict):
     internal: identity.Client | None
 
 
-def view(
-    settings: Settings, survey: Survey, proxy: str, internal: identity.Client | None, room: Room
-) -> HAProxyCfg:
-    """Return it for a host; `proxy` is its name in the inventory.
-
-    internal: what it needs to talk to app hosts over TLS.
-    """
-    app, rules, limits = settings.app, settings.edge, derive(settings, survey)
+def view(target: Target, internal: identity.Client | None, room: Room) -> HAProxyCfg:
+    """Return it for a host. internal: what the host needs to talk to app hosts over TLS."""
+    settings, limits = target.settings, target.limits
+    app, rules = settings.app, settings.edge
     proxy_protocol = rules.behind is not None and rules.behind.header == "proxy-protocol"
     connections = edge.connections(settings)
     health = None if app.health is None else quoted(app.health)
@@ -171,10 +167,10 @@ def view(
         "log_format": _json(LOG),
         "error_log_format": _json(ERROR_LOG),
         "logged": LOGGED,
-        "tls": tls.policy(settings, survey),
+        "tls": tls.policy(target),
         "certificates": certificates(settings),
         "hsts": edge.hsts(settings),
-        "thumbprint": acme.thumbprint(settings, survey),
+        "thumbprint": acme.thumbprint(target),
         "balancer": rules.behind,
         "balancer_ends_tls": rules.behind is not None and not proxy_protocol,
         "proxy_protocol": proxy_protocol,
@@ -196,8 +192,8 @@ def view(
         "retry_after": edge.RETRY_AFTER,
         "health": health,
         "health_uri": health.replace("%", "%%") if health and app.health != "/healthz" else None,
-        "servers": servers(settings, survey, proxy),
-        "retries": upstreams.tries(settings, survey, proxy) - 1,
+        "servers": servers(target),
+        "retries": upstreams.tries(target) - 1,
         "internal": internal,
     }
 
@@ -212,15 +208,15 @@ def certificates(settings: Settings) -> str:
     return f"{settings.name}.certificates"
 
 
-def servers(settings: Settings, survey: Survey, proxy: str) -> list[Server]:
+def servers(target: Target) -> list[Server]:
     """Return the app's listeners, with sockets as they are found from inside the jail."""
     return [
         Server(
             # Names of pyinfra's connectors have characters that HAProxy refuses: @docker/debian.
             re.sub(r"[^\w.:-]", "_", upstream.name, flags=re.ASCII),
-            _address(upstream, jail(settings)),
+            _address(upstream, jail(target.settings)),
         )
-        for upstream in upstreams.upstreams(settings, survey, proxy)
+        for upstream in upstreams.upstreams(target)
     ]
 
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import Command, File
 from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 from wshost.requests import HostKeypairs
 
@@ -34,28 +35,25 @@ BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----",
 # Before each certificate in a list of trusted ones. OpenSSL passes over it.
 OWNER = "# of "
 
-Identities = Mapping[str, tuple[str, ...]]
-"""The certificates of hosts, in PEM, by the hosts' names in the inventory."""
-
 
 def name(settings: Settings) -> str:
     """Return the name that all certificates between the tiers are for."""
     return f"{settings.name}.internal"
 
 
-def own(settings: Settings, survey: Survey) -> tuple[str, ...]:
+def own(target: Target) -> tuple[str, ...]:
     """Return the certificates of a host: the one that it uses, and the spare one."""
-    found = [survey.certificates.get(path) for path in _paths(settings)]
+    found = [target.survey.certificates.get(path) for path in _paths(target.settings)]
     return tuple(each["pem"].strip() for each in found if each)
 
 
-def work(settings: Settings, survey: Survey, now: datetime.datetime) -> list[str]:
+def work(target: Target, now: datetime.datetime) -> list[str]:
     """Return what a host has to do for two good pairs, in order.
 
     `promote` lets the spare pair become the one that is used; a path is a pair to be made.
     """
-    used, spare = _paths(settings)
-    left, spare_left = (_days_left(survey, path, now) for path in (used, spare))
+    used, spare = _paths(target.settings)
+    left, spare_left = (_days_left(target.survey, path, now) for path in (used, spare))
     if left >= LEAST_DAYS:
         return [] if spare_left >= LEAST_DAYS + EARLIER else [spare]
     if spare_left >= LEAST_DAYS or spare_left > 0 >= left:
@@ -95,22 +93,20 @@ def _paths(settings: Settings) -> tuple[str, str]:
     return places.identity(settings.name), places.identity(settings.name, spare=True)
 
 
-def trusted(
-    settings: Settings, survey: Survey, identities: Identities, peers: Iterable[str]
-) -> str:
+def trusted(target: Target, peers: Iterable[str]) -> str:
     """Return the list of certificates that a host trusts: those of `peers` and its own.
 
-    identities: of the hosts of this run. Of peers that are not in it, those that the host trusts
-    already stay (the lists are in the survey's texts). Its own are always there, because there is
+    Of peers that are no part of this run, those that the host trusts already stay (the lists are in
+    the survey's texts). Its own are always there, because there is
     no list without one, and so that it can ask itself.
     """
     known: dict[str, tuple[str, ...]] = {}
-    for text in survey.texts.values():
+    for text in target.survey.texts.values():
         # A host that is in both tiers is in two lists.
         for owner, certificates in certificates_in(text or "").items():
             known[owner] = tuple(dict.fromkeys((*known.get(owner, ()), *certificates)))
-    found = {peer: identities.get(peer) or known.get(peer, ()) for peer in peers}
-    itself = own(settings, survey)
+    found = {peer: target.identities.get(peer) or known.get(peer, ()) for peer in peers}
+    itself = own(target)
     if itself not in found.values():
         found["this host"] = itself
     return "".join(
@@ -120,16 +116,16 @@ def trusted(
     )
 
 
-def notes(identities: Identities, peers: Iterable[str], trust: str) -> tuple[str, ...]:
+def notes(target: Target, peers: Iterable[str], trust: str) -> tuple[str, ...]:
     """Say which hosts can't be trusted, because neither this run nor an earlier one met them."""
     known = certificates_in(trust)
-    missing = [peer for peer in peers if peer not in known and peer not in identities]
+    missing = [peer for peer in peers if peer not in known and peer not in target.identities]
     return tuple(
         f"the certificate of {peer} is not known here, so nothing passes between them; run without "
         "--limit"
         for peer in missing
         # Without any, nobody has been asked yet.
-        if identities
+        if target.identities
     )
 
 
@@ -156,17 +152,17 @@ class Client:
     notes: tuple[str, ...]
 
 
-def client(settings: Settings, survey: Survey, identities: Identities, folder: str) -> Client:
+def client(target: Target, folder: str) -> Client:
     """Return what a proxy needs whose configuration is in `folder`."""
-    peers = settings.topology.app
-    trust = trusted(settings, survey, identities, peers)
+    settings, peers = target.settings, target.settings.topology.app
+    trust = trusted(target, peers)
     path = app_hosts(settings, folder)
     return Client(
         pair=places.identity(settings.name),
         trust=path.rpartition("/")[2],
         name=name(settings),
         file=File(path, trust, mode=0o600),
-        notes=notes(identities, peers, trust),
+        notes=notes(target, peers, trust),
     )
 
 

@@ -7,17 +7,17 @@ be a proxy as well, and what is done to one of the two should not touch the othe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
-from wsdeploy.plan.host.limits import SPARE_FILES, derive, processes
+from wsdeploy.plan.host.limits import SPARE_FILES
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.proxy import edge, identity, proxies, tls
 from wsdeploy.plan.proxy.tls import Policy
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Nginx, Settings
 from wsdeploy.settings.topology import endpoint
 
@@ -63,9 +63,9 @@ def program(settings: Settings) -> Program:
     return NGINX if isinstance(settings.proxy, Nginx) else HAPROXY
 
 
-def wanted(settings: Settings, host: str) -> bool:
+def wanted(target: Target) -> bool:
     """Tell whether a host has one."""
-    return settings.internal_tls and host in settings.topology.app
+    return target.settings.internal_tls and target.is_app
 
 
 def unit(settings: Settings) -> str:
@@ -139,46 +139,37 @@ class Room:
     """What a process needs for that."""
 
 
-def fits(settings: Settings, survey: Survey) -> int:
+def fits(target: Target) -> int:
     """Return how many connections fit: each takes two open files, as in the proxies."""
-    return (derive(settings, survey).open_files - _own_files(settings, survey)) // 2
+    return (target.limits.open_files - _own_files(target)) // 2
 
 
-def _own_files(settings: Settings, survey: Survey) -> int:
+def _own_files(target: Target) -> int:
     # A poller and a pipe for each thread of HAProxy; nginx has less.
-    return SPARE_FILES + processes(settings, survey) + 8 * survey.limits.get("processors", 1)
+    return SPARE_FILES + target.processes + 8 * target.survey.limits.get("processors", 1)
 
 
-def room(settings: Settings, survey: Survey) -> Room:
+def room(target: Target) -> Room:
     """Return how many connections the listener should have, and what it needs for them."""
+    settings = target.settings
     clients = settings.max_connections * max(1, len(settings.topology.proxy))
-    ceiling = derive(settings, survey).open_files
-    connections = min(clients, fits(settings, survey))
-    needed = 2 * connections + _own_files(settings, survey) + SPARE_FILES
-    return Room(clients, connections, min(needed, ceiling))
+    connections = min(clients, fits(target))
+    needed = 2 * connections + _own_files(target) + SPARE_FILES
+    return Room(clients, connections, min(needed, target.limits.open_files))
 
 
-def files(
-    settings: Settings,
-    survey: Survey,
-    host: str,
-    identities: identity.Identities = MappingProxyType({}),
-) -> FileSet:
-    """Return its configuration for a host; `host` is its name in the inventory.
-
-    identities: the certificates of the hosts of this run.
-    """
-    chosen, topology, size = program(settings), settings.topology, room(settings, survey)
-    limits, count = derive(settings, survey), processes(settings, survey)
+def files(target: Target) -> FileSet:
+    """Return its configuration for a host."""
+    settings, limits, count = target.settings, target.limits, target.processes
+    chosen, size = program(settings), room(target)
     names, ports = upstreams.process_names(settings, count), upstreams.reached(settings, count)
-    address = topology.listen_address(host)
     conf: InternalConf = {
         "name": settings.name,
         "pair": places.identity(settings.name),
         "trust": trust(settings).rpartition("/")[2],
-        "tls": tls.policy(settings, survey),
+        "tls": tls.policy(target),
         "listeners": [
-            {"process": process, "address": endpoint(address, port)}
+            {"process": process, "address": endpoint(target.listen_address, port)}
             for process, port in zip(names, ports, strict=True)
         ],
         "sockets": places.sockets(settings.name, "current"),
@@ -195,8 +186,9 @@ def files(
         "configuration": configuration(settings),
         "open_files": size.open_files,
     }
-    trusted = identity.trusted(settings, survey, identities, topology.proxy)
-    notes = identity.notes(identities, topology.proxy, trusted)
+    proxies = settings.topology.proxy
+    trusted = identity.trusted(target, proxies)
+    notes = identity.notes(target, proxies, trusted)
     if size.connections < size.wanted:
         notes += (
             f"this host allows {limits.open_files:,} open files per process, so its TLS listener "
@@ -223,7 +215,7 @@ def files(
         ),
         activate=(
             ("systemctl", "daemon-reload"),
-            *(() if host in topology.proxy else (unused(chosen),)),
+            *(() if target.is_proxy else (unused(chosen),)),
             ("systemctl", "enable", "--quiet", unit(settings)),
             # Those who are connected stay with the old processes.
             remote.script(
@@ -244,26 +236,29 @@ def unused(chosen: Program) -> Command:
     return ("sh", "-c", text, "disable-unused", chosen.debians_unit)
 
 
-def drift(settings: Settings, survey: Survey, host: str) -> list[str]:
+def drift(target: Target) -> list[str]:
     """Return what keeps it from running, now and after a boot."""
-    found = [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
+    settings, survey = target.settings, target.survey
+    found = survey.not_running(unit(settings))
     debians = survey.units.get(program(settings).debians_unit, {})
     waits = debians.get("UnitFileState") == "enabled" and debians.get("ActiveState") != "active"
-    if waits and host not in settings.topology.proxy:
+    if waits and not target.is_proxy:
         found.append(f"{program(settings).debians_unit} would start at the next boot")
     return found
 
 
-def new_identity(settings: Settings, survey: Survey, host: str) -> tuple[Command, ...]:
+def new_identity(target: Target) -> tuple[Command, ...]:
     """Return the commands that let what runs on a host use another certificate between the tiers.
 
     Those who are connected stay with the old processes.
     """
-    units = [unit(settings)]
-    if host in settings.topology.proxy:
-        units.append(proxies.chosen(settings).UNIT)
+    units = [unit(target.settings)]
+    if target.is_proxy:
+        units.append(proxies.chosen(target.settings).UNIT)
     return tuple(
-        ("systemctl", "try-reload-or-restart", each) for each in units if each in survey.units
+        ("systemctl", "try-reload-or-restart", each)
+        for each in units
+        if each in target.survey.units
     )
 
 

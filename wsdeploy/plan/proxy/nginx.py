@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TypedDict
 
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import hardening, places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
-from wsdeploy.plan.host.limits import Limits, derive
+from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.proxy import identity, nginx_conf
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
 NAME = "nginx"
@@ -37,22 +37,12 @@ def back_after(settings: Settings) -> float:
     return 0
 
 
-def files(
-    settings: Settings,
-    survey: Survey,
-    proxy: str,
-    identities: identity.Identities = MappingProxyType({}),
-) -> FileSet:
-    """Return nginx's configuration for a host; `proxy` is its name in the inventory.
-
-    identities: the certificates of the hosts of this run, for internal_tls.
-    """
-    limits = derive(settings, survey)
+def files(target: Target) -> FileSet:
+    """Return nginx's configuration for a host."""
+    settings, limits = target.settings, target.limits
     folder = places.NGINX_CONF.rpartition("/")[0]
-    internal = (
-        identity.client(settings, survey, identities, folder) if settings.internal_tls else None
-    )
-    configuration = render("nginx/nginx.conf", nginx_conf.view(settings, survey, proxy, internal))
+    internal = identity.client(target, folder) if settings.internal_tls else None
+    configuration = render("nginx/nginx.conf", nginx_conf.view(target, internal))
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
@@ -60,7 +50,7 @@ def files(
             File(places.drop_in(settings.name, UNIT), render("nginx/unit.conf")),
             hardening.file(settings, UNIT, _sandbox(limits)),
             *((internal.file,) if internal else ()),
-            *process_counts.cache_file(settings, survey, folder),
+            *process_counts.cache_file(target, folder),
         ),
         validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{places.NGINX_CONF}"),),
         activate=(
@@ -72,7 +62,7 @@ def files(
         verify=(("systemctl", "is-active", UNIT),),
         notes=(
             *((limits.proxy_shortfall,) if limits.proxy_shortfall else ()),
-            *hardening.note(settings, survey, UNIT, _sandbox(limits)),
+            *hardening.note(target, UNIT, _sandbox(limits)),
             *(internal.notes if internal else ()),
         ),
     )
@@ -82,14 +72,14 @@ def _sandbox(limits: Limits) -> SandboxConf:
     return {"open_files": limits.open_files}
 
 
-def started(settings: Settings, survey: Survey) -> File:
+def started(target: Target) -> File:
     """Return the note that the unit leaves when it starts with its present sandbox."""
-    return hardening.started(settings, UNIT, _sandbox(derive(settings, survey)))
+    return hardening.started(target.settings, UNIT, _sandbox(target.limits))
 
 
-def drift(settings: Settings, survey: Survey) -> list[str]:
+def drift(target: Target) -> list[str]:
     """Return what keeps nginx from running, now and after a boot."""
-    return [] if survey.running(UNIT) else [f"{UNIT} is not running as configured"]
+    return [] if target.survey.running(UNIT) else [f"{UNIT} is not running as configured"]
 
 
 def asks(settings: Settings) -> Request:

@@ -6,10 +6,9 @@ from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places
-from wsdeploy.plan.host.limits import derive
-from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import acme, edge, identity, tls
 from wsdeploy.plan.proxy.tls import Policy
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 from wsdeploy.settings.edge import Behind
 from wsdeploy.settings.topology import Upstream
@@ -91,18 +90,14 @@ class NginxConf(TypedDict):
     internal: identity.Client | None
 
 
-def view(
-    settings: Settings, survey: Survey, proxy: str, internal: identity.Client | None
-) -> NginxConf:
-    """Return it for a host; `proxy` is its name in the inventory.
-
-    internal: what it needs to talk to app hosts over TLS.
-    """
-    app, rules, limits = settings.app, settings.edge, derive(settings, survey)
+def view(target: Target, internal: identity.Client | None) -> NginxConf:
+    """Return it for a host. internal: what the host needs to talk to app hosts over TLS."""
+    settings, limits = target.settings, target.limits
+    app, rules = settings.app, settings.edge
     proxy_protocol = rules.behind is not None and rules.behind.header == "proxy-protocol"
     ends_tls = rules.behind is not None and not proxy_protocol
     digits = shard_digits(limits.worker_clients)
-    servers = addresses(settings, survey, proxy)
+    servers = addresses(target)
     return {
         "settings": settings,
         "name": settings.name,
@@ -119,12 +114,12 @@ def view(
         "access_log": access_log(settings),
         "request_id": "$client_id" if ends_tls else "$request_id",
         "scheme": "$client_scheme" if ends_tls else "$scheme",
-        "tls": tls.policy(settings, survey),
+        "tls": tls.policy(target),
         "listen": "ssl proxy_protocol" if proxy_protocol else "ssl",
         "certificate": places.certificate(settings.name),
         "key": places.key(settings.name),
         "hsts": edge.hsts(settings),
-        "thumbprint": acme.thumbprint(settings, survey),
+        "thumbprint": acme.thumbprint(target),
         "balancer": rules.behind,
         "balancer_ends_tls": ends_tls,
         "proxy_protocol": proxy_protocol,
@@ -149,7 +144,7 @@ def view(
         "servers": servers * 2 if len(servers) == 1 else servers,
         "listeners": len(servers),
         "alone": settings.topology.alone,
-        "tries": upstreams.tries(settings, survey, proxy),
+        "tries": upstreams.tries(target),
         "internal": internal,
     }
 
@@ -172,9 +167,9 @@ def access_log(settings: Settings) -> str:
     return f"{path} websocket" if settings.proxy.access_log else "off"
 
 
-def addresses(settings: Settings, survey: Survey, proxy: str) -> list[str]:
+def addresses(target: Target) -> list[str]:
     """Return the app's listeners as nginx writes addresses."""
-    return [_address(upstream) for upstream in upstreams.upstreams(settings, survey, proxy)]
+    return [_address(upstream) for upstream in upstreams.upstreams(target)]
 
 
 def _address(upstream: Upstream) -> str:

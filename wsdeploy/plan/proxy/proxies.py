@@ -7,8 +7,9 @@ from typing import Protocol
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import places, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.proxy import acme, haproxy, identity, nginx, tls
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Nginx, Settings
 
 
@@ -27,15 +28,13 @@ class Proxy(Protocol):
     def back_after(self, settings: Settings) -> float:
         """Return the seconds after which a server that was down, and is back, gets clients."""
 
-    def files(
-        self, settings: Settings, survey: Survey, proxy: str, identities: identity.Identities = ...
-    ) -> FileSet:
+    def files(self, target: Target) -> FileSet:
         """Return its configuration for a host."""
 
-    def started(self, settings: Settings, survey: Survey) -> File:
+    def started(self, target: Target) -> File:
         """Return the note that the unit leaves when it starts with its present sandbox."""
 
-    def drift(self, settings: Settings, survey: Survey) -> list[str]:
+    def drift(self, target: Target) -> list[str]:
         """Return what keeps it from running."""
 
     def asks(self, settings: Settings) -> Request:
@@ -72,14 +71,14 @@ def _once_there(marker: str, command: Command) -> Command:
     return ("sh", "-c", text, name, marker, *command)
 
 
-def pushed_certificate(settings: Settings, survey: Survey) -> FileSet:
+def pushed_certificate(target: Target) -> FileSet:
     """Return the certificate from this machine's files, for the chosen proxy to use at once."""
-    return tls.pushed(settings, survey, new_certificate(settings))
+    return tls.pushed(target, new_certificate(target.settings))
 
 
-def renewal(settings: Settings, survey: Survey) -> FileSet:
+def renewal(target: Target) -> FileSet:
     """Return what gets the chosen proxy its certificates from an authority."""
-    return acme.files(settings, survey, new_certificate(settings))
+    return acme.files(target, new_certificate(target.settings))
 
 
 def asks(settings: Settings) -> Request:

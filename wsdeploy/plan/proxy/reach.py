@@ -9,7 +9,7 @@ from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import places, programs
 from wsdeploy.plan.host.files import File, FileSet, active, restarted
 from wsdeploy.plan.host.render import render
-from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Nginx, Settings
 
 NAME = "reach"
@@ -45,18 +45,18 @@ def wanted(settings: Settings) -> bool:
     return isinstance(settings.proxy, Nginx) and not settings.topology.alone
 
 
-def configuration(settings: Settings, survey: Survey, proxy: str) -> str:
+def configuration(target: Target) -> str:
     """Return whom it asks: addresses of app hosts, with their ports."""
     hosts: dict[str, list[int]] = {}
-    for each in upstreams.upstreams(settings, survey, proxy):
+    for each in upstreams.upstreams(target):
         if not each.unix:
             hosts.setdefault(each.address, []).append(each.port)
-    return json.dumps({"table": set_name(settings), "hosts": hosts}, indent=2) + "\n"
+    return json.dumps({"table": set_name(target.settings), "hosts": hosts}, indent=2) + "\n"
 
 
-def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
-    """Return its programs, its configuration and its unit; `proxy` is a name in the inventory."""
-    name = settings.name
+def files(target: Target) -> FileSet:
+    """Return its programs, its configuration and its unit."""
+    settings, name = target.settings, target.name
     folder = f"/usr/local/lib/{name}-reach"
     path = f"{folder}/reach.json"
     view: ReachService = {
@@ -69,7 +69,7 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
         name=set_name(settings),
         files=(
             *programs.files("watchdog.reach", folder),
-            File(path, configuration(settings, survey, proxy)),
+            File(path, configuration(target)),
             File(places.unit(unit(settings)), render("reach/reach.service", view)),
         ),
         validate=programs.tried(
@@ -81,6 +81,6 @@ def files(settings: Settings, survey: Survey, proxy: str) -> FileSet:
     )
 
 
-def drift(settings: Settings, survey: Survey) -> list[str]:
+def drift(target: Target) -> list[str]:
     """Return what keeps it from watching, now and after a boot."""
-    return [] if survey.running(unit(settings)) else [f"{unit(settings)} is not running"]
+    return target.survey.not_running(unit(target.settings))

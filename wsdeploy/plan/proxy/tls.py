@@ -10,7 +10,8 @@ from typing import TypedDict
 
 from wsdeploy.plan.host import places
 from wsdeploy.plan.host.files import Command, File, FileSet
-from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.host.survey import Request
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import Acme, CertFiles, SelfSigned, Settings
 from wsdeploy.settings.names import is_address
 
@@ -48,16 +49,16 @@ class Policy(TypedDict):
     """Whether nginx gets new keys for session tickets while it runs."""
 
 
-def policy(settings: Settings, survey: Survey) -> Policy:
+def policy(target: Target) -> Policy:
     """Return what TLS offers on a proxy, as far as the host's versions know it."""
-    openssl = version(survey.packages.get("openssl", ""))
-    modern = settings.tls.policy == "modern"
+    policy, packages = target.settings.tls.policy, target.survey.packages
+    openssl, modern = version(packages.get("openssl", "")), policy == "modern"
     return {
-        "policy": settings.tls.policy,
+        "policy": policy,
         "versions": ("TLSv1.3",) if modern else ("TLSv1.2", "TLSv1.3"),
         "ciphers": () if modern else CIPHERS,
         "curves": (HYBRID_CURVE, *CURVES) if openssl >= HYBRID_SINCE else CURVES,
-        "rotates_ticket_keys": version(survey.packages.get("nginx", "")) >= TICKET_ROTATION_SINCE,
+        "rotates_ticket_keys": version(packages.get("nginx", "")) >= TICKET_ROTATION_SINCE,
     }
 
 
@@ -87,12 +88,13 @@ def days(settings: Settings) -> int:
     return settings.tls.days if isinstance(settings.tls, SelfSigned) else PLACEHOLDER_DAYS
 
 
-def outdated(settings: Settings, survey: Survey, now: datetime.datetime) -> str | None:
+def outdated(target: Target, now: datetime.datetime) -> str | None:
     """Return why a host must make itself a certificate, or None if it has a good one.
 
     A host that gets one from elsewhere makes one if it has none at all: the proxy does not start
     without.
     """
+    settings, survey = target.settings, target.survey
     found = survey.certificates.get(places.certificate(settings.name))
     if not found or places.key(settings.name) not in survey.paths:
         return "there is none"
@@ -117,17 +119,18 @@ def _canonical(name: str) -> str:
     return ":".join(f"{int(group, 16):X}" for group in groups)
 
 
-def pushed(settings: Settings, survey: Survey, activate: tuple[Command, ...] = ()) -> FileSet:
+def pushed(target: Target, activate: tuple[Command, ...] = ()) -> FileSet:
     """Return certificate and key from this machine's files as a set.
 
     activate: commands that let a running proxy use a new certificate.
     """
+    settings = target.settings
     assert isinstance(settings.tls, CertFiles)
     certificate, key = places.certificate(settings.name), places.key(settings.name)
 
     def content(file: str) -> str:
         # To ask a host about it, it is not needed; who rolls back need not have it.
-        return "" if survey.bare else Path(file).read_text()
+        return "" if target.survey.bare else Path(file).read_text()
 
     return FileSet(
         name=f"{settings.name}-{NAME}",
