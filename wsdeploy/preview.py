@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from wsdeploy.plan.app import generation
 from wsdeploy.plan.components import COMPONENTS
-from wsdeploy.plan.host import places, system
+from wsdeploy.plan.host import paths, system
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.survey import DEBIAN_PYTHON, Survey
 from wsdeploy.plan.target import Target
@@ -61,9 +61,9 @@ class Assumed:
             },
             packages=PACKAGES[self.debian],
             sysctl={key: value for key, value, _ in kernel},
-            texts={places.thumbprint(name): "THUMBPRINT-OF-THE-ACCOUNT"},
+            texts={paths.thumbprint(name): "THUMBPRINT-OF-THE-ACCOUNT"},
             certificates={
-                places.identity(name, spare): {"pem": _certificate("this host", spare)}
+                paths.identity(name, spare): {"pem": _certificate("this host", spare)}
                 for spare in (False, True)
             },
         )

@@ -20,7 +20,7 @@ from wsdeploy import CertFiles, Settings
 from wsdeploy.plan import components
 from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import COMPONENTS
-from wsdeploy.plan.host import places, system
+from wsdeploy.plan.host import paths, system
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import acme, proxies, tls
@@ -192,13 +192,13 @@ def _serving(target: Target) -> tuple[dict[str, dict[str, Any]], list[dict[str, 
     name = target.name
     release = contents.release(target.settings, target.survey)
     wanted = generation.planned(target, release.id, release.main)
-    paths = {file.path: _entry(file) for file in wanted.files}
-    paths |= {
-        f"{places.releases(name)}/{release.id}": _path("directory", 0o755),
-        places.sockets(name, wanted.identity): _path("directory", 0o2750, name, f"{name}-proxy"),
-        places.sockets(name, "current"): _link(wanted.identity),
+    there = {file.path: _entry(file) for file in wanted.files}
+    there |= {
+        f"{paths.releases(name)}/{release.id}": _path("directory", 0o755),
+        paths.sockets(name, wanted.identity): _path("directory", 0o2750, name, f"{name}-proxy"),
+        paths.sockets(name, "current"): _link(wanted.identity),
         f"/srv/{name}/current": _link(f"releases/{release.id}"),
-        places.record(name, wanted.identity): _path("file", 0o600, sha256="0"),
+        paths.record(name, wanted.identity): _path("file", 0o600, sha256="0"),
     }
     processes = [
         {
@@ -210,7 +210,7 @@ def _serving(target: Target) -> tuple[dict[str, dict[str, Any]], list[dict[str, 
         }
         for number in range(target.processes)
     ]
-    return paths, processes
+    return there, processes
 
 
 def _prepared(settings: Settings, host: str, processors: int) -> dict[str, Any]:
@@ -259,13 +259,13 @@ def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> di
     }
     answer = _prepared(settings, host, processors.get(host, 2))
     if acme.wanted(settings):
-        answer["texts"] = {places.thumbprint(name): "the-same-on-all"}
+        answer["texts"] = {paths.thumbprint(name): "the-same-on-all"}
     counts = _counts(settings, processors)
     survey = dataclasses.replace(Survey.from_json(answer), app_processes=counts)
-    paths = {path: dataclasses.asdict(it) for path, it in system.folders(settings).items()}
+    there = {path: dataclasses.asdict(it) for path, it in system.folders(settings).items()}
     if settings.internal_tls:
         answer["certificates"] |= {
-            places.identity(name, spare): {
+            paths.identity(name, spare): {
                 "not_after": "2100-01-01 00:00:00Z",
                 "names": "",
                 "pem": _certificate(host, spare),
@@ -280,20 +280,20 @@ def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> di
     if target.is_app:
         units.append(supervisor.UNIT)
         serving, answer["processes"] = _serving(target)
-        paths |= serving
+        there |= serving
         started = supervisor.started(settings)
-        paths[started.path] = _entry(started)
+        there[started.path] = _entry(started)
     if target.is_proxy:
         started = chosen.started(target)
-        paths[started.path] = _entry(started)
-        certificate, key = places.certificate(name), places.key(name)
-        paths |= {
+        there[started.path] = _entry(started)
+        certificate, key = paths.certificate(name), paths.key(name)
+        there |= {
             certificate: _path("file", 0o644, sha256="0"),
             key: _path("file", 0o600, sha256="0"),
             f"{certificate}.key": _link("key.pem"),
         }
         if acme.wanted(settings):
-            paths[acme.issued_path(settings)] = _entry(acme.issued(settings))
+            there[acme.issued_path(settings)] = _entry(acme.issued(settings))
         if not isinstance(settings.tls, CertFiles):
             found = ", ".join(f"DNS:{each}" for each in tls.names(settings))
             answer["certificates"] |= {
@@ -304,10 +304,10 @@ def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> di
                 }
             }
     for files in sets:
-        paths |= {file.path: _entry(file) for file in (*files.files, files.marker)}
+        there |= {file.path: _entry(file) for file in (*files.files, files.marker)}
     lists = [file for files in sets for file in files.files if "BEGIN CERT" in file.content]
     answer["texts"] |= {file.path: file.content.strip() for file in lists}
-    return answer | {"paths": paths, "units": {unit: _running() for unit in units}}
+    return answer | {"paths": there, "units": {unit: _running() for unit in units}}
 
 
 @pytest.fixture

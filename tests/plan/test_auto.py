@@ -3,13 +3,13 @@
 import pytest
 
 from tests.plan.conftest import Converged, Deploy, MakeFleet
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 
 LOUD = ("-y", "--json", "--debug")
 QUIET = ("-y", "--json")
 BUDGET = 6
 
-CONFIGURATION = {"Nginx()": places.NGINX_CONF, "HAProxy()": "/etc/haproxy/haproxy.cfg"}
+CONFIGURATION = {"Nginx()": paths.NGINX_CONF, "HAProxy()": "/etc/haproxy/haproxy.cfg"}
 
 
 @pytest.mark.parametrize("processors", [1, 8, 120])

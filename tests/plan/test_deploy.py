@@ -14,7 +14,7 @@ import pytest
 
 from tests.plan.conftest import Converged, Deploy, Fleet, MakeFleet
 from wsdeploy.deploy import facts, run
-from wsdeploy.plan.host import firewall, places, upgrades
+from wsdeploy.plan.host import firewall, paths, upgrades
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.target import Target
 
@@ -209,7 +209,7 @@ def test_old_processes_leave_when_the_proxies_know_the_new_ones(
     for name in ("@fake/app1", "@fake/app2"):
         old = {"group": f"ws-{OTHER}", "name": "ws_00", "statename": "RUNNING", "pid": 9}
         surveys[name]["processes"].append(old | {"start": 1})
-    surveys["@fake/lb1"]["paths"][places.NGINX_CONF]["sha256"] = "0" * 64
+    surveys["@fake/lb1"]["paths"][paths.NGINX_CONF]["sha256"] = "0" * 64
     done = deploy(fleet, surveys, *LOUD)
     assert done.code == 0, done.said
     order = [program for _, program in done.programs]
@@ -359,7 +359,7 @@ FAULTS: dict[str, tuple[Spoil, set[str]]] = {
     "process": (lambda a: a["processes"][1].update(statename="FATAL"), {PROCESSES}),
     "boot-file": (gone("/etc/tmpfiles.d/ws-generation.conf"), {PROCESSES}),
     "certificate": (
-        lambda a: a["certificates"][places.certificate("ws")].update(
+        lambda a: a["certificates"][paths.certificate("ws")].update(
             not_after="2020-01-01 00:00:00Z"
         ),
         {CERTIFICATE},
@@ -488,7 +488,7 @@ def test_a_change_costs_few_exchanges(
 ) -> None:
     fleet = alone("still", "changed")
     surveys = converged(fleet)
-    entry(places.NGINX_CONF, sha256="0" * 64)(surveys["@fake/changed"])
+    entry(paths.NGINX_CONF, sha256="0" * 64)(surveys["@fake/changed"])
     done = deploy(fleet, surveys, *LOUD)
     # The change itself, and the survey that is made anew after it.
     assert done.exchanges["@fake/changed"] == done.exchanges["@fake/still"] + 2

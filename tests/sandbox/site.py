@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests import pyinfra_server
 from wsdeploy.checks.client import Client, connect
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy_sandbox import SandboxHost
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -255,7 +255,7 @@ class Site:
         """Write what clients verify with to a file, and return its path."""
         if self.trusted:
             return self.trusted
-        self.bundle.write_text(self.ssh(f"cat {places.certificate('ws')}"))
+        self.bundle.write_text(self.ssh(f"cat {paths.certificate('ws')}"))
         return self.bundle
 
     def client(self, **options: Any) -> Client:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 import wsdeploy_sandbox as sandbox
 from tests.sandbox.authority import REFUSED, Authority
 from tests.sandbox.site import RATE, Site
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy_sandbox import Layer
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
@@ -29,7 +29,7 @@ renewal.begins, renewal.ends = earlier(renewal.begins), earlier(renewal.ends)
 renewal.main(["ws"])
 """
 
-CERTIFICATE = places.certificate("ws")
+CERTIFICATE = paths.certificate("ws")
 SERVICE = "ws-certificate.service"
 
 

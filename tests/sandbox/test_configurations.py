@@ -17,7 +17,7 @@ import pytest
 import wsdeploy_sandbox as sandbox
 from tests.sandbox.site import PROJECT
 from wsdeploy import inventory
-from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.host import paths, remote
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.proxy import haproxy, internal, nginx, proxies
@@ -279,7 +279,7 @@ def test_the_checks_can_fail(machine: Machine, plan: Callable[..., FileSet]) -> 
         fileset = plan(proxy, "plain")
         broken = [file.to_json() for file in fileset.files]
         for file in broken:
-            if file["path"] in (places.NGINX_CONF, haproxy.CONFIGURATION):
+            if file["path"] in (paths.NGINX_CONF, haproxy.CONFIGURATION):
                 file["content"] = "Zm9vIGJhcjsK"  # foo bar;
         case = {"files": broken, "commands": fileset.validate}
         ((*_, (code, output)),) = json.loads(

@@ -25,7 +25,7 @@ import wsdeploy_sandbox as sandbox
 from tests.sandbox.site import Site
 from wsdeploy import HAProxy, Nginx
 from wsdeploy.checks import programs
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.settings import App, SelfSigned, Settings
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
@@ -342,7 +342,7 @@ def test_testssl_gives_its_best_grade(site: Site, other: sandbox.SandboxHost) ->
 def test_gixy_finds_nothing(site: Site, combination: tuple[str, str], tmp_path: Path) -> None:
     if combination[1] != "Nginx":
         pytest.skip("it knows nginx only")
-    text = site.ssh(f"cat {places.NGINX_CONF}")
+    text = site.ssh(f"cat {paths.NGINX_CONF}")
     assert gixy(tmp_path, text) == []
     # Where a host allows few files, it wants two for each connection; none of ours has a second.
     few = re.sub(r"(worker_rlimit_nofile|worker_connections) \d+", r"\1 18751", text)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.site import WITH_CHILDREN, Site
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
@@ -186,7 +186,7 @@ def test_sockets_that_are_gone(site: Site, spell: SpellApp, listen: str) -> None
 
 
 def test_folders_of_logs_that_are_gone(site: Site) -> None:
-    site.ssh(f"rm -rf {places.logs('ws', '*')} && systemctl restart supervisor")
+    site.ssh(f"rm -rf {paths.logs('ws', '*')} && systemctl restart supervisor")
     site.serves()
 
 

@@ -17,13 +17,13 @@ import wsdeploy_sandbox as sandbox
 from tests.sandbox.site import HELD, Site
 from tests.sandbox.test_tiers import echoed, wait_until
 from wsdeploy.checks.test_internal import ASK
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 UNIT = "ws-internal.service"
-OWN = places.identity("ws")
-SPARE = places.identity("ws", spare=True)
+OWN = paths.identity("ws")
+SPARE = paths.identity("ws", spare=True)
 MARK = "nobody-else-should-read-this"
 # Makes a key and certificate like those of the fleet, but for the subject: NAME.pem in /root.
 FORGED = """

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.site import PROJECT, Site
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.release import build
 
 COMBINATIONS = [("trixie", "HAProxy")]
@@ -161,7 +161,7 @@ def holders(site: Site, values: dict[str, Value]) -> list[str]:
 
 
 def environment_file(site: Site) -> str:
-    return places.environment("ws", site.live_generation())
+    return paths.environment("ws", site.live_generation())
 
 
 def others(site: Site, values: dict[str, Value]) -> set[str]:

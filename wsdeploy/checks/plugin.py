@@ -20,7 +20,7 @@ import testinfra
 
 from wsdeploy.inventory import Fleet, Host, load
 from wsdeploy.plan.app import process_counts
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import SelfSigned, Settings, SettingsError
@@ -188,7 +188,7 @@ def any_host(request: pytest.FixtureRequest, connect: Callable[[Host], Any]) -> 
 def tls(proxy_host: Any, settings: Settings) -> ssl.SSLContext:
     """Return what a client of this proxy verifies with."""
     if isinstance(settings.tls, SelfSigned):
-        pem = proxy_host.file(places.certificate(settings.name)).content_string
+        pem = proxy_host.file(paths.certificate(settings.name)).content_string
         return ssl.create_default_context(cadata=pem)
     return ssl.create_default_context()
 

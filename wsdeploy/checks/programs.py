@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.proxy import haproxy
 from wsdeploy.settings import Nginx, Settings
 
@@ -41,4 +41,4 @@ def chosen(settings: Settings) -> Program:
 
 def logs(settings: Settings) -> str:
     """Return a command that prints what proxy and app have logged."""
-    return f"{{ {chosen(settings).log}; cat {places.logs(settings.name, '')}*/*.log; }} 2>/dev/null"
+    return f"{{ {chosen(settings).log}; cat {paths.logs(settings.name, '')}*/*.log; }} 2>/dev/null"

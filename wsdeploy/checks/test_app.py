@@ -7,12 +7,12 @@ from testinfra.host import Host
 
 from wsdeploy.plan.app import watchdog
 from wsdeploy.plan.app.upstreams import process_names
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.settings import Settings
 
 
 def live(host: Host, settings: Settings) -> str:
-    name: str = host.check_output("readlink %s", places.sockets(settings.name, "current"))
+    name: str = host.check_output("readlink %s", paths.sockets(settings.name, "current"))
     return name
 
 
@@ -63,11 +63,11 @@ def test_every_process_has_a_socket_for_the_proxy_only(
     app_host: Host, settings: Settings, count: int
 ) -> None:
     for name in process_names(settings, count):
-        socket = app_host.file(f"{places.sockets(settings.name, 'current')}/{name}.sock")
+        socket = app_host.file(f"{paths.sockets(settings.name, 'current')}/{name}.sock")
         assert socket.is_socket
         assert (socket.user, socket.group) == (settings.name, f"{settings.name}-proxy")
     # Who can't enter the folder can't connect, whatever the modes of the app's own sockets.
-    folder = app_host.file(places.sockets(settings.name, live(app_host, settings)))
+    folder = app_host.file(paths.sockets(settings.name, live(app_host, settings)))
     assert folder.mode & 0o007 == 0, "others may not connect"
 
 
@@ -75,7 +75,7 @@ def test_every_process_has_a_socket_for_the_proxy_only(
 def test_sockets_accept_a_burst(app_host: Host, settings: Settings, count: int) -> None:
     """A full queue on a unix socket refuses at once, where TCP would wait."""
     listeners = app_host.check_output("ss --no-header --listening --unix").splitlines()
-    folder = places.sockets(settings.name, live(app_host, settings))
+    folder = paths.sockets(settings.name, live(app_host, settings))
     backlogs = [int(line.split()[3]) for line in listeners if folder in line]
     assert len(backlogs) == count
     assert min(backlogs) >= 4096
@@ -103,7 +103,7 @@ def test_release_belongs_to_root(app_host: Host, settings: Settings) -> None:
 
 
 def test_boot_brings_the_live_generation_back(app_host: Host, settings: Settings) -> None:
-    boot = app_host.file(places.boot(settings.name)).content_string
+    boot = app_host.file(paths.boot(settings.name)).content_string
     assert live(app_host, settings) in boot
 
 
@@ -113,7 +113,7 @@ def test_a_stopped_process_closes_cleanly(app_host: Host, settings: Settings, co
     """SIGTERM: a close frame with the chosen code, not a cut connection; then it is back."""
     name = process_names(settings, count)[-1]
     group = f"{settings.name}-{live(app_host, settings)}"
-    socket = f"{places.sockets(settings.name, 'current')}/{name}.sock"
+    socket = f"{paths.sockets(settings.name, 'current')}/{name}.sock"
     program = f"""
 import json, subprocess, sys
 sys.path.insert(0, "/srv/{settings.name}/current/lib")

@@ -6,7 +6,7 @@ from testinfra.host import Host
 from wsdeploy.checks import programs
 from wsdeploy.plan import components
 from wsdeploy.plan.app import process_counts, supervisor, upstreams, watchdog
-from wsdeploy.plan.host import firewall, places, system, upgrades
+from wsdeploy.plan.host import firewall, paths, system, upgrades
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
@@ -128,6 +128,6 @@ def test_the_firewall_is_in_force_and_comes_back_at_boot(
 
 def test_secrets_are_not_for_everyone(any_host: Host, settings: Settings) -> None:
     open_files = any_host.check_output(
-        f"find {places.etc(settings.name)} -type f -perm /o+r -not -name cert.pem"
+        f"find {paths.etc(settings.name)} -type f -perm /o+r -not -name cert.pem"
     )
     assert open_files == ""

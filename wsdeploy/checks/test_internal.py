@@ -6,7 +6,7 @@ import pytest
 from testinfra.host import Host
 
 from wsdeploy.plan.app import upstreams
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, identity, internal
 from wsdeploy.plan.target import Target
@@ -81,7 +81,7 @@ def test_every_process_is_reached_by_those_who_are_trusted_only(
 ) -> None:
     """Asked on the host itself, which trusts itself; others are kept out by the firewall anyway."""
     where = settings.topology.listen_address(app_host.inventory.name)
-    own, trust = places.identity(settings.name), internal.trust(settings)
+    own, trust = paths.identity(settings.name), internal.trust(settings)
     for port in upstreams.reached(settings, count):
         answer = ask(app_host, settings, where, port, pair=own, trust=trust)
         assert answer.startswith("HTTP/1.1 200" if settings.app.health else "HTTP/1.1")
@@ -95,9 +95,9 @@ def test_every_process_is_reached_by_those_who_are_trusted_only(
 def test_every_proxy_trusts_every_app_host(
     proxy_host: Host, settings: Settings, survey: Survey
 ) -> None:
-    configuration = {"nginx": places.NGINX_CONF, "haproxy": haproxy.CONFIGURATION}
+    configuration = {"nginx": paths.NGINX_CONF, "haproxy": haproxy.CONFIGURATION}
     folder = configuration[internal.program(settings).folder].rpartition("/")[0]
-    own, trust = places.identity(settings.name), identity.app_hosts(settings, folder)
+    own, trust = paths.identity(settings.name), identity.app_hosts(settings, folder)
     for upstream in upstreams.upstreams(Target(settings, proxy_host.inventory.name, survey)):
         answer = ask(proxy_host, settings, upstream.address, upstream.port, pair=own, trust=trust)
         assert answer.startswith("HTTP/1.1"), upstream.name
@@ -105,7 +105,7 @@ def test_every_proxy_trusts_every_app_host(
 
 @pytest.mark.parametrize("spare", [False, True])
 def test_certificates_last_for_years(any_host: Host, settings: Settings, spare: bool) -> None:
-    pair = places.identity(settings.name, spare)
+    pair = paths.identity(settings.name, spare)
     ends = any_host.check_output(f"openssl x509 -in {pair} -noout -enddate -dateopt iso_8601")
     end = datetime.datetime.fromisoformat(ends.partition("=")[2].strip().replace(" ", "T"))
     left = end - datetime.datetime.now(datetime.UTC)
@@ -115,5 +115,5 @@ def test_certificates_last_for_years(any_host: Host, settings: Settings, spare: 
 
 @pytest.mark.parametrize("spare", [False, True])
 def test_keys_are_for_root_only(any_host: Host, settings: Settings, spare: bool) -> None:
-    pair = any_host.file(places.identity(settings.name, spare))
+    pair = any_host.file(paths.identity(settings.name, spare))
     assert (pair.user, pair.group, pair.mode) == ("root", "root", 0o600)

@@ -19,7 +19,7 @@ from websockets.typing import Origin
 
 from wsdeploy.checks import programs
 from wsdeploy.checks.client import Client, connect
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.proxy import acme, edge
 from wsdeploy.settings import Settings, secret_values
 from wsdeploy.settings.edge import matches
@@ -227,7 +227,7 @@ def test_renewal_is_on_and_has_not_failed(proxy_host: Host, settings: Settings) 
 
 
 def test_key_is_for_root_only(proxy_host: Host, settings: Settings) -> None:
-    key = proxy_host.file(places.key(settings.name))
+    key = proxy_host.file(paths.key(settings.name))
     assert (key.user, key.mode) == ("root", 0o600)
 
 
@@ -238,7 +238,7 @@ def test_served_certificate_is_the_one_on_disk(
         shown = connection.getpeercert(binary_form=True)
     assert shown is not None
     served = ssl.DER_cert_to_PEM_cert(shown)
-    on_disk = proxy_host.file(places.certificate(settings.name)).content_string
+    on_disk = proxy_host.file(paths.certificate(settings.name)).content_string
     assert served.strip() == on_disk[: on_disk.index("-----END")].strip() + served[
         served.index("\n-----END") :
     ].rstrip("\n")

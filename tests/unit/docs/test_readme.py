@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import wsdeploy
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.limits import BACKLOG_LEAST
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.target import Target
@@ -138,17 +138,17 @@ def test_files_of_the_project_exist() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        places.NGINX_CONF,
-        places.etc("ws") + "/",
-        places.releases("ws"),
-        places.sockets("ws", "current"),
-        places.sockets("ws", "GENERATION"),
-        places.logs("ws", "GENERATION"),
-        places.environment("ws", "GENERATION"),
-        places.program("ws", "GENERATION"),
-        places.boot("ws"),
-        places.certificate("ws"),
-        places.key("ws"),
+        paths.NGINX_CONF,
+        paths.etc("ws") + "/",
+        paths.releases("ws"),
+        paths.sockets("ws", "current"),
+        paths.sockets("ws", "GENERATION"),
+        paths.logs("ws", "GENERATION"),
+        paths.environment("ws", "GENERATION"),
+        paths.program("ws", "GENERATION"),
+        paths.boot("ws"),
+        paths.certificate("ws"),
+        paths.key("ws"),
     ],
 )
 def test_places_on_a_host_are_named_as_they_are(path: str) -> None:

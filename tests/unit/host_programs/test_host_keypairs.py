@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from wsdeploy import App, SelfSigned, Settings
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import identity as plan
 from wsdeploy.plan.target import Target
@@ -32,8 +32,8 @@ class Host:
 
     def survey(self) -> Survey:
         pairs: dict[str, Any] = {
-            places.identity("ws"): survey.certificate(str(self.used)),
-            places.identity("ws", spare=True): survey.certificate(str(self.spare)),
+            paths.identity("ws"): survey.certificate(str(self.used)),
+            paths.identity("ws", spare=True): survey.certificate(str(self.spare)),
         }
         return Survey(certificates=pairs)
 
@@ -42,9 +42,9 @@ class Host:
         todo = plan.work(Target(SETTINGS, "one", self.survey()), now)
         if todo:
             request = plan.request_for_work(SETTINGS, todo, ())
-            paths = {request["used"]: str(self.used), request["spare"]: str(self.spare)}
+            there = {request["used"]: str(self.used), request["spare"]: str(self.spare)}
             request |= {"used": str(self.used), "spare": str(self.spare)}
-            request["todo"] = [paths.get(step, step) for step in todo]
+            request["todo"] = [there.get(step, step) for step in todo]
             host_keypairs.main(request)
         return [step.rpartition("/")[2] for step in todo]
 
@@ -99,9 +99,9 @@ def test_only_a_pair_in_use_needs_anybody_to_be_told() -> None:
         (["promote", "spare"], told),
         (["spare"], []),
     ):
-        paths = [places.identity("ws", spare=step == "spare") for step in todo]
+        there = [paths.identity("ws", spare=step == "spare") for step in todo]
         steps = [
-            step if step == "promote" else path for step, path in zip(todo, paths, strict=True)
+            step if step == "promote" else path for step, path in zip(todo, there, strict=True)
         ]
         assert plan.request_for_work(SETTINGS, steps, reload)["activate"] == activate
 

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wsdeploy import App, SelfSigned, Settings
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import PathState as Found
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import tls
@@ -56,8 +56,8 @@ def made(tmp_path: Path) -> MakeCertificate:
         self_signed.make(request, pem, key)
         found: Any = survey.certificate(str(pem))
         return Survey(
-            paths={places.key(settings.name): Found("file", 0o600, "root", "root")},
-            certificates={places.certificate(settings.name): found},
+            paths={paths.key(settings.name): Found("file", 0o600, "root", "root")},
+            certificates={paths.certificate(settings.name): found},
         )
 
     return make

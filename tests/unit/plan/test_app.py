@@ -14,7 +14,7 @@ from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import HAProxy, Nginx, Probe, SelfSigned
 from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import SUPERVISOR
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.survey import PathState, Process, Survey
 from wsdeploy.plan.target import Target
@@ -139,7 +139,7 @@ def test_other_hosts_make_none(tiers: MakeSettings, debian: MakeSurvey) -> None:
 def described(wanted: generation.Generation) -> dict[str, Any]:
     """What the file beside Supervisor's says."""
     told: dict[str, Any] = json.loads(
-        files(wanted)[places.description("ws", wanted.identity)].content
+        files(wanted)[paths.description("ws", wanted.identity)].content
     )
     return told
 
@@ -150,7 +150,7 @@ def files(wanted: generation.Generation) -> dict[str, File]:
 
 def test_the_environment_is_for_the_app_only(make: MakeSettings, debian: MakeSurvey) -> None:
     wanted = planned(make({"env": {"TOKEN": "s3cret"}}), debian())
-    environment = files(wanted)[places.environment("ws", wanted.identity)]
+    environment = files(wanted)[paths.environment("ws", wanted.identity)]
     assert (environment.mode, environment.owner, environment.group) == (0o640, "root", "ws")
     assert environment.secret
     assert "s3cret" in environment.content
@@ -168,7 +168,7 @@ def test_a_users_variable_wins(make: MakeSettings, debian: MakeSurvey) -> None:
 
 def program(wanted: generation.Generation) -> tuple[str, dict[str, str]]:
     """Supervisor's file for a generation, as Supervisor reads it."""
-    conf = files(wanted)[places.program("ws", wanted.identity)]
+    conf = files(wanted)[paths.program("ws", wanted.identity)]
     # As supervisor.options.UnhosedConfigParser does, but for its expansions.
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
     parser.read_string(conf.content)
@@ -189,7 +189,7 @@ def test_supervisors_file(make: MakeSettings, debian: MakeSurvey) -> None:
     assert values["user"] == "ws"
     assert values["stopsignal"] == "TERM"
     assert int(values["stopwaitsecs"]) > 120
-    assert values["directory"] == places.sockets("ws", wanted.identity)
+    assert values["directory"] == paths.sockets("ws", wanted.identity)
     # The names that sockets, logs, the proxy and the rollout go by.
     assert values["process_name"] % {"process_num": 6} == "ws_06"
     assert "environment" not in values, "it would be there for all to read"
@@ -201,12 +201,12 @@ def test_what_supervisor_runs(make: MakeSettings, debian: MakeSurvey) -> None:
         "/usr/bin/python3",
         "-I",
         f"/srv/ws/releases/{RELEASE}/launch.py",
-        places.description("ws", wanted.identity),
+        paths.description("ws", wanted.identity),
         "python",
         f"/srv/ws/releases/{RELEASE}/{MAIN}",
     ]
     found = described(wanted)
-    assert found["environment"] == places.environment("ws", wanted.identity)
+    assert found["environment"] == paths.environment("ws", wanted.identity)
     assert found["open_files"] == 10128
     assert found["processes"] == 2
 
@@ -315,19 +315,19 @@ def live(make: MakeSettings, debian: MakeSurvey) -> tuple[Settings, Survey, gene
     settings, survey = make({"processes": 3}), debian()
     wanted = planned(settings, survey)
     name = wanted.identity
-    paths = {
-        places.sockets("ws", "current"): PathState("link", 0o777, "root", "root", target=name),
-        places.sockets("ws", name): PathState("directory", 0o2750, "ws", "ws-proxy"),
+    there = {
+        paths.sockets("ws", "current"): PathState("link", 0o777, "root", "root", target=name),
+        paths.sockets("ws", name): PathState("directory", 0o2750, "ws", "ws-proxy"),
         **{file.path: on_host(file) for file in wanted.files},
         "/srv/ws/current": PathState("link", 0o777, "root", "root", target=f"releases/{RELEASE}"),
         f"/srv/ws/releases/{RELEASE}": PathState("directory", 0o755, "root", "root"),
-        places.record("ws", name): PathState("file", 0o600, "root", "root", sha256="0"),
+        paths.record("ws", name): PathState("file", 0o600, "root", "root", sha256="0"),
         "/etc/ws/tls": PathState("directory", 0o700, "root", "root"),
     }
     processes = tuple(
         Process(f"ws-{name}", f"ws_{number:02d}", "RUNNING", 100 + number, 1) for number in range(3)
     )
-    return settings, dataclasses.replace(survey, paths=paths, processes=processes), wanted
+    return settings, dataclasses.replace(survey, paths=there, processes=processes), wanted
 
 
 def test_nothing_drifts_on_a_converged_host(
@@ -377,26 +377,26 @@ def test_processes_that_are_missing(live: tuple[Settings, Survey, generation.Gen
 def test_what_a_restart_needs(live: tuple[Settings, Survey, generation.Generation]) -> None:
     settings, survey, wanted = live
     for path in (
-        places.boot("ws"),
-        places.program("ws", wanted.identity),
-        places.environment("ws", wanted.identity),
+        paths.boot("ws"),
+        paths.program("ws", wanted.identity),
+        paths.environment("ws", wanted.identity),
         # Left out if a rollout is killed between its two links; a rollback needs it.
         "/srv/ws/current",
     ):
         spoilt = dataclasses.replace(survey.paths[path], sha256="0" * 64, target="releases/another")
-        for paths in (
+        for there in (
             {name: entry for name, entry in survey.paths.items() if name != path},
             {**survey.paths, path: spoilt},
         ):
-            changed = dataclasses.replace(survey, paths=paths)
+            changed = dataclasses.replace(survey, paths=there)
             assert generation.drift(Target(settings, "one", changed), wanted) == [path]
 
 
 def leftovers(
-    live: tuple[Settings, Survey, generation.Generation], *paths: str, group: str | None = None
+    live: tuple[Settings, Survey, generation.Generation], *there: str, group: str | None = None
 ) -> list[str]:
     settings, survey, wanted = live
-    more = {path: PathState("other", 0, "root", "root") for path in paths}
+    more = {path: PathState("other", 0, "root", "root") for path in there}
     processes = survey.processes or ()
     if group:
         processes += (Process(group, "worker", "RUNNING", 9, 1),)
@@ -435,11 +435,11 @@ def test_the_request_asks_for_all_that_is_looked_at(make: MakeSettings) -> None:
     assert "supervisor" in asked.packages
     assert supervisor.UNIT in asked.units
     assert set(asked.paths) >= {
-        places.sockets("ws", "*"),
-        places.environment("ws", "*"),
-        places.program("ws", "*"),
-        places.boot("ws"),
-        f"{places.releases('ws')}/*",
+        paths.sockets("ws", "*"),
+        paths.environment("ws", "*"),
+        paths.program("ws", "*"),
+        paths.boot("ws"),
+        f"{paths.releases('ws')}/*",
         "/srv/ws/*",
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.plan.conftest import MakeSettings, MakeSurvey
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import haproxy, identity, internal, nginx
 from wsdeploy.plan.target import Identities, Target
@@ -27,8 +27,8 @@ def trusted(
 def having(used: str, spare: str, trust: str = "") -> Survey:
     """A host with these certificates of its own, and this list of those that it trusts."""
     found = {
-        places.identity("ws"): {"pem": f"{used}\n", "not_after": "", "names": ""},
-        places.identity("ws", spare=True): {"pem": f"{spare}\n", "not_after": "", "names": ""},
+        paths.identity("ws"): {"pem": f"{used}\n", "not_after": "", "names": ""},
+        paths.identity("ws", spare=True): {"pem": f"{spare}\n", "not_after": "", "names": ""},
     }
     # The survey has other texts, too: what is not in a list is nobody's.
     others: dict[str, Any] = {"/etc/none": None, "/etc/cert.pem": f"{D1}\n"}
@@ -36,7 +36,7 @@ def having(used: str, spare: str, trust: str = "") -> Survey:
 
 
 NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
-USED, SPARE = places.identity("ws"), places.identity("ws", spare=True)
+USED, SPARE = paths.identity("ws"), paths.identity("ws", spare=True)
 YEARS = 365
 
 

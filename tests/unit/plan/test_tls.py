@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy import Acme, CertFiles, SelfSigned
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import PathState, Survey
 from wsdeploy.plan.proxy import tls
 from wsdeploy.plan.target import Target
@@ -22,8 +22,8 @@ def host(
 ) -> Survey:
     found = None if names is None else {"names": names, "not_after": ends, "issuer": issuer}
     return Survey(
-        paths={places.key("ws"): KEY} if key else {},
-        certificates={places.certificate("ws"): found},
+        paths={paths.key("ws"): KEY} if key else {},
+        certificates={paths.certificate("ws"): found},
     )
 
 
@@ -137,8 +137,8 @@ def test_pushed_files(make: MakeSettings, tmp_path: Path) -> None:
     (tmp_path / "k.pem").write_text("a key")
     settings = make(tls=CertFiles(str(tmp_path / "c.pem"), str(tmp_path / "k.pem")))
     by_path = {file.path: file for file in tls.pushed(Target(settings, "one", Survey())).files}
-    key, certificate = by_path[places.key("ws")], by_path[places.certificate("ws")]
+    key, certificate = by_path[paths.key("ws")], by_path[paths.certificate("ws")]
     assert (key.content, key.mode, key.secret) == ("a key", 0o600, True)
     assert (certificate.content, certificate.secret) == ("a certificate", False)
     asked = tls.request(settings).paths
-    assert {places.key("ws"), places.certificate("ws")} <= set(asked)
+    assert {paths.key("ws"), paths.certificate("ws")} <= set(asked)

@@ -12,7 +12,7 @@ from pyinfra.context import ctx_host, host, state
 
 from wsdeploy.deploy import facts, programs
 from wsdeploy.deploy.operations.send import change, failure, log_reasons
-from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.host import paths, remote
 from wsdeploy.plan.proxy import acme
 from wsdeploy.settings import Settings
 from wshost.requests import Account, OrderNow
@@ -38,7 +38,7 @@ def account_key(settings: Settings) -> Generator[StringCommand, None, None]:
     elif acme.thumbprint(facts.target(settings)):
         host.noop("there is a key")
     else:
-        request: Account = {"folder": places.acme(settings.name)}
+        request: Account = {"folder": paths.acme(settings.name)}
         yield change("certificates.acme_account", request)
 
 
@@ -58,11 +58,11 @@ def shared_account_key(settings: Settings) -> Generator[StringCommand, None, Non
     if wanted and acme.thumbprint(own) == wanted:
         host.noop(f"the key is that of {first.name}")
         return
-    request: Account = {"folder": places.acme(settings.name)}
+    request: Account = {"folder": paths.acme(settings.name)}
     if not state.is_executing:
         yield change("certificates.acme_account", request)
         return
-    recipient = (own.survey.certificates.get(places.certificate(settings.name)) or {}).get("pem")
+    recipient = (own.survey.certificates.get(paths.certificate(settings.name)) or {}).get("pem")
     to_seal: Account = {**request, "seal_for": recipient}
     asked = programs.payload("certificates.acme_account", to_seal, host=first)
     sealed = first.get_fact(SealedAccount, _stdin=asked)
@@ -73,8 +73,8 @@ def shared_account_key(settings: Settings) -> Generator[StringCommand, None, Non
     taken: Account = {
         **request,
         "sealed": sealed,
-        "certificate": places.certificate(settings.name),
-        "key": places.key(settings.name),
+        "certificate": paths.certificate(settings.name),
+        "key": paths.key(settings.name),
     }
     yield change("certificates.acme_account", taken)
 

@@ -14,7 +14,7 @@ from wsdeploy.deploy.operations.flow import failed_elsewhere, later
 from wsdeploy.deploy.operations.send import change, failure, log_reasons, without_traceback
 from wsdeploy.plan.app import generation as plan
 from wsdeploy.plan.app import process_counts
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.target import Target
 from wsdeploy.release import build, contents
 from wsdeploy.settings import Settings
@@ -26,7 +26,7 @@ def release(settings: Settings) -> Generator[StringCommand, None, None]:
     """Put the release that the settings describe on the host, beside those that are there."""
     survey = facts.survey(settings)
     wanted = contents.release(settings, survey)
-    releases = places.releases(settings.name)
+    releases = paths.releases(settings.name)
     if f"{releases}/{wanted.id}" in survey.paths:
         host.noop(f"release {wanted.id} is there")
         return

@@ -11,7 +11,7 @@ from pyinfra.context import host
 
 from wsdeploy.deploy import facts
 from wsdeploy.deploy.operations.send import change, log_reasons
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.files import Command
 from wsdeploy.plan.proxy import identity as pairs
 from wsdeploy.plan.proxy import internal, tls
@@ -36,8 +36,8 @@ def self_signed(
         "name": settings.domain,
         "alternative_names": tls.alternative_names(settings),
         "days": tls.days(settings),
-        "certificate": places.certificate(settings.name),
-        "key": places.key(settings.name),
+        "certificate": paths.certificate(settings.name),
+        "key": paths.key(settings.name),
         "activate": [[*command] for command in activate],
     }
     yield change("certificates.self_signed", request)

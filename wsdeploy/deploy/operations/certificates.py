@@ -12,7 +12,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host, inventory, state
 
 from wsdeploy.deploy.operations.send import failure
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.remote import AS_ROOT
 
 FOLDER = Path("certificates")
@@ -40,7 +40,7 @@ def certificates() -> Generator[StringCommand, None, None]:
     """
     if state.is_executing and "proxy" in host.groups:
         settings = host.data.settings
-        pem = host.get_fact(Certificate, places.certificate(settings.name))
+        pem = host.get_fact(Certificate, paths.certificate(settings.name))
         if not pem:
             yield failure("there is no certificate yet; deploy first")
             return

@@ -12,7 +12,7 @@ from pyinfra.context import host, state
 
 from wsdeploy.deploy import programs
 from wsdeploy.deploy.operations.send import failure
-from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.host import paths, remote
 from wsdeploy.settings import Settings, secret_values
 from wshost import requests
 
@@ -54,7 +54,7 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
             "address": ["localhost", 443],
             "tls": True,
             # Whether others trust it too is for whoever issued it.
-            "authority": places.certificate(settings.name),
+            "authority": paths.certificate(settings.name),
             "origin": settings.edge.some_origin(),
         },
         "timeout": TIMEOUT,

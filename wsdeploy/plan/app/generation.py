@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from wsdeploy.plan.app import supervisor, upstreams, watchdog
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, OPEN_TIMEOUT
 from wsdeploy.plan.host.render import render
@@ -30,7 +30,7 @@ def environment(target: Target) -> dict[str, str]:
     """Return the environment of the app's processes, but for where each listens."""
     name, app = target.name, target.settings.app
     return {
-        "HOME": places.data(name),
+        "HOME": paths.data(name),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "WS_BACKLOG": str(target.limits.backlog),
@@ -38,7 +38,7 @@ def environment(target: Target) -> dict[str, str]:
         "WS_CLOSE_TIMEOUT": str(CLOSE_TIMEOUT),
         "WS_COMPRESSION": app.compression,
         "WS_DRAIN": f"{app.drain:g}",
-        "WS_DRAIN_FILE": places.drain_file(name),
+        "WS_DRAIN_FILE": paths.drain_file(name),
         "WS_LOG_LEVEL": app.log_level,
         **({} if app.max_age is None else {"WS_MAX_AGE": f"{app.max_age:.15g}"}),
         "WS_MAX_SIZE": str(app.max_size),
@@ -53,7 +53,7 @@ def listen(target: Target) -> Listen:
     """Return where the processes of a generation listen on a host, whichever generation it is."""
     kind = target.settings.listen()
     if kind == "unix":
-        return Listen(kind, places.sockets(target.name, GENERATION))
+        return Listen(kind, paths.sockets(target.name, GENERATION))
     return Listen(kind, target.listen_address, target.settings.app.port)
 
 
@@ -110,16 +110,16 @@ class Generation:
         """Its files, as the host writes them."""
         name, identity = self.name, self.identity
         return (
-            File(places.program(name, identity), description.fill(self.program, identity)),
-            File(places.description(name, identity), description.text(self.description, identity)),
+            File(paths.program(name, identity), description.fill(self.program, identity)),
+            File(paths.description(name, identity), description.text(self.description, identity)),
             File(
-                places.environment(name, identity),
+                paths.environment(name, identity),
                 self.environment,
                 mode=0o640,
                 group=name,
                 secret=True,
             ),
-            File(places.boot(name), description.fill(self.boot, identity)),
+            File(paths.boot(name), description.fill(self.boot, identity)),
         )
 
 
@@ -131,7 +131,7 @@ def planned(target: Target, release: str, main: str) -> Generation:
     """
     settings, limits = target.settings, target.limits
     app, name = settings.app, settings.name
-    folder = f"{places.releases(name)}/{release}"
+    folder = f"{paths.releases(name)}/{release}"
     command = app.command or ("python", f"{folder}/{main}")
     values = environment(target) | {
         "PYTHONPATH": f"{folder}/lib:{folder}/app",
@@ -145,29 +145,29 @@ def planned(target: Target, release: str, main: str) -> Generation:
     }
     described: Description = {
         "release": release,
-        "environment": places.environment(name, GENERATION),
+        "environment": paths.environment(name, GENERATION),
         "listen": str(listen(target)),
         "processes": target.processes,
         "open_files": limits.app_files,
         "watch": watchdog.watch(target),
     }
-    launch = f"/usr/bin/python3 -I {folder}/launch.py {places.description(name, GENERATION)}"
+    launch = f"/usr/bin/python3 -I {folder}/launch.py {paths.description(name, GENERATION)}"
     of_supervisor: GenerationConf = {
         "name": name,
         "group": f"{name}-{GENERATION}",
         "command": " ".join((launch, *map(_supervisor_quoted, command))),
         "processes": described["processes"],
         "autostart": AUTOSTART,
-        "sockets": places.sockets(name, GENERATION),
-        "logs": places.logs(name, GENERATION),
+        "sockets": paths.sockets(name, GENERATION),
+        "logs": paths.logs(name, GENERATION),
         "drain": app.drain,
         "stop_wait": limits.stop_wait,
     }
     program = render("supervisor/generation.conf", of_supervisor)
     at_boot: BootConf = {
         "name": name,
-        "sockets": places.sockets(name, GENERATION),
-        "logs": places.logs(name, GENERATION),
+        "sockets": paths.sockets(name, GENERATION),
+        "logs": paths.logs(name, GENERATION),
         "generation": GENERATION,
     }
     # By which terms it is watched needs no new processes.
@@ -240,7 +240,7 @@ def _supervisor_quoted(word: str) -> str:
 
 def live(target: Target) -> str | None:
     """Return the generation that the proxy reaches on a host, or None."""
-    link = target.survey.paths.get(places.sockets(target.name, "current"))
+    link = target.survey.paths.get(paths.sockets(target.name, "current"))
     return link.target if link else None
 
 
@@ -260,7 +260,7 @@ def drift(target: Target, wanted: Generation) -> list[str]:
     current = survey.paths.get(f"/srv/{name}/current")
     if current is None or current.target != f"releases/{wanted.release}":
         found.append(f"/srv/{name}/current")
-    if places.record(name, wanted.identity) not in survey.paths:
+    if paths.record(name, wanted.identity) not in survey.paths:
         found.append(f"the record of generation {wanted.identity}")
     return found
 
@@ -275,9 +275,9 @@ def restarts(target: Target) -> list[str]:
             found.append(
                 f"{process} was restarted {times} since its generation came, last at "
                 f"{when:%Y-%m-%d %H:%M:%S} UTC; its log: "
-                f"{places.logs(name, live(target) or '')}"
+                f"{paths.logs(name, live(target) or '')}"
             )
-    left = sorted(path for path in target.survey.paths if path.startswith(places.left(name)))
+    left = sorted(path for path in target.survey.paths if path.startswith(paths.left(name)))
     if left:
         found.append(
             f"the app has left files in the working directory of generations that are gone: "
@@ -310,15 +310,15 @@ def asks(settings: Settings) -> Request:
     return Request(
         units=(supervisor.UNIT,),
         paths=(
-            places.started(name, supervisor.UNIT),
-            f"{places.releases(name)}/*",
+            paths.started(name, supervisor.UNIT),
+            f"{paths.releases(name)}/*",
             f"/run/{name}/*",
             f"/srv/{name}/*",
-            f"{places.etc(name)}/*.env",
+            f"{paths.etc(name)}/*.env",
             f"/etc/supervisor/conf.d/{name}-*.conf",
             f"/etc/supervisor/conf.d/{name}-*.json",
-            places.boot(name),
-            places.record(name, "*"),
-            f"{places.left(name)}*",
+            paths.boot(name),
+            paths.record(name, "*"),
+            f"{paths.left(name)}*",
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from wsdeploy.plan.host import hardening, places
+from wsdeploy.plan.host import hardening, paths
 from wsdeploy.plan.host.files import File, FileSet, enabled
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.target import Target
@@ -38,16 +38,16 @@ def files(target: Target) -> FileSet:
     """Return what makes Debian's Supervisor fit for processes that hold connections."""
     settings, limits = target.settings, target.limits
     unit: UnitConf = {
-        "drain_file": places.drain_file(settings.name),
+        "drain_file": paths.drain_file(settings.name),
         "shutdown_drain": f"{limits.shutdown_drain:g}",
         "unit_stop": limits.unit_stop,
         "open_files": limits.open_files,
-        "folders": (f"/etc/tmpfiles.d/{settings.name}.conf", places.boot(settings.name)),
+        "folders": (f"/etc/tmpfiles.d/{settings.name}.conf", paths.boot(settings.name)),
     }
     return FileSet(
         name=f"{settings.name}-supervisor",
         files=(
-            File(places.drop_in(settings.name, UNIT), render("supervisor/unit.conf", unit)),
+            File(paths.drop_in(settings.name, UNIT), render("supervisor/unit.conf", unit)),
             hardening.file(settings, UNIT, _sandbox(settings)),
         ),
         activate=(
@@ -72,8 +72,8 @@ def files(target: Target) -> FileSet:
 def _sandbox(settings: Settings) -> SandboxConf:
     name = settings.name
     return {
-        "data": places.data(name),
-        "logs": places.logs(name, "").rstrip("/"),
+        "data": paths.data(name),
+        "logs": paths.logs(name, "").rstrip("/"),
         "writable": settings.app.writable,
     }
 

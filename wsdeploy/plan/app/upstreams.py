@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsdeploy.plan.app import process_counts
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 from wsdeploy.settings.service import TLS_PORTS_AFTER
@@ -50,7 +50,7 @@ def upstreams(proxy: Target) -> list[Upstream]:
     for host in topology.app_hosts_of(proxy.host):
         count = process_counts.of(host, proxy)
         if not reached(settings, count):
-            folder = places.sockets(settings.name, "current")
+            folder = paths.sockets(settings.name, "current")
             found += [
                 Upstream(f"{host}-{name}", unix=f"{folder}/{name}.sock")
                 for name in process_names(settings, count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from wsdeploy.plan.host import places, programs
+from wsdeploy.plan.host import paths, programs
 from wsdeploy.plan.host.files import File, FileSet, active, restarted
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.target import Target
@@ -49,13 +49,13 @@ def watch(target: Target) -> Watch | None:
 
 def files(settings: Settings) -> FileSet:
     """Return its programs and its unit, the same whatever the app's settings are."""
-    name, folder = settings.name, places.watchdog(settings.name)
+    name, folder = settings.name, paths.watchdog(settings.name)
     view: WatchdogService = {"name": name, "folder": folder}
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
             *programs.files("watchdog.__main__", folder),
-            File(places.unit(unit(settings)), render("watchdog/watchdog.service", view)),
+            File(paths.unit(unit(settings)), render("watchdog/watchdog.service", view)),
         ),
         validate=programs.tried(folder, "-m", "wshost.watchdog", "--check"),
         # It answers when it watches (Type=notify).

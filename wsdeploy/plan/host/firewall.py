@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
 from typing import TypedDict, cast
 
 from wsdeploy.plan.app import upstreams
-from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.host import paths, remote
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Listener, Survey
@@ -83,7 +83,7 @@ def unit(settings: Settings) -> str:
 
 def rules(settings: Settings) -> str:
     """Return the file with the rules."""
-    return f"{places.etc(settings.name)}/firewall.nft"
+    return f"{paths.etc(settings.name)}/firewall.nft"
 
 
 def wanted(settings: Settings) -> bool:
@@ -168,7 +168,7 @@ def files(target: Target, *, final: bool = True) -> FileSet:
         name=f"{settings.name}-{NAME}",
         files=(
             File(rules(settings), render("system/firewall.nft", nft), mode=0o600),
-            File(places.unit(name), render("system/firewall.service", service)),
+            File(paths.unit(name), render("system/firewall.service", service)),
         ),
         validate=(("nft", "--check", "--file", f"{{stage}}{rules(settings)}"),),
         # The rules that are tried out now are kept.

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TypedDict
 
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.target import Target
@@ -34,13 +34,13 @@ def file(settings: Settings, unit: str, own: Mapping[str, object]) -> File:
     own: what its template is given beyond what all of them have.
     """
     version = _version(settings, unit, own)
-    return File(places.sandbox(settings.name, unit), _text(settings, unit, version, own))
+    return File(paths.sandbox(settings.name, unit), _text(settings, unit, version, own))
 
 
 def started(settings: Settings, unit: str, own: Mapping[str, object]) -> File:
     """Return the file that a unit leaves which was started with its present sandbox."""
     version = _version(settings, unit, own)
-    return File(places.started(settings.name, unit), f"{version}\n")
+    return File(paths.started(settings.name, unit), f"{version}\n")
 
 
 def note(target: Target, unit: str, own: Mapping[str, object]) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def note(target: Target, unit: str, own: Mapping[str, object]) -> tuple[str, ...
     settings, survey = target.settings, target.survey
     if survey.units.get(unit, {}).get("ActiveState") != "active":
         return ()
-    left, wanted = places.started(settings.name, unit), started(settings, unit, own)
+    left, wanted = paths.started(settings.name, unit), started(settings, unit, own)
     if wanted.same_as(survey.paths.get(left)):
         return ()
     name = unit.removesuffix(".service")
@@ -60,7 +60,7 @@ def _version(settings: Settings, unit: str, own: Mapping[str, object]) -> str:
 
 
 def _text(settings: Settings, unit: str, version: str, own: Mapping[str, object]) -> str:
-    path = places.started(settings.name, unit)
+    path = paths.started(settings.name, unit)
     common: Sandbox = {
         "started": path,
         "started_folder": path.rpartition("/")[0],

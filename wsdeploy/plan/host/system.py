@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import PROCESSES_LEAST
 from wsdeploy.plan.host.render import render
@@ -168,16 +168,16 @@ def folders(settings: Settings) -> dict[str, PathState]:
     def folder(mode: int, owner: str, group: str) -> PathState:
         return PathState("directory", mode, owner, group)
 
-    made = {places.acme(name): folder(0o700, "root", "root")} if acme.wanted(settings) else {}
+    made = {paths.acme(name): folder(0o700, "root", "root")} if acme.wanted(settings) else {}
     return made | {
         f"/srv/{name}": folder(0o755, "root", "root"),
         # Code, and what was shipped with it, is for the app alone.
-        places.releases(name): folder(0o750, "root", name),
-        places.etc(name): folder(0o750, "root", name),
-        f"{places.etc(name)}/tls": folder(0o700, "root", "root"),
+        paths.releases(name): folder(0o750, "root", name),
+        paths.etc(name): folder(0o750, "root", name),
+        f"{paths.etc(name)}/tls": folder(0o700, "root", "root"),
         f"/run/{name}": folder(0o755, "root", "root"),
         f"/var/log/{name}": folder(0o750, "root", "adm"),
-        places.data(name): folder(0o750, name, name),
+        paths.data(name): folder(0o750, name, name),
         # What was applied, records with secrets, locks: who could write there would be root at the
         # next rollback.
         "/var/lib/wsdeploy": folder(0o700, "root", "root"),

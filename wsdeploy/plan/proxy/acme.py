@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TypedDict
 
-from wsdeploy.plan.host import places, programs
+from wsdeploy.plan.host import paths, programs
 from wsdeploy.plan.host.files import Command, File, FileSet, active, restarted
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request
@@ -58,7 +58,7 @@ def thumbprint(target: Target) -> str | None:
     """
     if not wanted(target.settings):
         return None
-    return (target.survey.texts.get(places.thumbprint(target.name)) or "").strip()
+    return (target.survey.texts.get(paths.thumbprint(target.name)) or "").strip()
 
 
 def order(settings: Settings) -> Order:
@@ -73,7 +73,7 @@ def order(settings: Settings) -> Order:
 
 def issued_path(settings: Settings) -> str:
     """Return the path of the file that says which order the certificate on a host came from."""
-    return f"{places.acme(settings.name)}/issued.json"
+    return f"{paths.acme(settings.name)}/issued.json"
 
 
 def issued(settings: Settings) -> File:
@@ -97,13 +97,13 @@ def files(target: Target, activate: tuple[Command, ...] = ()) -> FileSet:
     settings, acme = target.settings, target.settings.tls
     assert isinstance(acme, Acme)
     name, domain = settings.name, settings.domain
-    folder = places.acme_programs(name)
-    authority = f"{places.acme(name)}/authority.pem"
+    folder = paths.acme_programs(name)
+    authority = f"{paths.acme(name)}/authority.pem"
     terms: Renewal = {
         "email": acme.email,
         "order": order(settings),
-        "certificate": places.certificate(name),
-        "key": places.key(name),
+        "certificate": paths.certificate(name),
+        "key": paths.key(name),
         "authority": authority if acme.authority else "",
         "check": acme.check,
         "activate": [list(command) for command in activate],
@@ -119,10 +119,10 @@ def files(target: Target, activate: tuple[Command, ...] = ()) -> FileSet:
         name=f"{settings.name}-{NAME}",
         files=(
             *programs.files("certificates.renewal", folder),
-            File(f"{places.acme(name)}/renewal.json", json.dumps(terms, indent=1) + "\n", 0o600),
+            File(f"{paths.acme(name)}/renewal.json", json.dumps(terms, indent=1) + "\n", 0o600),
             *trusted,
-            File(places.unit(service(settings)), render("acme/certificate.service", service_view)),
-            File(places.unit(timer(settings)), render("acme/certificate.timer", timer_view)),
+            File(paths.unit(service(settings)), render("acme/certificate.service", service_view)),
+            File(paths.unit(timer(settings)), render("acme/certificate.timer", timer_view)),
         ),
         validate=programs.tried(
             folder, "-c", "from wshost.certificates import acme_client, renewal"
@@ -139,4 +139,4 @@ def drift(target: Target) -> list[str]:
 
 def asks(settings: Settings) -> Request:
     """Return what its plan has to know of a host beyond its files."""
-    return Request(paths=(issued_path(settings),), texts=(places.thumbprint(settings.name),))
+    return Request(paths=(issued_path(settings),), texts=(paths.thumbprint(settings.name),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from wsdeploy.plan.app import process_counts
-from wsdeploy.plan.host import hardening, places, remote
+from wsdeploy.plan.host import hardening, paths, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import SPARE_FILES, Limits
 from wsdeploy.plan.host.render import render
@@ -97,7 +97,7 @@ def files(target: Target) -> FileSet:
     """Return HAProxy's configuration for a host."""
     settings, limits = target.settings, target.limits
     internal = identity.client(target, FOLDER) if settings.internal_tls else None
-    certificate, key = places.certificate(settings.name), places.key(settings.name)
+    certificate, key = paths.certificate(settings.name), paths.key(settings.name)
     configuration = render(
         "haproxy/haproxy.cfg",
         haproxy_cfg.view(target, internal, room(target)),
@@ -115,7 +115,7 @@ def files(target: Target) -> FileSet:
             File(f"{FOLDER}/{certificates(settings)}", render("haproxy/certificates", shown)),
             *((internal.file,) if internal else ()),
             *process_counts.cache_file(target, FOLDER),
-            File(places.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
+            File(paths.drop_in(settings.name, UNIT), render("haproxy/unit.conf")),
             hardening.file(settings, UNIT, _sandbox(limits)),
         ),
         validate=(
@@ -152,7 +152,7 @@ def started(target: Target) -> File:
 def drift(target: Target) -> list[str]:
     """Return what keeps HAProxy from running, now and after a boot."""
     found = [] if target.survey.running(UNIT) else [f"{UNIT} is not running as configured"]
-    key = f"{places.certificate(target.name)}.key"
+    key = f"{paths.certificate(target.name)}.key"
     return found if key in target.survey.paths else [*found, f"{key} is missing"]
 
 
@@ -160,7 +160,7 @@ def asks(settings: Settings) -> Request:
     """Return what its plan has to know of a host beyond its files."""
     return Request(
         paths=(
-            f"{places.certificate(settings.name)}.key",
-            places.started(settings.name, UNIT),
+            f"{paths.certificate(settings.name)}.key",
+            paths.started(settings.name, UNIT),
         )
     )

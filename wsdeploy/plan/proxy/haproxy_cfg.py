@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.limits import OPEN_TIMEOUT
 from wsdeploy.plan.proxy import acme, edge, identity, tls
 from wsdeploy.plan.proxy.tls import Policy
@@ -200,7 +200,7 @@ def view(target: Target, internal: identity.Client | None, room: Room) -> HAProx
 
 def jail(settings: Settings) -> str:
     """Return the folder that HAProxy's workers are locked into: the one with the app's sockets."""
-    return places.sockets(settings.name, "").rstrip("/")
+    return paths.sockets(settings.name, "").rstrip("/")
 
 
 def certificates(settings: Settings) -> str:

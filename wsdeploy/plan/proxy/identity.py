@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.files import Command, File
 from wsdeploy.plan.host.survey import Request, Survey
 from wsdeploy.plan.target import Target
@@ -90,7 +90,7 @@ def _days_left(survey: Survey, path: str, now: datetime.datetime) -> float:
 
 
 def _paths(settings: Settings) -> tuple[str, str]:
-    return places.identity(settings.name), places.identity(settings.name, spare=True)
+    return paths.identity(settings.name), paths.identity(settings.name, spare=True)
 
 
 def trusted(target: Target, peers: Iterable[str]) -> str:
@@ -158,7 +158,7 @@ def client(target: Target, folder: str) -> Client:
     trust = trusted(target, peers)
     path = app_hosts(settings, folder)
     return Client(
-        pair=places.identity(settings.name),
+        pair=paths.identity(settings.name),
         trust=path.rpartition("/")[2],
         name=name(settings),
         file=File(path, trust, mode=0o600),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
-from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.host import paths, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.limits import SPARE_FILES
 from wsdeploy.plan.host.render import render
@@ -75,7 +75,7 @@ def unit(settings: Settings) -> str:
 
 def folder(settings: Settings) -> str:
     """Return the folder with its configuration."""
-    return f"{places.etc(settings.name)}/internal"
+    return f"{paths.etc(settings.name)}/internal"
 
 
 def configuration(settings: Settings) -> str:
@@ -165,15 +165,15 @@ def files(target: Target) -> FileSet:
     names, ports = upstreams.process_names(settings, count), upstreams.reached(settings, count)
     conf: InternalConf = {
         "name": settings.name,
-        "pair": places.identity(settings.name),
+        "pair": paths.identity(settings.name),
         "trust": trust(settings).rpartition("/")[2],
         "tls": tls.policy(target),
         "listeners": [
             {"process": process, "address": endpoint(target.listen_address, port)}
             for process, port in zip(names, ports, strict=True)
         ],
-        "sockets": places.sockets(settings.name, "current"),
-        "jail": places.sockets(settings.name, "").rstrip("/"),
+        "sockets": paths.sockets(settings.name, "current"),
+        "jail": paths.sockets(settings.name, "").rstrip("/"),
         "connections": size.connections,
         "open_files": size.open_files,
         "backlog": limits.backlog,
@@ -204,7 +204,7 @@ def files(target: Target) -> FileSet:
                 mode=0o640,
             ),
             File(trust(settings), trusted, mode=0o600),
-            File(places.unit(unit(settings)), render(f"internal/{chosen.folder}.service", service)),
+            File(paths.unit(unit(settings)), render(f"internal/{chosen.folder}.service", service)),
         ),
         validate=(
             # HAProxy would fail without it only after it has the ports.

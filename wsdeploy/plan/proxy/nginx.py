@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from wsdeploy.plan.app import process_counts
-from wsdeploy.plan.host import hardening, places, remote
+from wsdeploy.plan.host import hardening, paths, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.render import render
@@ -40,19 +40,19 @@ def back_after(settings: Settings) -> float:
 def files(target: Target) -> FileSet:
     """Return nginx's configuration for a host."""
     settings, limits = target.settings, target.limits
-    folder = places.NGINX_CONF.rpartition("/")[0]
+    folder = paths.NGINX_CONF.rpartition("/")[0]
     internal = identity.client(target, folder) if settings.internal_tls else None
     configuration = render("nginx/nginx.conf", nginx_conf.view(target, internal))
     return FileSet(
         name=f"{settings.name}-{NAME}",
         files=(
-            File(places.NGINX_CONF, configuration),
-            File(places.drop_in(settings.name, UNIT), render("nginx/unit.conf")),
+            File(paths.NGINX_CONF, configuration),
+            File(paths.drop_in(settings.name, UNIT), render("nginx/unit.conf")),
             hardening.file(settings, UNIT, _sandbox(limits)),
             *((internal.file,) if internal else ()),
             *process_counts.cache_file(target, folder),
         ),
-        validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{places.NGINX_CONF}"),),
+        validate=(("nginx", "-t", "-q", "-c", f"{{stage}}{paths.NGINX_CONF}"),),
         activate=(
             ("systemctl", "daemon-reload"),
             enabled(UNIT),
@@ -84,4 +84,4 @@ def drift(target: Target) -> list[str]:
 
 def asks(settings: Settings) -> Request:
     """Return what its plan has to know of a host beyond its files."""
-    return Request(paths=(places.started(settings.name, UNIT),))
+    return Request(paths=(paths.started(settings.name, UNIT),))

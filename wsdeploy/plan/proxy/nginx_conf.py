@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.proxy import acme, edge, identity, tls
 from wsdeploy.plan.proxy.tls import Policy
 from wsdeploy.plan.target import Target
@@ -116,8 +116,8 @@ def view(target: Target, internal: identity.Client | None) -> NginxConf:
         "scheme": "$client_scheme" if ends_tls else "$scheme",
         "tls": tls.policy(target),
         "listen": "ssl proxy_protocol" if proxy_protocol else "ssl",
-        "certificate": places.certificate(settings.name),
-        "key": places.key(settings.name),
+        "certificate": paths.certificate(settings.name),
+        "key": paths.key(settings.name),
         "hsts": edge.hsts(settings),
         "thumbprint": acme.thumbprint(target),
         "balancer": rules.behind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from wsdeploy.plan.app import process_counts
-from wsdeploy.plan.host import places, remote
+from wsdeploy.plan.host import paths, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.proxy import acme, haproxy, identity, nginx, tls
@@ -54,7 +54,7 @@ def other(settings: Settings) -> Proxy:
 def new_certificate(settings: Settings) -> tuple[Command, ...]:
     """Return commands that let the chosen proxy use a new certificate, and see that it does."""
     proxy = chosen(settings)
-    place = places.certificate(settings.name)
+    place = paths.certificate(settings.name)
     path = "certificates/verify_served.py"
     served = remote.script(path, "served", settings.domain, place, proxy.UNIT)
     marker = FileSet(f"{settings.name}-{proxy.NAME}", ()).marker.path
@@ -86,6 +86,6 @@ def asks(settings: Settings) -> Request:
     found = process_counts.request(settings)
     if settings.internal_tls:
         # Also from before the proxy was changed.
-        folders = (haproxy.FOLDER, places.NGINX_CONF.rpartition("/")[0])
+        folders = (haproxy.FOLDER, paths.NGINX_CONF.rpartition("/")[0])
         found += Request(texts=tuple(identity.app_hosts(settings, folder) for folder in folders))
     return found

@@ -6,7 +6,7 @@ import json
 from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
-from wsdeploy.plan.host import places, programs
+from wsdeploy.plan.host import paths, programs
 from wsdeploy.plan.host.files import File, FileSet, active, restarted
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.target import Target
@@ -70,7 +70,7 @@ def files(target: Target) -> FileSet:
         files=(
             *programs.files("watchdog.reach", folder),
             File(path, configuration(target)),
-            File(places.unit(unit(settings)), render("reach/reach.service", view)),
+            File(paths.unit(unit(settings)), render("reach/reach.service", view)),
         ),
         validate=programs.tried(
             folder, "-m", "wshost.watchdog.reach", "--check", f"{{stage}}{path}"

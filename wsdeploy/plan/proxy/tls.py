@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TypedDict
 
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.target import Target
@@ -95,8 +95,8 @@ def outdated(target: Target, now: datetime.datetime) -> str | None:
     without.
     """
     settings, survey = target.settings, target.survey
-    found = survey.certificates.get(places.certificate(settings.name))
-    if not found or places.key(settings.name) not in survey.paths:
+    found = survey.certificates.get(paths.certificate(settings.name))
+    if not found or paths.key(settings.name) not in survey.paths:
         return "there is none"
     if not isinstance(settings.tls, SelfSigned):
         return None
@@ -126,7 +126,7 @@ def pushed(target: Target, activate: tuple[Command, ...] = ()) -> FileSet:
     """
     settings = target.settings
     assert isinstance(settings.tls, CertFiles)
-    certificate, key = places.certificate(settings.name), places.key(settings.name)
+    certificate, key = paths.certificate(settings.name), paths.key(settings.name)
 
     def content(file: str) -> str:
         # To ask a host about it, it is not needed; who rolls back need not have it.
@@ -144,5 +144,5 @@ def pushed(target: Target, activate: tuple[Command, ...] = ()) -> FileSet:
 
 def request(settings: Settings) -> Request:
     """Return what to ask a host about, to plan this part."""
-    certificate, key = places.certificate(settings.name), places.key(settings.name)
+    certificate, key = paths.certificate(settings.name), paths.key(settings.name)
     return Request(packages=("openssl",), paths=(certificate, key), certificates=(certificate,))
