@@ -153,7 +153,7 @@ def app_processes(proxy: Target) -> dict[str, int]:
     asked, as with certificates; proxies come when all app hosts are done. Raises UnknownError.
     """
     settings = proxy.settings
-    if not process_counts.are_learnt(settings):
+    if not process_counts.are_cached(settings):
         return {}
     apps = settings.topology.app
     if not state.is_executing:

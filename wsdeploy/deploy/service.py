@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.context import host
 
 from wsdeploy.deploy.operations import barrier
-from wsdeploy.deploy.roles import app, base, certificate, proxy, retired, verify
+from wsdeploy.deploy.roles import app, base, certificate, proxy, retire_old_generations, verify
 
 
 def service() -> None:
@@ -37,7 +37,7 @@ def service() -> None:
     barrier(name="Every proxy passes clients to the new processes")
 
     if "app" in roles:
-        retired()
+        retire_old_generations()
 
     # Last, as all the rest goes on without the authority's answer.
     if "proxy" in roles:

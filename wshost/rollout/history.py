@@ -195,7 +195,7 @@ def stop_wait(name: str, least: float) -> float:
 
 
 @contextlib.contextmanager
-def noted(action: str, request: Rollout, by: str) -> Iterator[None]:
+def log_change(action: str, request: Rollout, by: str) -> Iterator[None]:
     """Add a line to the log of changes when the body has ended, or failed. by: who wanted it."""
     start, outcome = time.monotonic(), "killed"
     try:

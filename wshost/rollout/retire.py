@@ -214,7 +214,7 @@ def take_back(
     former = Generation(keep.name, found.identity)
     if former.lost(generations.listens_at(found.request)):
         return start_again(keep, old, reason, by)
-    with history.noted("taken back", found.request, by):
+    with history.log_change("taken back", found.request, by):
         rollout.switch(former, found.request)
         generations.remove(keep, stop_wait)
         history.went_live(found.request, "rollback", keep.identity)
@@ -230,7 +230,7 @@ def start_again(keep: Generation, old: list[Generation], reason: str, by: str) -
     free = generations.free_identity(keep.name, found.identity)
     again: Rollout = {**found.request, "generation": free, "by": by}
     former = generations.of(again)
-    with history.noted("taken back", again, by):
+    with history.log_change("taken back", again, by):
         try:
             rollout.roll_out(former, again)
         except gate.GateClosedError as closed:

@@ -43,7 +43,7 @@ def carry_out(request: Rollout, action: str) -> None:
         with storage.exclusive(storage.STATE):
             request = _reachable(request)
             new = Generation(new.name, request["generation"])
-            with history.noted(action, request, request["by"]):
+            with history.log_change(action, request, request["by"]):
                 before = generations.live(new.name)
                 roll_out(new, request)
                 history.went_live(request, action, before)

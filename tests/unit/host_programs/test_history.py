@@ -243,9 +243,12 @@ def noted(root: types.SimpleNamespace) -> list[dict[str, Any]]:
 
 def test_every_change_leaves_a_line(root: types.SimpleNamespace, live: GoLive) -> None:
     request = rollout_request("g", release="r")
-    with history.noted("deploy", request, "anna@laptop"):
+    with history.log_change("deploy", request, "anna@laptop"):
         pass
-    with pytest.raises(OSError, match="full"), history.noted("rollback", request, "anna@laptop"):
+    with (
+        pytest.raises(OSError, match="full"),
+        history.log_change("rollback", request, "anna@laptop"),
+    ):
         raise OSError("the disk is full\nand more")
     first, second = noted(root)
     assert {**first, "time": "", "seconds": 0} == {
@@ -267,7 +270,7 @@ def test_every_change_leaves_a_line(root: types.SimpleNamespace, live: GoLive) -
 def test_the_log_does_not_grow_for_ever(root: types.SimpleNamespace, live: GoLive) -> None:
     (root.path / "var/log/ws/deploys.log").write_text('{"n": 1}\n' * 2 * history.LINES)
     request = rollout_request("g", release="r")
-    with history.noted("deploy", request, "anna@laptop"):
+    with history.log_change("deploy", request, "anna@laptop"):
         pass
     lines = noted(root)
     assert len(lines) == history.LINES

@@ -250,7 +250,11 @@ def test_the_request_says_what_the_rollout_needs(make: MakeSettings, debian: Mak
     )
     wanted = planned(settings, debian())
     request = generation.rollout(
-        Target(settings, "one", debian()), wanted, version="v", by="anna@laptop", later=("app2",)
+        Target(settings, "one", debian()),
+        wanted,
+        version="v",
+        by="anna@laptop",
+        remaining=("app2",),
     )
     assert request == {
         "name": "ws",
@@ -292,7 +296,7 @@ def test_a_replacement_waits_for_the_proxies(make: MakeSettings, debian: MakeSur
         host = settings.topology.app[0]
         wanted = generation.planned(Target(settings, host, debian()), RELEASE, MAIN)
         request = generation.rollout(
-            Target(settings, "one", debian()), wanted, version="v", by="anna", later=()
+            Target(settings, "one", debian()), wanted, version="v", by="anna", remaining=()
         )
         assert request["back_after"] > least
 

@@ -3,7 +3,7 @@
 import pytest
 
 from wsdeploy.plan.app.rollback import History, NoWayBackError, Record, listing, targets
-from wsdeploy.plan.app.rollout_order import turns
+from wsdeploy.plan.app.rollout_order import batches
 
 UNIX = "unix:/run/ws/x"
 
@@ -126,5 +126,5 @@ def test_listing() -> None:
         ("abcd", 9, ["a", "bcd"]),
     ],
 )
-def test_turns(hosts: str, at_once: int, wanted: list[str]) -> None:
-    assert turns(list(hosts), at_once) == [tuple(turn) for turn in wanted]
+def test_hosts_that_change_together(hosts: str, at_once: int, wanted: list[str]) -> None:
+    assert batches(list(hosts), at_once) == [tuple(batch) for batch in wanted]

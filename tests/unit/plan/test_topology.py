@@ -112,7 +112,7 @@ def test_upstreams_of_hosts_with_processes_of_their_own_number(
     assert process_counts.cached(Target(settings, "lb1", survey)) == {"app1": 2, "app2": 3}
     # Who is alone knows it, and a shared port is one whatever the number.
     for other in (make({"processes": "auto"}), tiers({"processes": "auto", "listen": "shared"})):
-        assert not process_counts.are_learnt(other)
+        assert not process_counts.are_cached(other)
         assert not process_counts.cache_file(Target(other, "one", survey), "/etc/nginx")
     assert (
         len(upstreams.upstreams(Target(make({"processes": "auto"}), "one", debian(processors=6))))

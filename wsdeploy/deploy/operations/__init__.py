@@ -11,13 +11,13 @@ from wsdeploy.deploy.operations.certificate import identity, self_signed
 from wsdeploy.deploy.operations.certificates import certificates
 from wsdeploy.deploy.operations.configuration import configuration, removal
 from wsdeploy.deploy.operations.firewall import firewall
-from wsdeploy.deploy.operations.flow import barrier, turn
+from wsdeploy.deploy.operations.flow import barrier, rollout_order
 from wsdeploy.deploy.operations.handshake import handshake
 from wsdeploy.deploy.operations.history import releases, restore
 from wsdeploy.deploy.operations.lock import take_lock, take_over_lock, unlock
 from wsdeploy.deploy.operations.neighbours import neighbours
 from wsdeploy.deploy.operations.packages import packages
-from wsdeploy.deploy.operations.remove import removed
+from wsdeploy.deploy.operations.remove import remove_service
 
 __all__ = [
     "account_key",
@@ -35,15 +35,15 @@ __all__ = [
     "release",
     "releases",
     "removal",
-    "removed",
+    "remove_service",
     "report_fleet",
     "report_host",
     "restore",
     "retire",
+    "rollout_order",
     "self_signed",
     "shared_account_key",
     "take_lock",
     "take_over_lock",
-    "turn",
     "unlock",
 ]

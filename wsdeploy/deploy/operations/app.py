@@ -10,7 +10,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
 from wsdeploy.deploy import facts, owner
-from wsdeploy.deploy.operations.flow import failed_elsewhere, later
+from wsdeploy.deploy.operations.flow import failed_elsewhere, remaining_hosts
 from wsdeploy.deploy.operations.send import change, failure, log_reasons, without_traceback
 from wsdeploy.plan.app import generation as plan
 from wsdeploy.plan.app import process_counts
@@ -46,8 +46,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
 
     Whatever needs new processes makes a new generation: code, dependencies, environment, number
     of processes, Python. It serves once all its processes answer a handshake. If it does not
-    become healthy, it is removed, and the old one goes on; hosts whose turn comes later are left
-    alone.
+    become healthy, it is removed, and the old one goes on; hosts that come later are left alone.
     """
     target = facts.target(settings)
     wanted = _generation(target)
@@ -60,8 +59,8 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         return
     present = {each.name for each in state.activated_hosts}
     live = plan.live(target)
-    if unlearnt := process_counts.why_must_stay(target, live, present):
-        yield failure(unlearnt)
+    if reason := process_counts.why_must_stay(target, live, present):
+        yield failure(reason)
         return
     failed = failed_elsewhere(settings)
     if failed:
@@ -74,7 +73,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         wanted,
         version=everywhere.identity,
         by=owner.name(),
-        later=later(settings),
+        remaining=remaining_hosts(settings),
     )
     yield change("rollout.rollout", request)
 

@@ -21,24 +21,24 @@ def barrier() -> Generator[str, None, None]:
     yield from ()
 
 
-def turn(settings: Settings) -> Iterator[None]:
-    """Yield once, when it is the current host's turn to change what serves.
+def rollout_order(settings: Settings) -> Iterator[None]:
+    """Yield once, when the current host is the next to change what serves.
 
     The first app host of the inventory comes alone, then the others, `hosts_at_once` at a time and
-    in the inventory's order. What is called in a `for` over this is an operation of its own in each
-    turn, and pyinfra sorts those by the position in `host.loop`; with `_serial` it would take the
-    hosts in an order that differs from run to run, and go on after a failure.
+    in the inventory's order. What is called in a `for` over this is an operation of its own for
+    each batch, and pyinfra sorts those by the position in `host.loop`; with `_serial` it would take
+    the hosts in an order that differs from run to run, and go on after a failure.
     """
-    for hosts in host.loop(_turns(settings)):  # type: ignore[no-untyped-call]
+    for hosts in host.loop(_batches(settings)):  # type: ignore[no-untyped-call]
         if host.name in hosts:
             yield
 
 
-def later(settings: Settings) -> tuple[str, ...]:
-    """Return the hosts of this run whose turn comes after the current host's."""
-    turns = _turns(settings)
-    own = next((number for number, hosts in enumerate(turns) if host.name in hosts), len(turns))
-    return tuple(name for hosts in turns[own + 1 :] for name in hosts)
+def remaining_hosts(settings: Settings) -> tuple[str, ...]:
+    """Return the hosts of this run that come after the current host in the rollout order."""
+    batches = _batches(settings)
+    own = next((number for number, hosts in enumerate(batches) if host.name in hosts), len(batches))
+    return tuple(name for hosts in batches[own + 1 :] for name in hosts)
 
 
 def failed_elsewhere(settings: Settings) -> str | None:
@@ -51,7 +51,7 @@ def failed_elsewhere(settings: Settings) -> str | None:
     return next((name for name in settings.topology.app if name in failed), None)
 
 
-def _turns(settings: Settings) -> list[tuple[str, ...]]:
+def _batches(settings: Settings) -> list[tuple[str, ...]]:
     connected = {other.name for other in state.activated_hosts}
     names = [name for name in settings.topology.app if name in connected]
-    return plan.turns(names, settings.hosts_at_once)
+    return plan.batches(names, settings.hosts_at_once)

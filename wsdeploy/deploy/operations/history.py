@@ -9,7 +9,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
 from wsdeploy.deploy import facts, owner
-from wsdeploy.deploy.operations.flow import failed_elsewhere, later
+from wsdeploy.deploy.operations.flow import failed_elsewhere, remaining_hosts
 from wsdeploy.deploy.operations.send import change, failure
 from wsdeploy.plan.app import rollback as plan
 from wsdeploy.settings import Settings
@@ -48,7 +48,7 @@ def restore(
         "name": settings.name,
         "restore": target.generation if target else None,
         "by": owner.name(),
-        "later": [*later(settings)],
+        "later": [*remaining_hosts(settings)],
     }
     yield change("rollout.restore", request)
 

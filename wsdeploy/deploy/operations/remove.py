@@ -16,7 +16,9 @@ from wshost.requests import Remove
 
 
 @operation()
-def removed(settings: Settings, role: str, data: bool) -> Generator[StringCommand, None, None]:
+def remove_service(
+    settings: Settings, role: str, data: bool
+) -> Generator[StringCommand, None, None]:
     """Remove the service with all that it has put on the host.
 
     role: whose turn it is; a host that is both app and proxy has it with the apps.

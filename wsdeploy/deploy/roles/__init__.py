@@ -1,6 +1,6 @@
 """What a host does in the fleet: a pyinfra deploy for each role."""
 
-from wsdeploy.deploy.roles.app import app, retired
+from wsdeploy.deploy.roles.app import app, retire_old_generations
 from wsdeploy.deploy.roles.base import base
 from wsdeploy.deploy.roles.capacity import capacity
 from wsdeploy.deploy.roles.history import restart, rollback
@@ -16,7 +16,7 @@ __all__ = [
     "proxy",
     "remove",
     "restart",
-    "retired",
+    "retire_old_generations",
     "rollback",
     "verify",
 ]

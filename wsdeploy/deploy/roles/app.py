@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import firewall, generation, release, retire, turn
+from wsdeploy.deploy.operations import firewall, generation, release, retire, rollout_order
 from wsdeploy.deploy.roles.component import set_up, take_away, wanted
 from wsdeploy.plan.components import FIREWALL, INTERNAL_TLS, SUPERVISOR, WATCHDOG
 
@@ -20,12 +20,12 @@ def app() -> None:
         set_up(INTERNAL_TLS)
     release(name="Release", settings=settings)
     # The first host alone, then the others: a release that is unhealthy on one goes no further.
-    for _ in turn(settings):
+    for _ in rollout_order(settings):
         generation(name="Processes", settings=settings)
 
 
 @deploy("App")
-def retired() -> None:
+def retire_old_generations() -> None:
     """Let what the app host's processes have replaced drain and go."""
     settings = host.data.settings
     retire(name="Old processes", settings=settings)

@@ -21,7 +21,7 @@ def base() -> None:
     set_up(UPGRADES_POLICY)
     set_up(SYSTEM)
     if wanted(FIREWALL):
-        # Ports that proxies still use stay open; retired() closes them.
+        # Ports that proxies still use stay open; retire_old_generations() closes them.
         firewall(name=FIREWALL.title, settings=settings, final=False)
     else:
         take_away(FIREWALL)

@@ -7,7 +7,7 @@ import sys
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import barrier, restore, retire, take_lock, turn
+from wsdeploy.deploy.operations import barrier, restore, retire, rollout_order, take_lock
 
 
 @deploy("Rollback")
@@ -46,7 +46,7 @@ def _as_typed(name: str, value: object) -> str:
 def _again(action: str, to: str | None = None) -> None:
     settings = host.data.settings
     take_lock(name="Lock", settings=settings)
-    for _ in turn(settings):
+    for _ in rollout_order(settings):
         restore(name="Processes", settings=settings, action=action, to=to)
     barrier(name="Every host serves it")
     if host.name in settings.topology.app:

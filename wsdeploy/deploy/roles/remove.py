@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import barrier, removed, take_over_lock
+from wsdeploy.deploy.operations import barrier, remove_service, take_over_lock
 
 
 @deploy("Remove")
@@ -24,5 +24,7 @@ def remove(data: object = None) -> None:
     for role in ("app", "proxy"):
         # Close frames go through the proxies.
         if host.name in getattr(settings.topology, role):
-            removed(name="The service", settings=settings, role=role, data=str(data) == "delete")
+            remove_service(
+                name="The service", settings=settings, role=role, data=str(data) == "delete"
+            )
         barrier(name=f"No {role} host has it any more")

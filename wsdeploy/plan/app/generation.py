@@ -199,18 +199,18 @@ def rollout(
     *,
     version: str,
     by: str,
-    later: tuple[str, ...],
+    remaining: tuple[str, ...],
 ) -> Rollout:
     """Return the request that brings a generation into service.
 
     version: what stands for the same on all hosts of the fleet, whose generations and releases
-    differ with address, limits and Python. by: who wants it. later: hosts whose turn comes after.
+    differ with address, limits and Python. by: who wants it. remaining: hosts that come later.
     """
     settings, app = target.settings, target.settings.app
     return {
         "name": settings.name,
         "by": by,
-        "later": [*later],
+        "later": [*remaining],
         "generation": wanted.identity,
         "release": wanted.release,
         "version": version,

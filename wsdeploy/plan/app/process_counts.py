@@ -22,8 +22,8 @@ def of(host: str, target: Target) -> int:
     return target.survey.app_processes.get(host) or target.processes
 
 
-def are_learnt(settings: Settings) -> bool:
-    """Tell whether proxies have to learn the numbers from the app hosts."""
+def are_cached(settings: Settings) -> bool:
+    """Tell whether proxies have to ask the app hosts, and keep what they have said."""
     auto, tiers = settings.app.processes == "auto", not settings.topology.alone
     return auto and tiers and settings.listen() != "shared"
 
@@ -37,7 +37,7 @@ def why_must_stay(target: Target, live: str | None, present: Collection[str]) ->
     absent = [proxy for proxy in target.settings.topology.proxy if proxy not in present]
     group = f"{target.name}-{live}"
     now = sum(process.group == group for process in target.survey.processes or ())
-    if not are_learnt(target.settings) or not absent or now in (0, target.processes):
+    if not are_cached(target.settings) or not absent or now in (0, target.processes):
         return None
     return (
         f'processes="auto": it would have {target.processes} processes, not {now}, and {absent[0]} '
@@ -48,7 +48,7 @@ def why_must_stay(target: Target, live: str | None, present: Collection[str]) ->
 def cache_file(target: Target, folder: str) -> tuple[File, ...]:
     """Return a proxy's note, for the folder of its configuration; none if it needs none."""
     settings = target.settings
-    if not are_learnt(settings):
+    if not are_cached(settings):
         return ()
     numbers = {host: of(host, target) for host in settings.topology.app}
     return (File(_path(settings, folder), "".join(f"{h} {n}\n" for h, n in numbers.items())),)
@@ -64,7 +64,7 @@ def cached(target: Target) -> Mapping[str, int]:
 def request(settings: Settings) -> Request:
     """Return what to ask a proxy about."""
     paths = tuple(_path(settings, folder) for folder in FOLDERS)
-    return Request(texts=paths) if are_learnt(settings) else Request()
+    return Request(texts=paths) if are_cached(settings) else Request()
 
 
 def _path(settings: Settings, folder: str) -> str:

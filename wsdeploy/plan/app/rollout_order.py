@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def turns(hosts: Sequence[str], at_once: int) -> list[tuple[str, ...]]:
-    """Return the hosts of each turn: the first one alone, then `at_once` at a time.
+def batches(hosts: Sequence[str], at_once: int) -> list[tuple[str, ...]]:
+    """Return the hosts that change together: the first one alone, then `at_once` at a time.
 
-    >>> turns(["a", "b", "c", "d"], 2)
+    >>> batches(["a", "b", "c", "d"], 2)
     [('a',), ('b', 'c'), ('d',)]
     """
     others = hosts[1:]

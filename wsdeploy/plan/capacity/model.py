@@ -155,7 +155,7 @@ def _ports(target: Target, measured: Measured) -> Iterator[Limit]:
     """Yield what source ports allow: each connection to one listener needs its own."""
     settings = target.settings
     if (
-        process_counts.are_learnt(settings)
+        process_counts.are_cached(settings)
         and set(settings.topology.app) - measured.app_processes.keys()
     ):
         # Not all app hosts have been asked.
