@@ -63,18 +63,18 @@ class Assumed:
             sysctl={key: value for key, value, _ in kernel},
             texts={paths.thumbprint(name): "THUMBPRINT-OF-THE-ACCOUNT"},
             certificates={
-                paths.identity(name, spare): {"pem": _certificate("this host", spare)}
+                paths.host_keypair(name, spare): {"pem": _certificate("this host", spare)}
                 for spare in (False, True)
             },
         )
         count = Target(settings, host, survey).processes
         everyone = dict.fromkeys((*topology.app, *topology.proxy))
-        identities = {
+        host_certificates = {
             each: tuple(_certificate(each, spare).strip() for spare in (False, True))
             for each in everyone
         }
         counts = dict.fromkeys(topology.app, count)
-        return Target(settings, host, replace(survey, app_processes=counts), identities)
+        return Target(settings, host, replace(survey, app_processes=counts), host_certificates)
 
 
 @dataclass(frozen=True)

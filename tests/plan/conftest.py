@@ -195,14 +195,14 @@ def _serving(target: Target) -> tuple[dict[str, dict[str, Any]], list[dict[str, 
     there = {file.path: _entry(file) for file in wanted.files}
     there |= {
         f"{paths.releases(name)}/{release.id}": _path("directory", 0o755),
-        paths.sockets(name, wanted.identity): _path("directory", 0o2750, name, f"{name}-proxy"),
-        paths.sockets(name, "current"): _link(wanted.identity),
+        paths.sockets(name, wanted.id): _path("directory", 0o2750, name, f"{name}-proxy"),
+        paths.sockets(name, "current"): _link(wanted.id),
         f"/srv/{name}/current": _link(f"releases/{release.id}"),
-        paths.record(name, wanted.identity): _path("file", 0o600, sha256="0"),
+        paths.record(name, wanted.id): _path("file", 0o600, sha256="0"),
     }
     processes = [
         {
-            "group": f"{name}-{wanted.identity}",
+            "group": f"{name}-{wanted.id}",
             "name": f"{name}_{number:02d}",
             "statename": "RUNNING",
             "pid": 1000 + number,
@@ -265,7 +265,7 @@ def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> di
     there = {path: dataclasses.asdict(it) for path, it in system.folders(settings).items()}
     if settings.internal_tls:
         answer["certificates"] |= {
-            paths.identity(name, spare): {
+            paths.host_keypair(name, spare): {
                 "not_after": "2100-01-01 00:00:00Z",
                 "names": "",
                 "pem": _certificate(host, spare),

@@ -203,17 +203,17 @@ def test_a_rollback_by_name(
     assert "back to generation aaaaaaaaaaaa" in done.said
 
 
-@pytest.mark.parametrize("identity", ["000000000000", "000000000e00"])
+@pytest.mark.parametrize("generation_id", ["000000000000", "000000000e00"])
 def test_an_id_that_looks_like_a_number(
-    deploy: Deploy, alone: MakeFleet, converged: Converged, identity: str
+    deploy: Deploy, alone: MakeFleet, converged: Converged, generation_id: str
 ) -> None:
     fleet = alone()
     known = history("c0", previous="0")
-    others = {"@fake/one": {k: v.replace("0" * 12, identity) for k, v in known.items()}}
-    what = ["wsdeploy.rollback", f"to={identity}"]
+    others = {"@fake/one": {k: v.replace("0" * 12, generation_id) for k, v in known.items()}}
+    what = ["wsdeploy.rollback", f"to={generation_id}"]
     done = deploy(fleet, converged(fleet), *LOUD, others=others, what=what)
     assert done.code == 0, done.said
-    assert f"back to generation {identity}" in done.said
+    assert f"back to generation {generation_id}" in done.said
 
 
 def test_no_way_back_is_one_line(deploy: Deploy, alone: MakeFleet, converged: Converged) -> None:

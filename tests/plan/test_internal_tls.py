@@ -71,7 +71,7 @@ def test_new_keys_go_to_the_other_tier_in_the_same_run(
     fleet = tiers(**ON)
     surveys = converged(fleet)
     # As after the change: the other tier does not know the new spare one yet.
-    spare = surveys["@fake/app1"]["certificates"][paths.identity("ws", spare=True)]
+    spare = surveys["@fake/app1"]["certificates"][paths.host_keypair("ws", spare=True)]
     spare["pem"] = spare["pem"].replace("True", "New")
     done = deploy(fleet, surveys, *LOUD)
     assert done.changed == {
@@ -85,10 +85,10 @@ def test_a_certificate_that_ends_is_exchanged_first_of_all(
 ) -> None:
     fleet = tiers(**ON)
     surveys = converged(fleet)
-    used = surveys["@fake/app2"]["certificates"][paths.identity("ws")]
+    used = surveys["@fake/app2"]["certificates"][paths.host_keypair("ws")]
     used["not_after"] = "2027-01-01 00:00:00Z"
     done = deploy(fleet, surveys, *LOUD)
-    assert done.changed == {"Base | Identity between the tiers": ["@fake/app2"]}
+    assert done.changed == {"Base | Key pairs between the tiers": ["@fake/app2"]}
 
 
 def test_when_it_is_switched_off_it_goes_after_the_old_processes(

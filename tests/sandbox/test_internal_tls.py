@@ -22,8 +22,8 @@ from wsdeploy.plan.host import paths
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
 UNIT = "ws-internal.service"
-OWN = paths.identity("ws")
-SPARE = paths.identity("ws", spare=True)
+OWN = paths.host_keypair("ws")
+SPARE = paths.host_keypair("ws", spare=True)
 MARK = "nobody-else-should-read-this"
 # Makes a key and certificate like those of the fleet, but for the subject: NAME.pem in /root.
 FORGED = """

@@ -8,7 +8,7 @@ from testinfra.host import Host
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import haproxy, identity, internal
+from wsdeploy.plan.proxy import haproxy, host_keypairs, internal
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
@@ -53,7 +53,7 @@ def ask(
     trust: str = "",
 ) -> str:
     path = settings.app.health or "/"
-    words = (identity.name(settings), scheme, where, str(port), path, pair, trust)
+    words = (host_keypairs.name(settings), scheme, where, str(port), path, pair, trust)
     answer: str = host.check_output(f"python3 -c %s{' %s' * len(words)}", ASK, *words)
     return answer
 
@@ -81,7 +81,7 @@ def test_every_process_is_reached_by_those_who_are_trusted_only(
 ) -> None:
     """Asked on the host itself, which trusts itself; others are kept out by the firewall anyway."""
     where = settings.topology.listen_address(app_host.inventory.name)
-    own, trust = paths.identity(settings.name), internal.trust(settings)
+    own, trust = paths.host_keypair(settings.name), internal.trust(settings)
     for port in upstreams.reached(settings, count):
         answer = ask(app_host, settings, where, port, pair=own, trust=trust)
         assert answer.startswith("HTTP/1.1 200" if settings.app.health else "HTTP/1.1")
@@ -97,7 +97,7 @@ def test_every_proxy_trusts_every_app_host(
 ) -> None:
     configuration = {"nginx": paths.NGINX_CONF, "haproxy": haproxy.CONFIGURATION}
     folder = configuration[internal.program(settings).folder].rpartition("/")[0]
-    own, trust = paths.identity(settings.name), identity.app_hosts(settings, folder)
+    own, trust = paths.host_keypair(settings.name), host_keypairs.app_hosts(settings, folder)
     for upstream in upstreams.upstreams(Target(settings, proxy_host.inventory.name, survey)):
         answer = ask(proxy_host, settings, upstream.address, upstream.port, pair=own, trust=trust)
         assert answer.startswith("HTTP/1.1"), upstream.name
@@ -105,7 +105,7 @@ def test_every_proxy_trusts_every_app_host(
 
 @pytest.mark.parametrize("spare", [False, True])
 def test_certificates_last_for_years(any_host: Host, settings: Settings, spare: bool) -> None:
-    pair = paths.identity(settings.name, spare)
+    pair = paths.host_keypair(settings.name, spare)
     ends = any_host.check_output(f"openssl x509 -in {pair} -noout -enddate -dateopt iso_8601")
     end = datetime.datetime.fromisoformat(ends.partition("=")[2].strip().replace(" ", "T"))
     left = end - datetime.datetime.now(datetime.UTC)
@@ -115,5 +115,5 @@ def test_certificates_last_for_years(any_host: Host, settings: Settings, spare: 
 
 @pytest.mark.parametrize("spare", [False, True])
 def test_keys_are_for_root_only(any_host: Host, settings: Settings, spare: bool) -> None:
-    pair = any_host.file(paths.identity(settings.name, spare))
+    pair = any_host.file(paths.host_keypair(settings.name, spare))
     assert (pair.user, pair.group, pair.mode) == ("root", "root", 0o600)

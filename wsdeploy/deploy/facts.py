@@ -20,8 +20,8 @@ from wsdeploy.plan.component import Component
 from wsdeploy.plan.host import remote
 from wsdeploy.plan.host.render import RenderError
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import identity
-from wsdeploy.plan.target import Identities, Target
+from wsdeploy.plan.proxy import host_keypairs
+from wsdeploy.plan.target import HostCertificates, Target
 from wsdeploy.settings import Settings
 from wshost import requests
 
@@ -169,24 +169,24 @@ def app_processes(proxy: Target) -> dict[str, int]:
     return {host: known[host] for host in apps}
 
 
-def identities(settings: Settings) -> Identities:
+def host_certificates(settings: Settings) -> HostCertificates:
     """Return the certificates of the hosts of this run, for TLS between the tiers.
 
-    While a run is executed they are those that were noted (note_identity), because a survey of a
-    host that is being changed would soon be wrong.
+    While a run is executed they are those that were noted (note_host_certificates), because a
+    survey of a host that is being changed would soon be wrong.
     """
-    known = run.current().phase.identities
+    known = run.current().phase.host_certificates
     if not state.is_executing:
         for each in [it for it in state.activated_hosts if settings.topology.roles(it.name)]:
             with ctx_host.use(each):
-                known[each.name] = identity.own(target(settings))
+                known[each.name] = host_keypairs.own(target(settings))
     return known
 
 
-def note_identity(settings: Settings) -> None:
+def note_host_certificates(settings: Settings) -> None:
     """Note the certificates of the current host, which don't change any more in this run."""
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    run.current().phase.identities[host.name] = identity.own(target(settings))
+    run.current().phase.host_certificates[host.name] = host_keypairs.own(target(settings))
 
 
 def forget() -> None:
@@ -204,8 +204,8 @@ def target(settings: Settings) -> Target:
 def target_of(settings: Settings, component: Component) -> Target:
     """Return the current host, as a component is planned for it. Raises UnknownError."""
     found = target(settings)
-    if component.knows_identities and settings.internal_tls:
-        found = replace(found, identities=identities(settings))
+    if component.knows_host_certificates and settings.internal_tls:
+        found = replace(found, host_certificates=host_certificates(settings))
     if component.knows_processes:
         numbers = app_processes(found)
         found = replace(found, survey=replace(found.survey, app_processes=numbers))

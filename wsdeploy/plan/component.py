@@ -39,7 +39,7 @@ class Component:
     """What its plan has to know of the host beyond its files, unit and packages."""
     also_removed: Callable[[Settings], tuple[str, ...]] = _nothing
     """Further paths that a removal deletes."""
-    knows_identities: bool = False
+    knows_host_certificates: bool = False
     """Whether its files depend on the certificates of other hosts."""
     knows_processes: bool = False
     """Whether its files depend on how many processes app hosts have."""

@@ -10,7 +10,7 @@ from wsdeploy.plan.app import generation, supervisor, watchdog
 from wsdeploy.plan.component import Component
 from wsdeploy.plan.host import firewall, neighbours, system, upgrades
 from wsdeploy.plan.host.survey import Request
-from wsdeploy.plan.proxy import acme, haproxy, identity, internal, nginx, proxies, reach, tls
+from wsdeploy.plan.proxy import acme, haproxy, host_keypairs, internal, nginx, proxies, reach, tls
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import CertFiles, Settings
 
@@ -77,7 +77,7 @@ INTERNAL_TLS = Component(
     unit=internal.unit,
     packages=lambda it: internal.program(it).packages,
     asks=lambda it: internal.asks(it.settings),
-    knows_identities=True,
+    knows_host_certificates=True,
 )
 PUSHED_CERTIFICATE = Component(
     tls.NAME,
@@ -110,7 +110,7 @@ def _proxy(proxy: proxies.Proxy) -> Component:
         unit=lambda _: proxy.UNIT,
         packages=lambda _: ("openssl", *proxy.PACKAGES),
         asks=lambda it: proxy.asks(it.settings) + proxies.asks(it.settings),
-        knows_identities=True,
+        knows_host_certificates=True,
         knows_processes=True,
     )
 
@@ -179,5 +179,5 @@ def request(settings: Settings, host: str) -> Request:
     if target.is_proxy:
         found += tls.request(settings)
     if settings.internal_tls:
-        found += identity.request(settings)
+        found += host_keypairs.request(settings)
     return found

@@ -11,7 +11,7 @@ from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
 
-Identities = Mapping[str, tuple[str, ...]]
+HostCertificates = Mapping[str, tuple[str, ...]]
 """The certificates of hosts, in PEM, by the hosts' names in the inventory."""
 
 
@@ -23,7 +23,7 @@ class Target:
     host: str
     """Its name in the inventory."""
     survey: Survey
-    identities: Identities = field(default_factory=dict)
+    host_certificates: HostCertificates = field(default_factory=dict)
     """The certificates of the hosts of this run, for TLS between the tiers."""
 
     @classmethod

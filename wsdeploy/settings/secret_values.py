@@ -85,7 +85,7 @@ def problems(app: App) -> Iterator[Problem]:
 def fingerprint(secret: str, salt: str) -> str:
     """Return what may be told of a secret: the same for the same secret, and slow to guess from.
 
-    It goes into the identity of a generation, which everyone on a host can see. A try takes tens
+    It goes into the ID of a generation, which everyone on a host can see. A try takes tens
     of milliseconds and 16 MiB, where a plain digest takes a billionth of that.
     """
     digest = hashlib.scrypt(secret.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=32)

@@ -26,7 +26,7 @@ def main(request: HostKeypairs) -> None:
                 make(Path(step), request["name"], request["days"])
         commands.run(request["activate"])
     except (OSError, commands.StepError) as error:
-        sys.exit(f"identity: {error}")
+        sys.exit(f"key pairs between the tiers: {error}")
 
 
 def make(pair: Path, name: str, days: int) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from wshost.requests import Description
 
 CONF = Path("/etc/supervisor/conf.d")
-IDENTITY = "[0-9a-f]{12}(?:-[0-9]+)?"
-"""What a generation's identity looks like; nothing else is taken for one. The number counts how
+GENERATION_ID = "[0-9a-f]{12}(?:-[0-9]+)?"
+"""What a generation's ID looks like; nothing else is taken for one. The number counts how
 often it was started anew as a whole."""
 
 GENERATION, AUTOSTART, LISTEN = "@GENERATION@", "@AUTOSTART@", "@LISTEN@"

@@ -39,12 +39,12 @@ class Generation:
     """A generation of a service on this host."""
 
     name: str
-    identity: str
+    id: str
 
     @property
     def group(self) -> str:
         """Supervisor's name for it."""
-        return f"{self.name}-{self.identity}"
+        return f"{self.name}-{self.id}"
 
     @property
     def conf(self) -> Path:
@@ -54,17 +54,17 @@ class Generation:
     @property
     def environment(self) -> Path:
         """The file with its processes' environment."""
-        return Path(f"/etc/{self.name}/{self.identity}.env")
+        return Path(f"/etc/{self.name}/{self.id}.env")
 
     @property
     def sockets(self) -> Path:
         """The folder that its processes listen in."""
-        return Path(f"/run/{self.name}/{self.identity}")
+        return Path(f"/run/{self.name}/{self.id}")
 
     @property
     def logs(self) -> Path:
         """The folder with its processes' logs."""
-        return Path(f"/var/log/{self.name}/{self.identity}")
+        return Path(f"/var/log/{self.name}/{self.id}")
 
     def described(self) -> Description | None:
         """Return what it is, by its files; None if that can't be read."""
@@ -135,22 +135,22 @@ def generations(name: str) -> Iterator[Generation]:
     found |= {path.stem for path in description.CONF.glob(f"{name}-*.conf")}
     for group in sorted(found):
         # Other programs may have names that begin like ours.
-        if match := re.fullmatch(rf"{re.escape(name)}-({description.IDENTITY})", group):
+        if match := re.fullmatch(rf"{re.escape(name)}-({description.GENERATION_ID})", group):
             yield Generation(name, match[1])
 
 
 def descriptions(name: str) -> list[Path]:
     """Return the files that describe generations, whether or not Supervisor has one for them."""
-    ours = re.compile(rf"{re.escape(name)}-{description.IDENTITY}")
+    ours = re.compile(rf"{re.escape(name)}-{description.GENERATION_ID}")
     return [path for path in description.CONF.glob(f"{name}-*.json") if ours.fullmatch(path.stem)]
 
 
-def free_identity(name: str, identity: str) -> str:
-    """Return the next identity for a generation that is started anew, one that is not there."""
-    present = {each.identity for each in generations(name)}
-    while identity in present:
-        identity = next_identity(identity)
-    return identity
+def free_id(name: str, generation_id: str) -> str:
+    """Return the next ID for a generation that is started anew, one that is not there."""
+    present = {each.id for each in generations(name)}
+    while generation_id in present:
+        generation_id = next_id(generation_id)
+    return generation_id
 
 
 def of(request: Rollout) -> Generation:
@@ -163,13 +163,13 @@ def listens_at(request: Rollout) -> Listen:
     return Listen.read(description.fill(request["description"]["listen"], request["generation"]))
 
 
-def next_identity(identity: str) -> str:
+def next_id(generation_id: str) -> str:
     """Return what a generation is called when it is started anew.
 
-    >>> next_identity("0123456789ab"), next_identity("0123456789ab-9")
+    >>> next_id("0123456789ab"), next_id("0123456789ab-9")
     ('0123456789ab-1', '0123456789ab-10')
     """
-    digest, _, serial = identity.partition("-")
+    digest, _, serial = generation_id.partition("-")
     return f"{digest}-{int(serial or 0) + 1}"
 
 
@@ -214,13 +214,13 @@ def write(
     new: Generation, request: Rollout, listen: Listen | None = None, autostart: bool = True
 ) -> None:
     """Write the files of a generation, the one that Supervisor reads last; see `add`."""
-    identity, where = new.identity, str(listen or listens_at(request))
+    generation_id, where = new.id, str(listen or listens_at(request))
     shown = atomic.owners("root", "root")
     private = atomic.owners("root", new.name)
     atomic.write(new.environment, request["environment"], 0o640, private)
-    text = description.text(request["description"], identity, where)
+    text = description.text(request["description"], generation_id, where)
     atomic.write(description.path(new.conf), text, 0o644, shown)
-    text = description.fill(request["program"], identity, where, autostart)
+    text = description.fill(request["program"], generation_id, where, autostart)
     atomic.write(new.conf, text, 0o644, shown)
 
 
@@ -274,11 +274,11 @@ def clear(old: Generation) -> None:
     """
     left = [path for path in _entries(old.sockets) if not _ours(path)]
     if left:
-        kept = storage.STATE / "services" / old.name / "left" / old.identity
+        kept = storage.STATE / "services" / old.name / "left" / old.id
         number = 1
         while kept.exists():
             number += 1
-            kept = kept.with_name(f"{old.identity}.{number}")
+            kept = kept.with_name(f"{old.id}.{number}")
         kept.mkdir(mode=0o700, parents=True)
         too_large = [path.name for path in left if not _copied(path, kept)]
         if too_large:

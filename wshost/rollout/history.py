@@ -65,8 +65,8 @@ class Record:
     """Whether a rollback has gone past it. Then it is nothing to go back to, unless by name."""
 
     @property
-    def identity(self) -> str:
-        """The generation's identity."""
+    def id(self) -> str:
+        """The generation's ID."""
         return str(self.request["generation"])
 
 
@@ -77,10 +77,10 @@ def main(request: requests.History) -> None:
     before = previous(name)
     answer: requests.HistoryAnswer = {
         "live": generations.live(name),
-        "previous": before.identity if before else None,
+        "previous": before.id if before else None,
         "records": [
             {
-                "generation": each.identity,
+                "generation": each.id,
                 "release": each.request["release"],
                 "version": each.request["version"],
                 "listen": str(generations.listens_at(each.request)),
@@ -123,15 +123,15 @@ def _read(found: dict[str, Any]) -> Record:
     )
 
 
-def record(name: str, identity: str) -> Record | None:
+def record(name: str, generation_id: str) -> Record | None:
     """Return the record of a generation, or None."""
-    return next((found for found in records(name) if found.identity == identity), None)
+    return next((found for found in records(name) if found.id == generation_id), None)
 
 
 def previous(name: str) -> Record | None:
     """Return what a rollback goes back to: the version that served before the live one's."""
-    identity = generations.live(name)
-    live = record(name, identity) if identity else None
+    generation_id = generations.live(name)
+    live = record(name, generation_id) if generation_id else None
     if live is None:
         return None
     for each in records(name):
@@ -147,12 +147,12 @@ def went_live(request: Rollout, action: str, before: str | None) -> None:
     action: `deploy`, `rollback` or `restart`. before: the generation that was live until now.
     """
     name, now, known = request["name"], time.time(), records(request["name"])
-    identity = request["generation"]
-    if before == identity and (mended := record(name, identity)):
+    generation_id = request["generation"]
+    if before == generation_id and (mended := record(name, generation_id)):
         # Nothing new: some of its processes or files were missing.
         _write(name, replace(mended, request={**request, "by": mended.request["by"]}))
         return
-    own = record(name, before if action == "restart" and before else identity)
+    own = record(name, before if action == "restart" and before else generation_id)
     if action == "deploy" or own is None:
         # Never before one that is known, whatever happened to the clock.
         deployed = max([now, *(each.deployed + 0.001 for each in known)])
@@ -162,8 +162,8 @@ def went_live(request: Rollout, action: str, before: str | None) -> None:
     _write(name, Record(request, deployed, now))
     for each in known:
         if each == replaced and action == "restart":
-            _path(name, each.identity).unlink()
-        elif replaced and each.deployed > replaced.deployed and each.identity != identity:
+            _path(name, each.id).unlink()
+        elif replaced and each.deployed > replaced.deployed and each.id != generation_id:
             # What was deployed after the one that was live until now has been gone back from.
             _write(name, replace(each, withdrawn=True))
     _prune_records(name)
@@ -185,7 +185,7 @@ def prune(name: str) -> None:
     # Whatever a generation runs whose description can't be read, it still needs.
     if all(described):
         _prune(base / "releases", r"[^.].*", needed)
-    live = {generations.live(name), *(each.identity for each in running)}
+    live = {generations.live(name), *(each.id for each in running)}
     _prune_logs(Path(f"/var/log/{name}"), live)
 
 
@@ -230,10 +230,10 @@ def _note(log: Path, line: str) -> None:
 def _prune_records(name: str) -> None:
     """Remove the oldest records, but for the live one and the one to go back to."""
     before = previous(name)
-    spared = {generations.live(name)} | ({before.identity} if before else set())
-    known = [each for each in records(name) if each.identity not in spared]
+    spared = {generations.live(name)} | ({before.id} if before else set())
+    known = [each for each in records(name) if each.id not in spared]
     for each in known[KEEP - len(spared) :]:
-        _path(name, each.identity).unlink()
+        _path(name, each.id).unlink()
 
 
 def _prune(folder: Path, pattern: str, needed: set[str | None]) -> None:
@@ -247,7 +247,9 @@ def _prune(folder: Path, pattern: str, needed: set[str | None]) -> None:
 
 def _prune_logs(folder: Path, needed: set[str | None]) -> None:
     """Remove logs that are old, or beyond what all may take, the oldest first."""
-    found = [path for path in folder.iterdir() if re.fullmatch(description.IDENTITY, path.name)]
+    found = [
+        path for path in folder.iterdir() if re.fullmatch(description.GENERATION_ID, path.name)
+    ]
     found.sort(key=_last_change, reverse=True)
     taken = 0
     for path in found:
@@ -268,9 +270,9 @@ def _folder(name: str) -> Path:
     return made
 
 
-def _path(name: str, identity: str) -> Path:
-    return _folder(name) / f"{identity}.json"
+def _path(name: str, generation_id: str) -> Path:
+    return _folder(name) / f"{generation_id}.json"
 
 
 def _write(name: str, record: Record) -> None:
-    atomic.write(_path(name, record.identity), json.dumps(asdict(record)))
+    atomic.write(_path(name, record.id), json.dumps(asdict(record)))

@@ -26,9 +26,9 @@ def main(request: InstallRelease) -> None:
         sys.exit(f"release {request['id']}: {error.strerror} ({error.filename})")
 
 
-def install(archive: bytes, releases: Path, identity: str) -> None:
-    """Unpack `archive` as `releases`/`identity`, owned by this user, bytecode compiled."""
-    target = releases / identity
+def install(archive: bytes, releases: Path, release_id: str) -> None:
+    """Unpack `archive` as `releases`/`release_id`, owned by this user, bytecode compiled."""
+    target = releases / release_id
     if target.exists():
         return
     for leftover in releases.glob(".new-*"):
@@ -39,7 +39,7 @@ def install(archive: bytes, releases: Path, identity: str) -> None:
     room = shutil.disk_usage(releases).free
     if need > room:
         sys.exit(
-            f"release {identity} needs {need / 1e6:,.1f} MB in {releases}, and there are "
+            f"release {release_id} needs {need / 1e6:,.1f} MB in {releases}, and there are "
             f"{room / 1e6:,.1f} MB; make room there"
         )
     unpacked = Path(tempfile.mkdtemp(prefix=".new-", dir=releases))

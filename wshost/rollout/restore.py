@@ -16,14 +16,14 @@ def main(request: Restore) -> None:
     """Bring back a generation, or start the live one anew; exit 1 with the reason if it fails."""
     name, wanted = request["name"], request["restore"]
     action = "rollback" if wanted else "restart"
-    identity = wanted or generations.live(name)
-    record = history.record(name, identity) if identity else None
+    generation_id = wanted or generations.live(name)
+    record = history.record(name, generation_id) if generation_id else None
     if record is None:
-        what = f"of generation {identity}" if identity else "of a generation that serves"
+        what = f"of generation {generation_id}" if generation_id else "of a generation that serves"
         sys.exit(f"there is no record {what}; deploy first")
     again: Rollout = {**record.request, "by": request["by"], "later": request["later"]}
     if action == "restart":
-        again["generation"] = generations.next_identity(record.identity)
+        again["generation"] = generations.next_id(record.id)
     if not Path(f"/srv/{name}/releases/{again['release']}").is_dir():
-        sys.exit(f"release {again['release']} of generation {identity} is not on this host")
+        sys.exit(f"release {again['release']} of generation {generation_id} is not on this host")
     rollout.carry_out(again, action)

@@ -70,7 +70,7 @@ class Watch:
         if len(recent) >= ENDS:
             names = ", ".join(sorted(set(recent)))
             raise TurnedBadError(
-                f"generation {self._generation.identity} does not stay up: {len(recent)} of its "
+                f"generation {self._generation.id} does not stay up: {len(recent)} of its "
                 f"processes ended within {now - self._ends[-len(recent)][0]:.1f} s ({names})"
             )
         return len(self._ends)
@@ -120,16 +120,16 @@ def retire(keep: Generation, stop_wait: float, by: str = "") -> list[str]:
             # Lent to the proxy for as long as it knew the old generation only (rollout).
             entry.unlink()
     for folder in Path(f"/run/{keep.name}").iterdir():
-        if re.fullmatch(description.IDENTITY, folder.name) and folder != keep.sockets:
+        if re.fullmatch(description.GENERATION_ID, folder.name) and folder != keep.sockets:
             generations.clear(Generation(keep.name, folder.name))
     for file in Path(f"/etc/{keep.name}").glob("*.env"):
-        if re.fullmatch(description.IDENTITY, file.stem) and file != keep.environment:
+        if re.fullmatch(description.GENERATION_ID, file.stem) and file != keep.environment:
             file.unlink()
     for file in generations.descriptions(keep.name):
         if file != description.path(keep.conf):
             # Of one that was killed while it was written or removed.
             file.unlink()
-    return [generation.identity for generation in old]
+    return [generation.id for generation in old]
 
 
 def move_few(old: list[Generation], watch: Watch) -> None:
@@ -208,17 +208,17 @@ def take_back(
     """
     words = f"{reason}\n{keep.last_lines()}"
     found = _before(old)
-    own = history.record(keep.name, keep.identity)
+    own = history.record(keep.name, keep.id)
     if found is None or own is None or not _in_the_same_place(found.request, own.request):
         return f"{words}\nWhat served before is there, but does not listen where proxies look now."
-    former = Generation(keep.name, found.identity)
+    former = Generation(keep.name, found.id)
     if former.lost(generations.listens_at(found.request)):
         return start_again(keep, old, reason, by)
     with history.log_change("taken back", found.request, by):
         rollout.switch(former, found.request)
         generations.remove(keep, stop_wait)
-        history.went_live(found.request, "rollback", keep.identity)
-    return f"{words}\nGeneration {former.identity} serves again, and has kept its clients."
+        history.went_live(found.request, "rollback", keep.id)
+    return f"{words}\nGeneration {former.id} serves again, and has kept its clients."
 
 
 def start_again(keep: Generation, old: list[Generation], reason: str, by: str) -> str:
@@ -227,7 +227,7 @@ def start_again(keep: Generation, old: list[Generation], reason: str, by: str) -
     found = _before(old)
     if found is None:
         return f"{words}\nThere is no record of what served before; deploy what is good."
-    free = generations.free_identity(keep.name, found.identity)
+    free = generations.free_id(keep.name, found.id)
     again: Rollout = {**found.request, "generation": free, "by": by}
     former = generations.of(again)
     with history.log_change("taken back", again, by):
@@ -235,14 +235,14 @@ def start_again(keep: Generation, old: list[Generation], reason: str, by: str) -
             rollout.roll_out(former, again)
         except gate.GateClosedError as closed:
             return f"{words}\nWhat served before could not be started again: {closed}"
-        history.went_live(again, "rollback", keep.identity)
+        history.went_live(again, "rollback", keep.id)
     generations.remove(keep, found.request["stop_wait"])
-    return f"{words}\nWhat served before serves again, as generation {former.identity}."
+    return f"{words}\nWhat served before serves again, as generation {former.id}."
 
 
 def _before(old: list[Generation]) -> history.Record | None:
     """Return the record of the generation that was live last."""
-    found = [history.record(each.name, each.identity) for each in old]
+    found = [history.record(each.name, each.id) for each in old]
     known = [each for each in found if each is not None]
     return max(known, key=lambda each: each.since, default=None)
 

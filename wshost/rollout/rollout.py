@@ -52,19 +52,19 @@ def carry_out(request: Rollout, action: str) -> None:
         sys.exit(f"{closed}\n{new.last_lines()}{left}")
     except (supervisor.SupervisorError, OSError) as error:
         sys.exit(f"{new.group}: {error}{left}")
-    json.dump({"generation": new.identity}, sys.stdout)
+    json.dump({"generation": new.id}, sys.stdout)
 
 
 def _reachable(request: Rollout) -> Rollout:
-    """Return the request; by another identity if nobody reaches its processes, but some run.
+    """Return the request; by another ID if nobody reaches its processes, but some run.
 
     They have clients still, who are closed in turn when the generation is retired.
     """
-    name, identity = request["name"], request["generation"]
-    served = history.record(name, identity) is not None
-    if not served or not Generation(name, identity).lost(generations.listens_at(request)):
+    name, generation_id = request["name"], request["generation"]
+    served = history.record(name, generation_id) is not None
+    if not served or not Generation(name, generation_id).lost(generations.listens_at(request)):
         return request
-    return {**request, "generation": generations.free_identity(name, identity)}
+    return {**request, "generation": generations.free_id(name, generation_id)}
 
 
 def roll_out(new: Generation, request: Rollout) -> None:
@@ -81,7 +81,7 @@ def roll_out(new: Generation, request: Rollout) -> None:
             start_beside(new, old, names, request)
     except (GateClosedError, supervisor.SupervisorError, OSError):
         # A generation that serves already is left alone: half of it is better than nothing.
-        if generations.live(new.name) != new.identity:
+        if generations.live(new.name) != new.id:
             with contextlib.suppress(supervisor.SupervisorError):
                 generations.remove(new, request["stop_wait"])
                 for generation in old:
@@ -99,7 +99,7 @@ def _rivals(old: list[Generation], request: Rollout) -> list[Generation]:
     wanted = listen.ports(request["description"]["processes"])
     found = []
     for generation in old:
-        record = history.record(generation.name, generation.identity)
+        record = history.record(generation.name, generation.id)
         if record is None:
             # It has never served, but may have been started.
             if not request["reuse_port"] and generation.listens(listen):
@@ -111,7 +111,7 @@ def _rivals(old: list[Generation], request: Rollout) -> list[Generation]:
         taken = wanted & before.ports(record.request["description"]["processes"])
         if taken and before != listen:
             raise GateClosedError(
-                f"port {min(taken)[1]} is that of generation {generation.identity}, which listens "
+                f"port {min(taken)[1]} is that of generation {generation.id}, which listens "
                 f"there in another way ({before}, and now {listen}); "
                 "choose another App.port in the same deploy, then both can be there at once"
             )
@@ -125,7 +125,7 @@ def start_beside(
 ) -> None:
     """Start all processes, and wait until they are healthy."""
     terms = Terms.of(request)
-    serves = generations.live(new.name) == new.identity
+    serves = generations.live(new.name) == new.id
     if not serves and new.conf.exists() and not new.listens(terms.listen):
         # A trial that was killed has left it there.
         generations.remove(new, request["stop_wait"])
@@ -162,10 +162,10 @@ def replace(new: Generation, old: list[Generation], names: list[str], request: R
 def switch(new: Generation, request: Rollout) -> None:
     """Let the proxy reach `new`: swap the link, now and after the next boot."""
     lend_sockets(new)
-    boot = description.fill(request["boot"], new.identity)
+    boot = description.fill(request["boot"], new.id)
     path = Path(f"/etc/tmpfiles.d/{new.name}-generation.conf")
     atomic.write(path, boot, 0o644, atomic.owners("root", "root"))
-    atomic.link(Path(f"/run/{new.name}/current"), new.identity)
+    atomic.link(Path(f"/run/{new.name}/current"), new.id)
     atomic.link(Path(f"/srv/{new.name}/current"), f"releases/{request['release']}")
 
 
@@ -175,10 +175,10 @@ def lend_sockets(new: Generation) -> None:
     With fewer processes, or with ports in place of sockets, the proxy goes on asking for the old
     names until its own configuration is changed. `retire` takes these links away.
     """
-    identity = generations.live(new.name)
-    if identity in (None, new.identity):
+    generation_id = generations.live(new.name)
+    if generation_id in (None, new.id):
         return
-    for socket in Path(f"/run/{new.name}/{identity}").glob("*.sock"):
+    for socket in Path(f"/run/{new.name}/{generation_id}").glob("*.sock"):
         lent = new.sockets / socket.name
         if not lent.exists():
             # Relative: HAProxy looks from inside /run/NAME.

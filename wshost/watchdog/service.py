@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from wshost.common import supervisor
 from wshost.common.journal import NOTICE, WARNING, notify, say
-from wshost.rollout.description import CONF, IDENTITY
+from wshost.rollout.description import CONF, GENERATION_ID
 from wshost.watchdog import config
 from wshost.watchdog.monitor import Rounds, Watched
 
@@ -59,7 +59,7 @@ class Watchdog:
         self._name = name
         self._link = run / name / "current"
         self._conf = conf
-        self._ours = re.compile(f"{re.escape(name)}-{IDENTITY}")
+        self._ours = re.compile(f"{re.escape(name)}-{GENERATION_ID}")
         self._group = ""
         self._rounds: Rounds | None = None
         self._refresh_at = 0.0

@@ -109,16 +109,19 @@ def program() -> Iterator[Start]:
 
 
 def rollout_request(
-    identity: str, listen: str = "unix:/run/ws/@GENERATION@", processes: int = 2, **changes: Any
+    generation_id: str,
+    listen: str = "unix:/run/ws/@GENERATION@",
+    processes: int = 2,
+    **changes: Any,
 ) -> requests.Rollout:
     """What brings a generation into service, with marks for what the host decides."""
-    release = changes.pop("release", f"release-{identity[0]}")
+    release = changes.pop("release", f"release-{generation_id[0]}")
     request: dict[str, Any] = {
         "name": "ws",
         "by": "anna@laptop",
-        "generation": identity,
+        "generation": generation_id,
         "release": release,
-        "version": identity[0],
+        "version": generation_id[0],
         "description": {
             "release": release,
             "environment": "/etc/ws/@GENERATION@.env",

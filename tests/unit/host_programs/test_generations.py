@@ -30,8 +30,8 @@ def test_those_that_run_and_those_with_a_file(
     supervisord: Supervisord, root: types.SimpleNamespace
 ) -> None:
     supervisord.processes = [process(f"ws-{OLD}"), process(f"ws-{OLD}", "ws_01")]
-    for identity in (OLDER, OLD):
-        Generation("ws", identity).conf.touch()
+    for generation_id in (OLDER, OLD):
+        Generation("ws", generation_id).conf.touch()
     assert list(generations.generations("ws")) == [Generation("ws", OLDER), Generation("ws", OLD)]
 
 

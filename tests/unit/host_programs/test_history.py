@@ -36,19 +36,19 @@ def live(root: types.SimpleNamespace, clock: None, supervisord: Supervisord) -> 
         letter: str,
         action: str = "deploy",
         release: str | None = None,
-        identity: str | None = None,
+        generation_id: str | None = None,
         version: str | None = None,
     ) -> None:
-        identity = identity or letter * 12
+        generation_id = generation_id or letter * 12
         request = rollout_request(
-            identity,
+            generation_id,
             release=release or f"release-{letter}",
             version=version or letter,
             stop_wait=10,
             environment="secret",
         )
         before = generations.live("ws")
-        atomic.link(root.path / "run/ws/current", identity)
+        atomic.link(root.path / "run/ws/current", generation_id)
         atomic.link(root.path / "srv/ws/current", f"releases/{request['release']}")
         history.went_live(request, action, before)
 
@@ -56,12 +56,12 @@ def live(root: types.SimpleNamespace, clock: None, supervisord: Supervisord) -> 
 
 
 def known() -> str:
-    return "".join(record.identity[0] for record in history.records("ws"))
+    return "".join(record.id[0] for record in history.records("ws"))
 
 
 def previous() -> str | None:
     found = history.previous("ws")
-    return found.identity[0] if found else None
+    return found.id[0] if found else None
 
 
 def test_nothing_is_known_at_first(live: GoLive) -> None:
@@ -114,8 +114,8 @@ def test_a_restart_takes_the_place_of_what_it_restarts(
     for letter in "ab":
         live(letter)
     again = "b" * 12 + "-1"
-    live("b", "restart", identity=again)
-    assert [record.identity for record in history.records("ws")] == [again, "a" * 12]
+    live("b", "restart", generation_id=again)
+    assert [record.id for record in history.records("ws")] == [again, "a" * 12]
     assert previous() == "a"
 
 
@@ -205,7 +205,7 @@ def test_pruning_keeps_the_newest_and_those_in_use(
     live("c", release=names[2])
     # One that a run which was killed has left running.
     left = Generation("ws", "d" * 12)
-    generations.write(left, rollout_request(left.identity, release=names[3]))
+    generations.write(left, rollout_request(left.id, release=names[3]))
     described = description.path(left.conf)
     text = described.read_text()
     described.write_text("what nobody can read")

@@ -14,7 +14,7 @@ import pytest
 from wsdeploy import App, SelfSigned, Settings
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import identity as plan
+from wsdeploy.plan.proxy import host_keypairs as plan
 from wsdeploy.plan.target import Target
 from wshost.certificates import host_keypairs
 from wshost.survey import survey
@@ -32,8 +32,8 @@ class Host:
 
     def survey(self) -> Survey:
         pairs: dict[str, Any] = {
-            paths.identity("ws"): survey.certificate(str(self.used)),
-            paths.identity("ws", spare=True): survey.certificate(str(self.spare)),
+            paths.host_keypair("ws"): survey.certificate(str(self.used)),
+            paths.host_keypair("ws", spare=True): survey.certificate(str(self.spare)),
         }
         return Survey(certificates=pairs)
 
@@ -99,7 +99,7 @@ def test_only_a_pair_in_use_needs_anybody_to_be_told() -> None:
         (["promote", "spare"], told),
         (["spare"], []),
     ):
-        there = [paths.identity("ws", spare=step == "spare") for step in todo]
+        there = [paths.host_keypair("ws", spare=step == "spare") for step in todo]
         steps = [
             step if step == "promote" else path for step, path in zip(todo, there, strict=True)
         ]

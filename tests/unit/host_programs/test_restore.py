@@ -22,11 +22,11 @@ def asked(
 ) -> Ask:
     """A host on which one generation was live and another is; notes what is rolled out."""
     before = None
-    for identity in (OLD, LIVE):
-        (root.path / f"srv/ws/releases/release-{identity[0]}").mkdir()
-        atomic.link(root.path / "run/ws/current", identity)
-        history.went_live(rollout_request(identity), "deploy", before)
-        before = identity
+    for generation_id in (OLD, LIVE):
+        (root.path / f"srv/ws/releases/release-{generation_id[0]}").mkdir()
+        atomic.link(root.path / "run/ws/current", generation_id)
+        history.went_live(rollout_request(generation_id), "deploy", before)
+        before = generation_id
     found: list[tuple[Rollout, str]] = []
     monkeypatch.setattr(
         rollout, "carry_out", lambda request, action: found.append((request, action))
@@ -53,8 +53,8 @@ def test_the_live_one_by_another_name(asked: Ask) -> None:
 
 
 def test_names_of_restarts() -> None:
-    assert generations.next_identity(LIVE) == f"{LIVE}-1"
-    assert generations.next_identity(f"{LIVE}-9") == f"{LIVE}-10"
+    assert generations.next_id(LIVE) == f"{LIVE}-1"
+    assert generations.next_id(f"{LIVE}-9") == f"{LIVE}-10"
 
 
 def test_what_is_not_there_any_more(asked: Ask, root: types.SimpleNamespace) -> None:

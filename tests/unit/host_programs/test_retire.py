@@ -24,8 +24,8 @@ def host(root: types.SimpleNamespace, supervisord: Supervisord) -> Path:
     supervisord.processes = [
         {"group": group, "name": "ws_00"} for group in (f"ws-{NEW}", f"ws-{OLD}", "ws-worker")
     ]
-    for identity in (NEW, OLD, OLDER):
-        generation = Generation("ws", identity)
+    for generation_id in (NEW, OLD, OLDER):
+        generation = Generation("ws", generation_id)
         generation.sockets.mkdir()
         described = description.path(generation.conf)
         socket = generation.sockets / "ws_00.sock"

@@ -30,9 +30,9 @@ MakeRequest = Callable[..., Rollout]
 
 @pytest.fixture
 def request_for() -> MakeRequest:
-    def make(listen: str = TCP, reuse_port: bool = True, identity: str = NEW) -> Rollout:
+    def make(listen: str = TCP, reuse_port: bool = True, generation_id: str = NEW) -> Rollout:
         return rollout_request(
-            identity,
+            generation_id,
             listen,
             release="0123456789ab",
             later=["app2", "app3"],
@@ -46,8 +46,8 @@ def request_for() -> MakeRequest:
 def listens(root: SimpleNamespace) -> Callable[[str, str], None]:
     """Let a generation have its files, as if it listened there."""
 
-    def at(identity: str, listen: str) -> None:
-        generations.write(Generation("ws", identity), rollout_request(identity, listen))
+    def at(generation_id: str, listen: str) -> None:
+        generations.write(Generation("ws", generation_id), rollout_request(generation_id, listen))
 
     return at
 
@@ -62,7 +62,7 @@ def steps(
 
     def note(module: types.ModuleType, name: str) -> None:
         def step(generation: Generation, *arguments: Any, **options: bool) -> None:
-            words = [name, "new" if generation.identity == NEW else "old"]
+            words = [name, "new" if generation.id == NEW else "old"]
             for argument in arguments:
                 if name in ("start", "stop") and isinstance(argument, str):
                     words.append(argument)
@@ -172,7 +172,7 @@ def test_a_generation_that_nobody_reaches_is_started_beside_itself(
 ) -> None:
     taken, _ = steps
     old = Generation("ws", OLD)
-    was = request_for(f"unix:{root.path}/run/ws/@GENERATION@", identity=OLD)
+    was = request_for(f"unix:{root.path}/run/ws/@GENERATION@", generation_id=OLD)
     history.went_live(was, "deploy", None)
     supervisord.processes = [
         {"group": old.group, "name": "ws_00", "statename": "RUNNING", "pid": 0}
@@ -185,7 +185,7 @@ def test_a_generation_that_nobody_reaches_is_started_beside_itself(
     (old.sockets / "ws_00.sock").unlink()
     (root.path / "run/ws/current").unlink()
     rollout.carry_out({**was}, "deploy")
-    assert history.records("ws")[0].identity == f"{OLD}-1"
+    assert history.records("ws")[0].id == f"{OLD}-1"
 
 
 @pytest.mark.parametrize(("before", "now"), [(False, True), (True, False), (False, False)])

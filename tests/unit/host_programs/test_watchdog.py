@@ -98,10 +98,10 @@ class Host:
         self.log = ""
         self.port = 0
 
-    def live(self, identity: str) -> None:
+    def live(self, generation_id: str) -> None:
         link = self.folder / "run/ws/current"
         link.unlink(missing_ok=True)
-        link.symlink_to(identity)
+        link.symlink_to(generation_id)
 
     def terms(self, kind: str = "unix", **changes: int) -> None:
         where = self.sockets if kind == "unix" else f"127.0.0.1:{self.port}"

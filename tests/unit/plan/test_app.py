@@ -32,19 +32,19 @@ def planned(
     return generation.planned(Target(settings, host, survey), release, main)
 
 
-def identity(settings: Settings, survey: Survey, **more: str) -> str:
-    return planned(settings, survey, **more).identity
+def generation_id(settings: Settings, survey: Survey, **more: str) -> str:
+    return planned(settings, survey, **more).id
 
 
 @pytest.fixture
 def base(make: MakeSettings, debian: MakeSurvey) -> str:
-    return identity(make(), debian())
+    return generation_id(make(), debian())
 
 
-def test_an_identity_is_stable_and_safe_in_names(
+def test_an_id_is_stable_and_safe_in_names(
     make: MakeSettings, debian: MakeSurvey, base: str
 ) -> None:
-    assert identity(make(), debian()) == base
+    assert generation_id(make(), debian()) == base
     assert len(base) == 12
     assert set(base) <= set("0123456789abcdef")
 
@@ -67,7 +67,7 @@ def test_what_processes_see_makes_a_new_generation(
         {"listen": "shared"},
         {"listen": "tcp", "port": 9000},
     )
-    found = [base, *(identity(make(change), debian()) for change in changes)]
+    found = [base, *(generation_id(make(change), debian()) for change in changes)]
     assert len(set(found)) == len(found)
 
 
@@ -75,27 +75,29 @@ def test_each_value_of_a_variable_makes_another_generation(
     make: MakeSettings, debian: MakeSurvey
 ) -> None:
     values = ["x", "y", "", "x\n", 'x"\nY="z', "\u2028"]
-    found = {identity(make({"env": {"A": value}}), debian()) for value in values}
+    found = {generation_id(make({"env": {"A": value}}), debian()) for value in values}
     assert len(found) == len(values)
 
 
 def test_order_of_variables_does_not_matter(make: MakeSettings, debian: MakeSurvey) -> None:
     one, two = {"A": "1", "B": "2"}, {"B": "2", "A": "1"}
-    assert identity(make({"env": one}), debian()) == identity(make({"env": two}), debian())
+    assert generation_id(make({"env": one}), debian()) == generation_id(
+        make({"env": two}), debian()
+    )
 
 
 def test_another_release_or_main_file_makes_a_new_generation(
     make: MakeSettings, debian: MakeSurvey, base: str
 ) -> None:
-    assert identity(make(), debian(), release=OTHER) != base
-    assert identity(make(), debian(), main="app/other.py") != base
+    assert generation_id(make(), debian(), release=OTHER) != base
+    assert generation_id(make(), debian(), main="app/other.py") != base
 
 
 def test_another_limit_of_open_files_makes_a_new_generation(
     make: MakeSettings, debian: MakeSurvey, base: str
 ) -> None:
-    assert identity(make(max_connections=50_000), debian()) != base
-    assert identity(make(), debian(open_files=5000)) != base
+    assert generation_id(make(max_connections=50_000), debian()) != base
+    assert generation_id(make(), debian(open_files=5000)) != base
 
 
 def test_what_processes_do_not_see_makes_none(
@@ -112,7 +114,7 @@ def test_what_processes_do_not_see_makes_none(
         {"app": {"port": 9000}},
         {"app": {"reuse_port": False}},
     ):
-        assert identity(make(**changes), debian()) == base, changes
+        assert generation_id(make(**changes), debian()) == base, changes
 
 
 def test_what_else_is_on_the_host_makes_none(
@@ -124,23 +126,21 @@ def test_what_else_is_on_the_host_makes_none(
         "packages": {"nginx": "1.26.3", "openssl": "3.5.0", "supervisor": "4.2.5"},
         "processes": (),
     }
-    assert identity(make(), debian(**more)) == base
+    assert generation_id(make(), debian(**more)) == base
     # More processors make more processes, unless their number is given.
-    assert identity(make(), debian(processors=64)) != base
-    assert identity(make({"processes": 2}), debian(processors=64)) == base
+    assert generation_id(make(), debian(processors=64)) != base
+    assert generation_id(make({"processes": 2}), debian(processors=64)) == base
 
 
 def test_other_hosts_make_none(tiers: MakeSettings, debian: MakeSurvey) -> None:
-    base = identity(tiers(), debian(), host="app1")
+    base = generation_id(tiers(), debian(), host="app1")
     fewer = {"app": [("app1", {"private_address": "10.0.0.1"})]}
-    assert identity(tiers(groups=fewer), debian(), host="app1") == base
+    assert generation_id(tiers(groups=fewer), debian(), host="app1") == base
 
 
 def described(wanted: generation.Generation) -> dict[str, Any]:
     """What the file beside Supervisor's says."""
-    told: dict[str, Any] = json.loads(
-        files(wanted)[paths.description("ws", wanted.identity)].content
-    )
+    told: dict[str, Any] = json.loads(files(wanted)[paths.description("ws", wanted.id)].content)
     return told
 
 
@@ -150,7 +150,7 @@ def files(wanted: generation.Generation) -> dict[str, File]:
 
 def test_the_environment_is_for_the_app_only(make: MakeSettings, debian: MakeSurvey) -> None:
     wanted = planned(make({"env": {"TOKEN": "s3cret"}}), debian())
-    environment = files(wanted)[paths.environment("ws", wanted.identity)]
+    environment = files(wanted)[paths.environment("ws", wanted.id)]
     assert (environment.mode, environment.owner, environment.group) == (0o640, "root", "ws")
     assert environment.secret
     assert "s3cret" in environment.content
@@ -168,7 +168,7 @@ def test_a_users_variable_wins(make: MakeSettings, debian: MakeSurvey) -> None:
 
 def program(wanted: generation.Generation) -> tuple[str, dict[str, str]]:
     """Supervisor's file for a generation, as Supervisor reads it."""
-    conf = files(wanted)[paths.program("ws", wanted.identity)]
+    conf = files(wanted)[paths.program("ws", wanted.id)]
     # As supervisor.options.UnhosedConfigParser does, but for its expansions.
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
     parser.read_string(conf.content)
@@ -184,12 +184,12 @@ def command(wanted: generation.Generation) -> list[str]:
 def test_supervisors_file(make: MakeSettings, debian: MakeSurvey) -> None:
     wanted = planned(make({"processes": 7, "drain": 120}), debian())
     section, values = program(wanted)
-    assert section == f"program:ws-{wanted.identity}"
+    assert section == f"program:ws-{wanted.id}"
     assert values["numprocs"] == "7"
     assert values["user"] == "ws"
     assert values["stopsignal"] == "TERM"
     assert int(values["stopwaitsecs"]) > 120
-    assert values["directory"] == paths.sockets("ws", wanted.identity)
+    assert values["directory"] == paths.sockets("ws", wanted.id)
     # The names that sockets, logs, the proxy and the rollout go by.
     assert values["process_name"] % {"process_num": 6} == "ws_06"
     assert "environment" not in values, "it would be there for all to read"
@@ -201,12 +201,12 @@ def test_what_supervisor_runs(make: MakeSettings, debian: MakeSurvey) -> None:
         "/usr/bin/python3",
         "-I",
         f"/srv/ws/releases/{RELEASE}/launch.py",
-        paths.description("ws", wanted.identity),
+        paths.description("ws", wanted.id),
         "python",
         f"/srv/ws/releases/{RELEASE}/{MAIN}",
     ]
     found = described(wanted)
-    assert found["environment"] == paths.environment("ws", wanted.identity)
+    assert found["environment"] == paths.environment("ws", wanted.id)
     assert found["open_files"] == 10128
     assert found["processes"] == 2
 
@@ -223,7 +223,7 @@ def test_where_processes_listen(
         wanted = planned(settings, debian(), host=host)
         assert described(wanted)["listen"] == listen
     wanted = planned(make(), debian())
-    assert described(wanted)["listen"] == f"unix:/run/ws/{wanted.identity}"
+    assert described(wanted)["listen"] == f"unix:/run/ws/{wanted.id}"
 
 
 def test_a_command_of_the_users_own(make: MakeSettings, debian: MakeSurvey) -> None:
@@ -261,7 +261,7 @@ def test_the_request_says_what_the_rollout_needs(make: MakeSettings, debian: Mak
         "by": "anna@laptop",
         "later": ["app2"],
         "version": "v",
-        "generation": wanted.identity,
+        "generation": wanted.id,
         "release": RELEASE,
         "description": wanted.description,
         "program": wanted.program,
@@ -283,7 +283,7 @@ def test_the_request_says_what_the_rollout_needs(make: MakeSettings, debian: Mak
     # The host fills its files in, and so does the plan.
     program, description, environment, boot = (file.content for file in wanted.files)
     for text in program, description, boot:
-        assert wanted.identity in text
+        assert wanted.id in text
         assert "@" not in text
     assert json.loads(description) == described(wanted)
     assert environment == wanted.environment
@@ -318,7 +318,7 @@ def live(make: MakeSettings, debian: MakeSurvey) -> tuple[Settings, Survey, gene
     """Settings, and what is on a host where the wanted generation serves, and that generation."""
     settings, survey = make({"processes": 3}), debian()
     wanted = planned(settings, survey)
-    name = wanted.identity
+    name = wanted.id
     there = {
         paths.sockets("ws", "current"): PathState("link", 0o777, "root", "root", target=name),
         paths.sockets("ws", name): PathState("directory", 0o2750, "ws", "ws-proxy"),
@@ -339,23 +339,23 @@ def test_nothing_drifts_on_a_converged_host(
 ) -> None:
     settings, survey, wanted = live
     assert generation.drift(Target(settings, "one", survey), wanted) == []
-    assert generation.leftovers(Target(settings, "one", survey), wanted.identity) == []
-    assert generation.live(Target(settings, "one", survey)) == wanted.identity
+    assert generation.leftovers(Target(settings, "one", survey), wanted.id) == []
+    assert generation.live(Target(settings, "one", survey)) == wanted.id
 
 
 def test_nothing_is_live_on_a_new_host(make: MakeSettings, debian: MakeSurvey) -> None:
     wanted = planned(make(), debian())
     assert generation.live(Target(make(), "one", debian())) is None
     assert generation.drift(Target(make(), "one", debian()), wanted) == [
-        f"generation None is live, not {wanted.identity}"
+        f"generation None is live, not {wanted.id}"
     ]
 
 
 def test_another_generation_is_live(live: tuple[Settings, Survey, generation.Generation]) -> None:
     settings, survey, wanted = live
-    other = dataclasses.replace(wanted, identity=OTHER)
+    other = dataclasses.replace(wanted, id=OTHER)
     assert generation.drift(Target(settings, "one", survey), other) == [
-        f"generation {wanted.identity} is live, not {OTHER}"
+        f"generation {wanted.id} is live, not {OTHER}"
     ]
 
 
@@ -382,8 +382,8 @@ def test_what_a_restart_needs(live: tuple[Settings, Survey, generation.Generatio
     settings, survey, wanted = live
     for path in (
         paths.boot("ws"),
-        paths.program("ws", wanted.identity),
-        paths.environment("ws", wanted.identity),
+        paths.program("ws", wanted.id),
+        paths.environment("ws", wanted.id),
         # Left out if a rollout is killed between its two links; a rollback needs it.
         "/srv/ws/current",
     ):
@@ -407,7 +407,7 @@ def leftovers(
     survey = dataclasses.replace(survey, paths={**survey.paths, **more}, processes=processes)
     # What no longer serves is not in the way of what does.
     assert generation.drift(Target(settings, "one", survey), wanted) == []
-    return generation.leftovers(Target(settings, "one", survey), wanted.identity)
+    return generation.leftovers(Target(settings, "one", survey), wanted.id)
 
 
 def test_what_is_left_over(live: tuple[Settings, Survey, generation.Generation]) -> None:

@@ -137,9 +137,9 @@ def test_a_host_that_is_a_proxy_too_keeps_its_proxy(
     commands = internal.files(Target(settings, "lb1", debian())).activate
     assert "disable" not in " ".join(word for command in commands for word in command)
     both = {**survey.units, "ws-internal.service": waiting}
-    reloads = internal.new_identity(Target(settings, "lb1", debian(units=both)))
+    reloads = internal.use_new_keypair(Target(settings, "lb1", debian(units=both)))
     assert [command[-1] for command in reloads] == ["ws-internal.service", "nginx.service"]
-    assert internal.new_identity(Target(settings, "lb1", debian())) == ()
+    assert internal.use_new_keypair(Target(settings, "lb1", debian())) == ()
 
 
 def test_packages(tiers: MakeSettings) -> None:

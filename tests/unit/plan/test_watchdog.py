@@ -72,10 +72,10 @@ def test_it_understands_what_it_is_told(
     settings = make({"listen": listen, "health": health, "hang_timeout": 4.5, "drain": 100})
     found = planned(settings, debian())
     (tmp_path / "a.json").write_text(found.files[1].content)
-    where = f"unix:/run/ws/{found.identity}"
+    where = f"unix:/run/ws/{found.id}"
     if listen != "unix":
         where = f"{listen}:127.0.0.1:{settings.app.port}"
-    terms = config.read(tmp_path / "a.conf", f"ws-{found.identity}")
+    terms = config.read(tmp_path / "a.conf", f"ws-{found.id}")
     assert terms == config.Terms(
         listen=Listen.read(where),
         host="ws.a-company.com",
@@ -90,7 +90,7 @@ def test_what_it_is_told_makes_no_new_generation(make: MakeSettings, debian: Mak
     one = planned(make(), debian())
     for app_settings in ({"hang_timeout": 60}, {"hang_timeout": None}, {"start_timeout": 99}):
         other = planned(make(app_settings), debian())
-        assert other.identity == one.identity
+        assert other.id == one.id
         assert other.files[0] == one.files[0]
         assert other.files[1] != one.files[1]
 

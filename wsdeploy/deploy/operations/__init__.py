@@ -7,7 +7,7 @@ share, and one exchange on a host that is not.
 from wsdeploy.deploy.operations.acme import account_key, order_certificate, shared_account_key
 from wsdeploy.deploy.operations.app import generation, release, retire
 from wsdeploy.deploy.operations.capacity import measure, report_fleet, report_host
-from wsdeploy.deploy.operations.certificate import identity, self_signed
+from wsdeploy.deploy.operations.certificate import make_host_keypairs, self_signed
 from wsdeploy.deploy.operations.certificates import certificates
 from wsdeploy.deploy.operations.configuration import configuration, removal
 from wsdeploy.deploy.operations.firewall import firewall
@@ -27,7 +27,7 @@ __all__ = [
     "firewall",
     "generation",
     "handshake",
-    "identity",
+    "make_host_keypairs",
     "measure",
     "neighbours",
     "order_certificate",

@@ -55,7 +55,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
             host.log_styled(note, fg="yellow", log_func=logger.warning)
     drift = plan.drift(target, wanted)
     if not drift:
-        host.noop(f"generation {wanted.identity} serves")
+        host.noop(f"generation {wanted.id} serves")
         return
     present = {each.name for each in state.activated_hosts}
     live = plan.live(target)
@@ -71,7 +71,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
     request = plan.rollout(
         target,
         wanted,
-        version=everywhere.identity,
+        version=everywhere.id,
         by=owner.name(),
         remaining=remaining_hosts(settings),
     )
@@ -87,7 +87,7 @@ def retire(settings: Settings, deployed: bool = True) -> Generator[StringCommand
     This comes last: until then the proxies' configuration may still refer to them.
     """
     target = facts.target(settings)
-    live = _generation(target).identity if deployed else plan.live(target)
+    live = _generation(target).id if deployed else plan.live(target)
     leftovers = plan.leftovers(target, live) if live else []
     if not leftovers:
         host.noop("no other generation is left")

@@ -13,7 +13,7 @@ from wsdeploy.deploy import facts
 from wsdeploy.deploy.operations.send import change, log_reasons
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.files import Command
-from wsdeploy.plan.proxy import identity as pairs
+from wsdeploy.plan.proxy import host_keypairs as pairs
 from wsdeploy.plan.proxy import internal, tls
 from wsdeploy.settings import Settings
 from wshost.requests import SelfSigned
@@ -44,7 +44,7 @@ def self_signed(
 
 
 @operation()
-def identity(settings: Settings) -> Generator[StringCommand, None, None]:
+def make_host_keypairs(settings: Settings) -> Generator[StringCommand, None, None]:
     """Make the two key pairs by which the other tier knows this host, or what is missing of them.
 
     Others trust both. If the one that is used ends soon, or is not there, the spare one is used.
@@ -52,9 +52,9 @@ def identity(settings: Settings) -> Generator[StringCommand, None, None]:
     target = facts.target(settings)
     todo = pairs.work(target, datetime.datetime.now(datetime.UTC))
     if todo:
-        log_reasons([f"identity: {', '.join(todo)}"])
-        activate = internal.new_identity(target)
+        log_reasons([f"key pairs: {', '.join(todo)}"])
+        activate = internal.use_new_keypair(target)
         yield change("certificates.host_keypairs", pairs.request_for_work(settings, todo, activate))
     else:
         host.noop("both pairs are good")
-    facts.note_identity(settings)
+    facts.note_host_certificates(settings)

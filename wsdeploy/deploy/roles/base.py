@@ -5,7 +5,13 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import firewall, identity, neighbours, packages, take_over_lock
+from wsdeploy.deploy.operations import (
+    firewall,
+    make_host_keypairs,
+    neighbours,
+    packages,
+    take_over_lock,
+)
 from wsdeploy.deploy.roles.component import set_up, take_away, wanted
 from wsdeploy.plan.components import FIREWALL, SYSTEM, UPGRADES, UPGRADES_POLICY
 
@@ -26,4 +32,4 @@ def base() -> None:
     else:
         take_away(FIREWALL)
     if settings.internal_tls:
-        identity(name="Identity between the tiers", settings=settings)
+        make_host_keypairs(name="Key pairs between the tiers", settings=settings)

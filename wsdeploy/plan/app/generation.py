@@ -23,7 +23,7 @@ from wsdeploy.settings import Settings, secret_values
 from wshost.common.listen import Listen
 from wshost.requests import Description, Rollout
 from wshost.rollout import description
-from wshost.rollout.description import AUTOSTART, GENERATION, IDENTITY
+from wshost.rollout.description import AUTOSTART, GENERATION, GENERATION_ID
 
 
 def environment(target: Target) -> dict[str, str]:
@@ -89,7 +89,7 @@ class Generation:
 
     name: str
     """Of the service."""
-    identity: str
+    id: str
     """A digest of all that needs new processes when it changes. A restart of the live generation
     adds a number."""
     description: Description
@@ -108,18 +108,21 @@ class Generation:
     @property
     def files(self) -> tuple[File, ...]:
         """Its files, as the host writes them."""
-        name, identity = self.name, self.identity
+        name, generation_id = self.name, self.id
         return (
-            File(paths.program(name, identity), description.fill(self.program, identity)),
-            File(paths.description(name, identity), description.text(self.description, identity)),
+            File(paths.program(name, generation_id), description.fill(self.program, generation_id)),
             File(
-                paths.environment(name, identity),
+                paths.description(name, generation_id),
+                description.text(self.description, generation_id),
+            ),
+            File(
+                paths.environment(name, generation_id),
                 self.environment,
                 mode=0o640,
                 group=name,
                 secret=True,
             ),
-            File(paths.boot(name), description.fill(self.boot, identity)),
+            File(paths.boot(name), description.fill(self.boot, generation_id)),
         )
 
 
@@ -138,7 +141,7 @@ def planned(target: Target, release: str, main: str) -> Generation:
         "WS_APP": f"{folder}/app",
     }
     private = secret_values.values(app)
-    # Everyone on a host can see the identity, and nobody may guess a secret from it.
+    # Everyone on a host can see the ID, and nobody may guess a secret from it.
     marks = {
         variable: secret_values.fingerprint(value, f"{settings.domain} {variable}")
         for variable, value in private.items()
@@ -173,14 +176,14 @@ def planned(target: Target, release: str, main: str) -> Generation:
     # By which terms it is watched needs no new processes.
     new_processes = json.dumps({**described, "watch": None}, sort_keys=True)
     text = _variables(values | marks) + program + new_processes
-    identity = hashlib.sha256(text.encode()).hexdigest()[:12]
+    generation_id = hashlib.sha256(text.encode()).hexdigest()[:12]
     serving = live(target)
-    if serving is not None and serving.partition("-")[0] == identity:
+    if serving is not None and serving.partition("-")[0] == generation_id:
         # It is the same after a restart.
-        identity = serving
+        generation_id = serving
     return Generation(
         name=name,
-        identity=identity,
+        id=generation_id,
         description=described,
         program=program,
         boot=render("supervisor/boot.conf", at_boot),
@@ -211,7 +214,7 @@ def rollout(
         "name": settings.name,
         "by": by,
         "later": [*remaining],
-        "generation": wanted.identity,
+        "generation": wanted.id,
         "release": wanted.release,
         "version": version,
         "description": wanted.description,
@@ -247,9 +250,9 @@ def live(target: Target) -> str | None:
 def drift(target: Target, wanted: Generation) -> list[str]:
     """Return what keeps a generation from being in service, whole, now and after a boot."""
     name, survey, serving = target.name, target.survey, live(target)
-    if serving != wanted.identity:
-        return [f"generation {serving} is live, not {wanted.identity}"]
-    group = f"{name}-{wanted.identity}"
+    if serving != wanted.id:
+        return [f"generation {serving} is live, not {wanted.id}"]
+    group = f"{name}-{wanted.id}"
     states = {p.name: p.statename for p in survey.processes or () if p.group == group}
     found = [
         f"{process} is {states.get(process, 'missing')}"
@@ -260,8 +263,8 @@ def drift(target: Target, wanted: Generation) -> list[str]:
     current = survey.paths.get(f"/srv/{name}/current")
     if current is None or current.target != f"releases/{wanted.release}":
         found.append(f"/srv/{name}/current")
-    if paths.record(name, wanted.identity) not in survey.paths:
-        found.append(f"the record of generation {wanted.identity}")
+    if paths.record(name, wanted.id) not in survey.paths:
+        found.append(f"the record of generation {wanted.id}")
     return found
 
 
@@ -286,21 +289,21 @@ def restarts(target: Target) -> list[str]:
     return found
 
 
-def leftovers(target: Target, identity: str) -> list[str]:
+def leftovers(target: Target, generation_id: str) -> list[str]:
     """Return what is left of other generations than the one in service."""
     name, survey = re.escape(target.name), target.survey
     # Other programs may have names that begin like ours.
-    group = re.compile(rf"{name}-({IDENTITY})")
+    group = re.compile(rf"{name}-({GENERATION_ID})")
     path = re.compile(
-        rf"/run/{name}/({IDENTITY})|/etc/{name}/({IDENTITY})\.env"
-        rf"|/etc/supervisor/conf\.d/{name}-({IDENTITY})\.(?:conf|json)"
+        rf"/run/{name}/({GENERATION_ID})|/etc/{name}/({GENERATION_ID})\.env"
+        rf"|/etc/supervisor/conf\.d/{name}-({GENERATION_ID})\.(?:conf|json)"
     )
     groups = sorted({process.group for process in survey.processes or ()})
     return [
         f"{found} is left over"
         for found in (*groups, *survey.paths)
         if (match := group.fullmatch(found) or path.fullmatch(found))
-        and identity not in match.groups()
+        and generation_id not in match.groups()
     ]
 
 

@@ -85,7 +85,7 @@ def acme_programs(name: str) -> str:
     return f"/usr/local/lib/{name}-acme"
 
 
-def identity(name: str, spare: bool = False) -> str:
+def host_keypair(name: str, spare: bool = False) -> str:
     """Return the file with a host's own key and certificate for TLS between the tiers.
 
     Key and certificate are one file, so that they are exchanged in one step.

@@ -10,7 +10,7 @@ from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import SPARE_FILES, Limits
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request
-from wsdeploy.plan.proxy import haproxy_cfg, identity, tls
+from wsdeploy.plan.proxy import haproxy_cfg, host_keypairs, tls
 from wsdeploy.plan.proxy.haproxy_cfg import Room, certificates, jail
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
@@ -96,7 +96,7 @@ def shortfall(target: Target) -> str | None:
 def files(target: Target) -> FileSet:
     """Return HAProxy's configuration for a host."""
     settings, limits = target.settings, target.limits
-    internal = identity.client(target, FOLDER) if settings.internal_tls else None
+    internal = host_keypairs.client(target, FOLDER) if settings.internal_tls else None
     certificate, key = paths.certificate(settings.name), paths.key(settings.name)
     configuration = render(
         "haproxy/haproxy.cfg",

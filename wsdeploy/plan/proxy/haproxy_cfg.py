@@ -10,7 +10,7 @@ from typing import TypedDict
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.limits import OPEN_TIMEOUT
-from wsdeploy.plan.proxy import acme, edge, identity, tls
+from wsdeploy.plan.proxy import acme, edge, host_keypairs, tls
 from wsdeploy.plan.proxy.tls import Policy
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
@@ -139,10 +139,10 @@ class HAProxyCfg(TypedDict):
     """The same where a format is expected; None for /healthz itself."""
     servers: list[Server]
     retries: int
-    internal: identity.Client | None
+    internal: host_keypairs.Client | None
 
 
-def view(target: Target, internal: identity.Client | None, room: Room) -> HAProxyCfg:
+def view(target: Target, internal: host_keypairs.Client | None, room: Room) -> HAProxyCfg:
     """Return it for a host. internal: what the host needs to talk to app hosts over TLS."""
     settings, limits = target.settings, target.limits
     app, rules = settings.app, settings.edge

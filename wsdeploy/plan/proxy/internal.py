@@ -15,7 +15,7 @@ from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.limits import SPARE_FILES
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request
-from wsdeploy.plan.proxy import edge, identity, proxies, tls
+from wsdeploy.plan.proxy import edge, host_keypairs, proxies, tls
 from wsdeploy.plan.proxy.tls import Policy
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Nginx, Settings
@@ -165,7 +165,7 @@ def files(target: Target) -> FileSet:
     names, ports = upstreams.process_names(settings, count), upstreams.reached(settings, count)
     conf: InternalConf = {
         "name": settings.name,
-        "pair": paths.identity(settings.name),
+        "pair": paths.host_keypair(settings.name),
         "trust": trust(settings).rpartition("/")[2],
         "tls": tls.policy(target),
         "listeners": [
@@ -187,8 +187,8 @@ def files(target: Target) -> FileSet:
         "open_files": size.open_files,
     }
     proxies = settings.topology.proxy
-    trusted = identity.trusted(target, proxies)
-    notes = identity.notes(target, proxies, trusted)
+    trusted = host_keypairs.trusted(target, proxies)
+    notes = host_keypairs.notes(target, proxies, trusted)
     if size.connections < size.wanted:
         notes += (
             f"this host allows {limits.open_files:,} open files per process, so its TLS listener "
@@ -247,7 +247,7 @@ def drift(target: Target) -> list[str]:
     return found
 
 
-def new_identity(target: Target) -> tuple[Command, ...]:
+def use_new_keypair(target: Target) -> tuple[Command, ...]:
     """Return the commands that let what runs on a host use another certificate between the tiers.
 
     Those who are connected stay with the old processes.

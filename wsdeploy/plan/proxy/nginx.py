@@ -10,7 +10,7 @@ from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import Limits
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Request
-from wsdeploy.plan.proxy import identity, nginx_conf
+from wsdeploy.plan.proxy import host_keypairs, nginx_conf
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
@@ -41,7 +41,7 @@ def files(target: Target) -> FileSet:
     """Return nginx's configuration for a host."""
     settings, limits = target.settings, target.limits
     folder = paths.NGINX_CONF.rpartition("/")[0]
-    internal = identity.client(target, folder) if settings.internal_tls else None
+    internal = host_keypairs.client(target, folder) if settings.internal_tls else None
     configuration = render("nginx/nginx.conf", nginx_conf.view(target, internal))
     return FileSet(
         name=f"{settings.name}-{NAME}",

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
 from wsdeploy.plan.host import paths
-from wsdeploy.plan.proxy import acme, edge, identity, tls
+from wsdeploy.plan.proxy import acme, edge, host_keypairs, tls
 from wsdeploy.plan.proxy.tls import Policy
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
@@ -87,10 +87,10 @@ class NginxConf(TypedDict):
     alone: bool
     """Whether they are on this host."""
     tries: int
-    internal: identity.Client | None
+    internal: host_keypairs.Client | None
 
 
-def view(target: Target, internal: identity.Client | None) -> NginxConf:
+def view(target: Target, internal: host_keypairs.Client | None) -> NginxConf:
     """Return it for a host. internal: what the host needs to talk to app hosts over TLS."""
     settings, limits = target.settings, target.limits
     app, rules = settings.app, settings.edge

@@ -8,7 +8,7 @@ from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import paths, remote
 from wsdeploy.plan.host.files import Command, File, FileSet
 from wsdeploy.plan.host.survey import Request
-from wsdeploy.plan.proxy import acme, haproxy, identity, nginx, tls
+from wsdeploy.plan.proxy import acme, haproxy, host_keypairs, nginx, tls
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Nginx, Settings
 
@@ -87,5 +87,7 @@ def asks(settings: Settings) -> Request:
     if settings.internal_tls:
         # Also from before the proxy was changed.
         folders = (haproxy.FOLDER, paths.NGINX_CONF.rpartition("/")[0])
-        found += Request(texts=tuple(identity.app_hosts(settings, folder) for folder in folders))
+        found += Request(
+            texts=tuple(host_keypairs.app_hosts(settings, folder) for folder in folders)
+        )
     return found

@@ -90,7 +90,7 @@ def _days_left(survey: Survey, path: str, now: datetime.datetime) -> float:
 
 
 def _paths(settings: Settings) -> tuple[str, str]:
-    return paths.identity(settings.name), paths.identity(settings.name, spare=True)
+    return paths.host_keypair(settings.name), paths.host_keypair(settings.name, spare=True)
 
 
 def trusted(target: Target, peers: Iterable[str]) -> str:
@@ -105,7 +105,7 @@ def trusted(target: Target, peers: Iterable[str]) -> str:
         # A host that is in both tiers is in two lists.
         for owner, certificates in certificates_in(text or "").items():
             known[owner] = tuple(dict.fromkeys((*known.get(owner, ()), *certificates)))
-    found = {peer: target.identities.get(peer) or known.get(peer, ()) for peer in peers}
+    found = {peer: target.host_certificates.get(peer) or known.get(peer, ()) for peer in peers}
     itself = own(target)
     if itself not in found.values():
         found["this host"] = itself
@@ -119,13 +119,13 @@ def trusted(target: Target, peers: Iterable[str]) -> str:
 def notes(target: Target, peers: Iterable[str], trust: str) -> tuple[str, ...]:
     """Say which hosts can't be trusted, because neither this run nor an earlier one met them."""
     known = certificates_in(trust)
-    missing = [peer for peer in peers if peer not in known and peer not in target.identities]
+    missing = [peer for peer in peers if peer not in known and peer not in target.host_certificates]
     return tuple(
         f"the certificate of {peer} is not known here, so nothing passes between them; run without "
         "--limit"
         for peer in missing
         # Without any, nobody has been asked yet.
-        if target.identities
+        if target.host_certificates
     )
 
 
@@ -158,7 +158,7 @@ def client(target: Target, folder: str) -> Client:
     trust = trusted(target, peers)
     path = app_hosts(settings, folder)
     return Client(
-        pair=paths.identity(settings.name),
+        pair=paths.host_keypair(settings.name),
         trust=path.rpartition("/")[2],
         name=name(settings),
         file=File(path, trust, mode=0o600),

@@ -8,8 +8,8 @@ import pytest
 from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import haproxy, identity, internal, nginx
-from wsdeploy.plan.target import Identities, Target
+from wsdeploy.plan.proxy import haproxy, host_keypairs, internal, nginx
+from wsdeploy.plan.target import HostCertificates, Target
 from wsdeploy.settings import Settings
 
 A1, A2, B1, B2, C1, C2, D1 = (
@@ -19,16 +19,16 @@ A1, A2, B1, B2, C1, C2, D1 = (
 
 
 def trusted(
-    settings: Settings, survey: Survey, certificates: Identities, peers: tuple[str, ...]
+    settings: Settings, survey: Survey, certificates: HostCertificates, peers: tuple[str, ...]
 ) -> str:
-    return identity.trusted(Target(settings, "one", survey, certificates), peers)
+    return host_keypairs.trusted(Target(settings, "one", survey, certificates), peers)
 
 
 def having(used: str, spare: str, trust: str = "") -> Survey:
     """A host with these certificates of its own, and this list of those that it trusts."""
     found = {
-        paths.identity("ws"): {"pem": f"{used}\n", "not_after": "", "names": ""},
-        paths.identity("ws", spare=True): {"pem": f"{spare}\n", "not_after": "", "names": ""},
+        paths.host_keypair("ws"): {"pem": f"{used}\n", "not_after": "", "names": ""},
+        paths.host_keypair("ws", spare=True): {"pem": f"{spare}\n", "not_after": "", "names": ""},
     }
     # The survey has other texts, too: what is not in a list is nobody's.
     others: dict[str, Any] = {"/etc/none": None, "/etc/cert.pem": f"{D1}\n"}
@@ -36,7 +36,7 @@ def having(used: str, spare: str, trust: str = "") -> Survey:
 
 
 NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
-USED, SPARE = paths.identity("ws"), paths.identity("ws", spare=True)
+USED, SPARE = paths.host_keypair("ws"), paths.host_keypair("ws", spare=True)
 YEARS = 365
 
 
@@ -76,7 +76,10 @@ def lasting(used: int | None, spare: int | None) -> Survey:
 def test_when_a_host_changes_to_others(
     tiers: MakeSettings, used: int | None, spare: int | None, todo: list[str]
 ) -> None:
-    assert identity.work(Target(tiers(internal_tls=True), "one", lasting(used, spare)), NOW) == todo
+    assert (
+        host_keypairs.work(Target(tiers(internal_tls=True), "one", lasting(used, spare)), NOW)
+        == todo
+    )
 
 
 def test_the_whole_list(tiers: MakeSettings) -> None:
@@ -86,7 +89,7 @@ def test_the_whole_list(tiers: MakeSettings) -> None:
         f"# of a\n{A1}\n# of a\n{A2}\n# of b\n{B1}\n# of b\n{B2}\n"
         f"# of this host\n{C1}\n# of this host\n{C2}\n"
     )
-    assert identity.certificates_in(text) == {
+    assert host_keypairs.certificates_in(text) == {
         "a": (A1, A2),
         "b": (B1, B2),
         "this host": (C1, C2),
@@ -101,8 +104,8 @@ def test_a_limited_run_keeps_what_is_known_of_others(tiers: MakeSettings) -> Non
         assert trusted(settings, host, run, ("a", "b")) == before
     # It has new ones.
     after = trusted(settings, host, {"a": (A2, B1)}, ("a", "b"))
-    assert identity.certificates_in(after)["a"] == (A2, B1)
-    assert identity.certificates_in(after)["b"] == (B1, B2)
+    assert host_keypairs.certificates_in(after)["a"] == (A2, B1)
+    assert host_keypairs.certificates_in(after)["b"] == (B1, B2)
 
 
 def test_who_has_left_is_trusted_no_more(tiers: MakeSettings) -> None:
@@ -144,7 +147,7 @@ def test_each_tier_trusts_the_other(tiers: MakeSettings, debian: MakeSurvey) -> 
         "lb2": haproxy.files(Target(settings, "lb2", debian(), run)),
     }
     found = {
-        host: {*identity.certificates_in(file.content)}
+        host: {*host_keypairs.certificates_in(file.content)}
         for host, fileset in lists.items()
         for file in fileset.files
         if file.path.endswith(".pem")
