@@ -63,6 +63,10 @@ class Remove(TypedDict):
     name: str
     units: list[str]
     """The systemd units of its own, in the order in which they stop."""
+    debian_units: list[str]
+    """Units of Debian's that it may have taken for itself; then there are drop-ins of its own."""
+    leaves: list[str]
+    """Patterns of what it leaves beyond its sets of files and its folders."""
     stop_wait: float
     """Seconds for its processes to close their connections."""
     data: bool

@@ -278,7 +278,6 @@ def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> di
     sets = [each.files(target) for each in parts]
     units = [each.unit(settings) for each in parts if each.unit]
     if target.is_app:
-        units.append(supervisor.UNIT)
         serving, answer["processes"] = _serving(target)
         there |= serving
         started = supervisor.started(settings)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -262,3 +263,17 @@ def test_unlock(deploy: Deploy, alone: MakeFleet, converged: Converged) -> None:
         assert done.code == 0, done.said
         assert f"[@fake/one] {said}" in done.said
         assert done.programs == []
+
+
+def test_a_host_that_no_inventory_names_any_more(
+    deploy: Deploy, alone: MakeFleet, tiers: MakeFleet, converged: Converged, folder: Path
+) -> None:
+    """It is named once more, by itself, and all that its settings know of it is its name."""
+    was = converged(tiers(proxy="HAProxy()", app='listen="tcp"'))
+    (folder / "app.py").unlink()
+    for name in ("@fake/app1", "@fake/lb1"):
+        others = {name: {"wsdeploy-remove": json.dumps({"removed": []})}}
+        gone = alone(name.removeprefix("@fake/"))
+        done = deploy(gone, {name: was[name]}, *LOUD, others=others, what=["wsdeploy.remove"])
+        assert done.code == 0, done.said
+        assert done.programs_of(name.removeprefix("@fake/")).count("remove") == 1

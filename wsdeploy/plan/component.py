@@ -32,13 +32,15 @@ class Component:
     drift: Callable[[Target], list[str]] = lambda _: []
     """What its files should have brought about on the host, but have not, or no longer do."""
     unit: Callable[[Settings], str] | None = None
-    """Its systemd unit, stopped when it is removed."""
+    """Its systemd unit, stopped when it is removed: one of its own, or one of Debian's."""
     packages: Callable[[Settings], tuple[str, ...]] = _nothing
     """The Debian packages that it needs."""
     asks: Callable[[Target], Request] = lambda _: Request()
     """What its plan has to know of the host beyond its files, unit and packages."""
     also_removed: Callable[[Settings], tuple[str, ...]] = _nothing
     """Further paths that a removal deletes."""
+    leaves: Callable[[Settings], tuple[str, ...]] = _nothing
+    """What is there beyond its files once it has run, for when the whole service goes: patterns."""
     knows_host_certificates: bool = False
     """Whether its files depend on the certificates of other hosts."""
     knows_processes: bool = False

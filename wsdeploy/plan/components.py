@@ -1,6 +1,6 @@
 """The one list of what hosts are made of.
 
-What a host is asked, which packages it gets and which units a removal stops follow from it. A role
+What a host is asked, which packages it gets and what a removal takes away follow from it. A role
 says when each is set up (wsdeploy.deploy.roles).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wsdeploy.plan.app import generation, supervisor, watchdog
 from wsdeploy.plan.component import Component
-from wsdeploy.plan.host import firewall, neighbours, system, upgrades
+from wsdeploy.plan.host import firewall, neighbours, paths, system, upgrades
 from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.proxy import acme, haproxy, host_keypairs, internal, nginx, proxies, reach, tls
 from wsdeploy.plan.target import Target
@@ -55,8 +55,10 @@ SUPERVISOR = Component(
     ("app",),
     files=supervisor.files,
     drift=supervisor.drift,
+    unit=lambda _: supervisor.UNIT,
     packages=lambda _: ("supervisor",),
     asks=lambda it: generation.asks(it.settings),
+    leaves=lambda it: (paths.boot(it.name), paths.started(it.name, supervisor.UNIT)),
 )
 WATCHDOG = Component(
     watchdog.NAME,
@@ -66,6 +68,7 @@ WATCHDOG = Component(
     files=lambda it: watchdog.files(it.settings),
     drift=watchdog.drift,
     unit=watchdog.unit,
+    leaves=lambda it: (paths.watchdog(it.name),),
 )
 INTERNAL_TLS = Component(
     internal.NAME,
@@ -95,6 +98,7 @@ REACH = Component(
     drift=reach.drift,
     unit=reach.unit,
     packages=lambda _: reach.PACKAGES,
+    leaves=lambda it: (paths.reach(it.name),),
     knows_processes=True,
 )
 
@@ -110,6 +114,7 @@ def _proxy(proxy: proxies.Proxy) -> Component:
         unit=lambda _: proxy.UNIT,
         packages=lambda _: ("openssl", *proxy.PACKAGES),
         asks=lambda it: proxy.asks(it.settings) + proxies.asks(it.settings),
+        leaves=lambda it: (paths.started(it.name, proxy.UNIT), *proxy.logs(it)),
         knows_host_certificates=True,
         knows_processes=True,
     )
@@ -127,6 +132,7 @@ RENEWAL = Component(
     packages=lambda _: acme.PACKAGES,
     asks=lambda it: acme.asks(it.settings),
     also_removed=lambda it: (acme.issued_path(it),),
+    leaves=lambda it: (paths.acme_programs(it.name),),
 )
 
 COMPONENTS = (
@@ -153,8 +159,21 @@ def proxy(settings: Settings) -> tuple[Component, Component]:
 
 def units(settings: Settings) -> list[str]:
     """Return the systemd units of the service's own, in the order in which they are stopped."""
-    found = [each.unit(settings) for each in reversed(COMPONENTS) if each.unit]
-    return [unit for unit in found if unit.startswith(f"{settings.name}-")]
+    return [unit for unit in reversed(_units(settings)) if unit.startswith(f"{settings.name}-")]
+
+
+def debian_units(settings: Settings) -> list[str]:
+    """Return the units of Debian's that the service may have taken for itself."""
+    return [unit for unit in _units(settings) if not unit.startswith(f"{settings.name}-")]
+
+
+def _units(settings: Settings) -> list[str]:
+    return [each.unit(settings) for each in COMPONENTS if each.unit]
+
+
+def leaves(settings: Settings) -> list[str]:
+    """Return patterns of what the service leaves on a host beyond its sets of files."""
+    return [pattern for each in COMPONENTS for pattern in each.leaves(settings)]
 
 
 def packages(settings: Settings, host: str) -> tuple[str, ...]:

@@ -25,21 +25,6 @@ if TYPE_CHECKING:
 
 PACKAGED = ("/etc/nginx/nginx.conf", "/etc/haproxy/haproxy.cfg")
 """Files that a package has lost if they are removed."""
-SHARED = {
-    "supervisor.service": "/supervisor.service.d/",
-    "nginx.service": "/nginx.service.d/",
-    "haproxy.service": "/haproxy.service.d/",
-}
-"""Units of Debian's that a service may have taken for itself, and by which files that shows."""
-MORE = (
-    "/etc/tmpfiles.d/{name}-generation.conf",
-    "/var/log/nginx/{name}.log*",
-    "/usr/local/lib/{name}-acme",
-    "/usr/local/lib/{name}-reach",
-    "/usr/local/lib/{name}-watchdog",
-    *(f"/run/wsdeploy/{{name}}-{unit}" for unit in SHARED),
-)
-"""What no set of files names."""
 
 
 def main(request: Remove) -> None:
@@ -47,36 +32,37 @@ def main(request: Remove) -> None:
     name = request["name"]
     try:
         with storage.exclusive(storage.STATE):
-            removed = remove(name, request["units"], request["stop_wait"], request["data"])
+            removed = remove(request)
     except (supervisor.SupervisorError, OSError) as error:
         sys.exit(f"{name}: {error}")
     clear_state(name)
     json.dump({"removed": removed}, sys.stdout)
 
 
-def remove(name: str, units: list[str], stop_wait: float, data: bool) -> list[str]:
+def remove(request: Remove) -> list[str]:
     """Remove it, and return the files that it had."""
+    name, data = request["name"], request["data"]
     # First the app: its close frames go through the proxy.
     if list(description.CONF.glob(f"{name}-*.conf")):
         mine = [*generations.generations(name)]
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda each: generations.remove(each, stop_wait), mine))
+            list(pool.map(lambda each: generations.remove(each, request["stop_wait"]), mine))
     for file in generations.descriptions(name):
         file.unlink()
     # Before their files go, which say how they stop.
-    for unit in units:
+    for unit in request["units"]:
         disable(unit)
     run("nft", "delete", "table", "inet", name)
     paths = sorted({path for marker in markers(name) for path in marked(marker)})
     for path in paths:
         put_back(path)
     run("systemctl", "daemon-reload")
-    for unit, sign in SHARED.items():
-        if any(sign in path for path in paths):
+    for unit in request["debian_units"]:
+        if any(f"/{unit}.d/" in path for path in paths):
             give_back(unit)
     folders = [f"{parent}/{name}" for parent in ("/etc", "/srv", "/run", "/var/log")]
     clear([*folders, *([f"/var/lib/{name}"] if data else [])])
-    clear([found for pattern in MORE for found in glob.glob(pattern.format(name=name))])
+    clear([found for pattern in request["leaves"] for found in glob.glob(pattern)])
     for folder in {os.path.dirname(path) for path in paths}:
         # Drop-ins of Debian's units.
         if folder.startswith("/etc/systemd/system/"):

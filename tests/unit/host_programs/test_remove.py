@@ -4,6 +4,8 @@ import json
 import types
 from pathlib import Path
 
+import pytest
+
 from wshost.common import lock, storage
 from wshost.config import remove
 
@@ -58,3 +60,30 @@ def test_what_ran_before(root: types.SimpleNamespace) -> None:
     assert lock.ran_before() == ["nginx.service"]
     note.write_text("{}")
     assert lock.ran_before() is None
+
+
+def test_what_a_service_leaves_beyond_its_files_goes_too(
+    root: types.SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(remove, "run", lambda *words: commands.append(words))
+    for name in ("ours.log", "ours.log.1", "theirs.log"):
+        (tmp_path / name).touch()
+    (tmp_path / "programs/wshost").mkdir(parents=True)
+    found = remove.remove(
+        {
+            "name": "no-such-service",
+            "units": ["no-such-service-reach.service"],
+            "debian_units": ["nginx.service"],
+            "leaves": [f"{tmp_path}/ours.log*", f"{tmp_path}/programs"],
+            "stop_wait": 1,
+            "data": True,
+        }
+    )
+    assert found == []
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "theirs.log" in left
+    assert not left & {"ours.log", "ours.log.1", "programs"}
+    stopped = [words[-1] for words in commands if "disable" in words]
+    # It has no drop-in of nginx's, so nginx is somebody else's.
+    assert stopped == ["no-such-service-reach.service"]

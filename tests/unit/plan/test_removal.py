@@ -1,40 +1,36 @@
-"""The commands that clear a host know every file that a deployment makes.
+"""A removal knows all that a deployment makes on a host."""
 
-They are in docs/guides/topologies.md.
-"""
-
-import re
-import shlex
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from tests.unit.plan.conftest import MakeSettings, MakeSurvey
-from tests.unit.plan.test_rendering import PROXIES, SETTINGS, everything
+from tests.unit.plan.test_rendering import PROXIES, SETTINGS
 from wsdeploy.plan import components
 from wsdeploy.plan.components import COMPONENTS
 from wsdeploy.plan.target import Target
 
-COMMANDS = re.findall(
-    r"<!-- removal -->\s+```sh\n(.*?)```",
-    (Path(__file__).parents[3] / "docs" / "guides" / "topologies.md").read_text(),
-    re.DOTALL,
-)[0]
+# Written out, so that the plan and its tests can't agree on a mistake.
+LEAVES = [
+    "/etc/tmpfiles.d/ws-generation.conf",
+    "/run/wsdeploy/ws-supervisor.service",
+    "/usr/local/lib/ws-watchdog",
+    "/usr/local/lib/ws-reach",
+    "/run/wsdeploy/ws-nginx.service",
+    "/var/log/nginx/ws.log*",
+    "/run/wsdeploy/ws-haproxy.service",
+    "/usr/local/lib/ws-acme",
+]
 
-# They stay with their packages.
-OF_PACKAGES = {"/etc/nginx/nginx.conf", "/etc/haproxy/haproxy.cfg"}
 
-
-def removed(path: str) -> bool:
-    words = shlex.split(COMMANDS, comments=True)
-    patterns = [word for word in words if word.startswith("/")]
-    return any(fnmatch(path, each) or fnmatch(path, f"{each}/*") for each in patterns)
+def test_what_is_there_beyond_sets_of_files(make: MakeSettings) -> None:
+    assert components.leaves(make()) == LEAVES
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
 @pytest.mark.parametrize("case", [*SETTINGS, "tiers with as many processes as processors"])
-def test_every_file_is_removed(
+def test_no_folder_of_programs_is_left(
     make: MakeSettings,
     debian: MakeSurvey,
     tmp_path: Path,
@@ -42,20 +38,25 @@ def test_every_file_is_removed(
     proxy: str,
     case: str,
 ) -> None:
+    """Files go by the markers of their sets; the folders that were made for them do not."""
     monkeypatch.chdir(tmp_path)
     for file in ("c.pem", "k.pem"):
         Path(file).write_text("")
     changes = SETTINGS.get(case, {"groups": "tiers", "app": {"processes": "auto"}})
     settings = make(**changes | {"proxy": PROXIES[proxy](), "name": "ws"})
-    made = set(everything(settings, debian()))
-    units: set[str] = set()
+    made: set[str] = set()
     for host in {*settings.topology.app, *settings.topology.proxy}:
         target = Target(settings, host, debian())
         parts = [each for each in COMPONENTS if each.on(target) and each.wanted(target)]
         made |= {file.path for each in parts for file in each.files(target).files}
-        units |= {each.unit(settings).removesuffix(".service") for each in parts if each.unit}
-    assert sorted(path for path in made - OF_PACKAGES if not removed(path)) == []
-    assert units <= set(shlex.split(COMMANDS.replace(";", " "), comments=True))
+        assert {each.unit(settings) for each in parts if each.unit} <= {
+            *components.units(settings),
+            *components.debian_units(settings),
+        }
+    gone = [*components.leaves(settings), "/etc/ws"]
+    # All other folders are Debian's.
+    ours = [path for path in made if path.startswith(("/usr/local/", "/opt/", "/srv/", "/var/"))]
+    assert not [path for path in ours if not any(fnmatch(path, f"{each}/*") for each in gone)]
 
 
 def test_units_stop_in_this_order(make: MakeSettings) -> None:
@@ -65,4 +66,12 @@ def test_units_stop_in_this_order(make: MakeSettings) -> None:
         "ws-internal.service",
         "ws-watchdog.service",
         "ws-firewall.service",
+    ]
+
+
+def test_units_of_debians_that_get_back_what_they_did_before(make: MakeSettings) -> None:
+    assert components.debian_units(make()) == [
+        "supervisor.service",
+        "nginx.service",
+        "haproxy.service",
     ]

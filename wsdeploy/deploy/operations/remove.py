@@ -32,6 +32,8 @@ def remove_service(
     request: Remove = {
         "name": settings.name,
         "units": components.units(settings),
+        "debian_units": components.debian_units(settings),
+        "leaves": components.leaves(settings),
         "stop_wait": target.limits.stop_wait,
         "data": data,
     }

@@ -311,7 +311,6 @@ def asks(settings: Settings) -> Request:
     """Return what to ask an app host, to plan its generation and what runs it."""
     name = settings.name
     return Request(
-        units=(supervisor.UNIT,),
         paths=(
             paths.started(name, supervisor.UNIT),
             f"{paths.releases(name)}/*",

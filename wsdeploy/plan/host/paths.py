@@ -118,6 +118,16 @@ def watchdog(name: str) -> str:
     return f"/usr/local/lib/{name}-watchdog"
 
 
+def reach(name: str) -> str:
+    """Return the folder with the programs that check app hosts for nginx."""
+    return f"/usr/local/lib/{name}-reach"
+
+
+def proxy_log(name: str) -> str:
+    """Return the file that nginx logs requests to; HAProxy logs to the journal."""
+    return f"/var/log/nginx/{name}.log"
+
+
 def unit(unit: str) -> str:
     """Return the file of a systemd unit of our own."""
     return f"/etc/systemd/system/{unit}"

@@ -156,6 +156,11 @@ def drift(target: Target) -> list[str]:
     return found if key in target.survey.paths else [*found, f"{key} is missing"]
 
 
+def logs(settings: Settings) -> tuple[str, ...]:
+    """Return patterns of its own logs of the service: none, as it logs to the journal."""
+    return ()
+
+
 def asks(settings: Settings) -> Request:
     """Return what its plan has to know of a host beyond its files."""
     return Request(

@@ -82,6 +82,11 @@ def drift(target: Target) -> list[str]:
     return [] if target.survey.running(UNIT) else [f"{UNIT} is not running as configured"]
 
 
+def logs(settings: Settings) -> tuple[str, ...]:
+    """Return patterns of its own logs of the service."""
+    return (f"{paths.proxy_log(settings.name)}*",)
+
+
 def asks(settings: Settings) -> Request:
     """Return what its plan has to know of a host beyond its files."""
     return Request(paths=(paths.started(settings.name, UNIT),))

@@ -163,8 +163,7 @@ def shard_digits(clients: int) -> int:
 
 def access_log(settings: Settings) -> str:
     """Return where requests are logged, and in which format."""
-    path = f"/var/log/nginx/{settings.name}.log"
-    return f"{path} websocket" if settings.proxy.access_log else "off"
+    return f"{paths.proxy_log(settings.name)} websocket" if settings.proxy.access_log else "off"
 
 
 def addresses(target: Target) -> list[str]:

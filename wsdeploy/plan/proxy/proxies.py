@@ -37,6 +37,9 @@ class Proxy(Protocol):
     def drift(self, target: Target) -> list[str]:
         """Return what keeps it from running."""
 
+    def logs(self, settings: Settings) -> tuple[str, ...]:
+        """Return patterns of its own logs of the service."""
+
     def asks(self, settings: Settings) -> Request:
         """Return what its plan has to know of a host beyond its files."""
 

@@ -57,7 +57,7 @@ def configuration(target: Target) -> str:
 def files(target: Target) -> FileSet:
     """Return its programs, its configuration and its unit."""
     settings, name = target.settings, target.name
-    folder = f"/usr/local/lib/{name}-reach"
+    folder = paths.reach(name)
     path = f"{folder}/reach.json"
     view: ReachService = {
         "name": name,
