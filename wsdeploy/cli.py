@@ -158,7 +158,8 @@ def _next_commands(place: Path, project: Project, *, has_project: bool) -> list[
 def check(inventory: str) -> None:
     """Look for mistakes in an inventory, and in the files of this machine that it names.
 
-    Exits with 0 if there are none, and 1 if there are.
+    Exits with 0 if there are none, and 1 if there are. An inventory is a program, which is run: one
+    for the sandbox boots its hosts.
     """
     from wsdeploy.plan.host.render import RenderError  # noqa: PLC0415
     from wsdeploy.preview import Assumed, files  # noqa: PLC0415

@@ -141,10 +141,16 @@ def _has_begun() -> bool:
 
 
 def _some_hosts(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Return pyinfra's function that reads an inventory, which ends a run that has no hosts."""
+    """Return pyinfra's function that reads an inventory, which ends a run that has no hosts.
+
+    Our own commands have nothing to do with hosts that only the project's deploy.py knows.
+    """
 
     def made(*arguments: Any, **options: Any) -> Any:
         found = make(*arguments, **options)
+        if not deploys(sys.argv[1:]):
+            ours = {name: it for name, it in found.hosts.items() if it.data.get("settings")}
+            found.hosts = ours or found.hosts
         if not len(found):
             raise SystemExit(
                 f"{arguments[0]} has no hosts; name its groups so that pyinfra finds them: "

@@ -558,3 +558,7 @@ def test_operations_of_ones_own_come_before_and_after(
     assert names[0] == "Before"
     assert names[-2:] == ["After on proxies", "Metrics"]
     assert done.programs_of("metrics") == [], "nobody else's host is asked"
+    done = deploy(fleet, {**surveys, "@fake/metrics": {}}, "-y", what=("wsdeploy.releases",))
+    assert "[@fake/lb1]" in done.said
+    assert "@fake/metrics" not in done.said
+    assert "Traceback" not in done.said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -68,16 +69,26 @@ def _declared(app: Path) -> dict[str, Any]:
 
 def _sources(app: Path) -> dict[str, str]:
     """Return the app's modules, by their names as Python imports them."""
-    excluded = {*EXCLUDED, "deploy.py", "config.py"}
     found = {}
-    for file in sorted(app.rglob("*.py")):
-        parts = file.relative_to(app).parts
-        if parts[0] in excluded or any(folder.is_left_out(part) for part in parts):
-            continue
-        parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
-        name = ".".join(parts).removesuffix(".py").removesuffix(".__init__")
-        found[name] = file.read_text(encoding="utf-8", errors="replace")
+    for parent, folders, names in os.walk(app):
+        left_out = {*EXCLUDED, "deploy.py", "config.py"} if Path(parent) == app else set()
+        folders[:] = sorted(
+            each
+            for each in folders
+            if not (each in left_out or folder.is_left_out(each) or _is_environment(parent, each))
+        )
+        for name in sorted(names):
+            if name.endswith(".py") and name not in left_out:
+                file = Path(parent, name)
+                parts = file.relative_to(app).parts
+                parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
+                module = ".".join(parts).removesuffix(".py").removesuffix(".__init__")
+                found[module] = file.read_text(encoding="utf-8", errors="replace")
     return found
+
+
+def _is_environment(parent: str, name: str) -> bool:
+    return Path(parent, name, "pyvenv.cfg").is_file()
 
 
 def _command(
