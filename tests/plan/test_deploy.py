@@ -558,6 +558,10 @@ def test_operations_of_ones_own_come_before_and_after(
     assert names[0] == "Before"
     assert names[-2:] == ["After on proxies", "Metrics"]
     assert done.programs_of("metrics") == [], "nobody else's host is asked"
+    # More is asked while a run is planned only.
+    done = deploy(fleet, {**surveys, "@fake/metrics": {}}, *DRY, what=what)
+    assert done.to_change("metrics") == {"Before", "Metrics"}
+    assert done.programs_of("metrics") == []
     done = deploy(fleet, {**surveys, "@fake/metrics": {}}, "-y", what=("wsdeploy.releases",))
     assert "[@fake/lb1]" in done.said
     assert "@fake/metrics" not in done.said
