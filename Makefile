@@ -1,4 +1,5 @@
-# The two commands of this project are `make sandbox` and `make test`.
+# The two commands of this project are `make sandbox` and `make test`; `make` alone lists the others.
+.DEFAULT_GOAL := help
 
 PROXY     ?= nginx
 SUITE     ?= bookworm
@@ -18,7 +19,13 @@ REPORT := $(BIN)/uv run --quiet --no-project --with-requirements bench/requireme
 # Deployments under way at the same time: three more than there are cores, as they wait a third of their time.
 AT_ONCE ?= $(shell echo $$(($$(nproc) + 3)))
 
-.PHONY: sandbox test test-matrix check lint fast bench bench-quick report format clean
+.PHONY: help sandbox test test-matrix check lint fast coverage bench bench-quick report format clean
+
+## This list.
+help:
+	@awk '/^## / { text = substr($$0, 4); next } \
+		/^[a-z-]+:/ && text { split($$1, name, ":"); printf "make %-12s %s\n", name[1], text } \
+		{ text = "" }' Makefile
 
 ## Deploy to a throwaway Debian host on this machine, and talk to it.
 sandbox: .venv/ready
@@ -30,7 +37,7 @@ sandbox: .venv/ready
 test: check
 	$(BIN)/pytest tests/sandbox --numprocesses $(AT_ONCE) --dist loadscope $(MATRIX)
 
-## The same for every combination of Debian release, proxy and way to listen: some two hours.
+## All tests for every combination of Debian release, proxy and way to listen: some two hours.
 test-matrix: MATRIX := --matrix
 test-matrix: test
 
@@ -42,29 +49,42 @@ check: .venv/ready
 lint:
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	$(BIN)/codespell
+	$(BIN)/zizmor --quiet --offline .github
 	$(BIN)/mypy
 fast:
 	@# What pytest makes of each file is kept; otherwise each process would make it by itself.
 	@test -d tests/unit/docs/__pycache__ || $(BIN)/pytest tests/unit tests/plan --collect-only -qq >/dev/null
 	$(BIN)/pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 3)) --dist worksteal
 
+# What tests/sandbox runs on hosts is not counted, nor what a process ran that its test has killed.
+## The branch coverage of the fast tests, with a floor for what runs on hosts.
+coverage: .venv/ready
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 3)) --dist worksteal -q
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include 'wsapp/*' --fail-under 90
+	$(BIN)/coverage report --include 'wshost/*' --fail-under 75
+
 ## All benchmarks, and docs/benchmarks.md with what they have found: an hour and a half.
 bench: .venv/ready
 	$(BIN)/python -m bench
 	$(REPORT)
 
-## A short run of the same, for a look at what changed: its results are in bench/results/quick.
+## A short run of the benchmarks, for a look at what changed: its results are in bench/results/quick.
 bench-quick: .venv/ready
 	$(BIN)/python -m bench --quick
 
-## docs/benchmarks.md again, from the results that are there.
+## docs/benchmarks.md anew, from the results that are there.
 report: .venv/ready
 	$(REPORT)
 
+## Format, and mend what ruff can mend.
 format: .venv/ready
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+## Delete all sandbox hosts, and what make has installed.
 clean:
 	-$(BIN)/sandbox down
 	rm -rf .venv certificates

@@ -18,6 +18,8 @@ from websockets.asyncio.client import connect, unix_connect
 T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[3]
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+"""What lets `make coverage` see into other processes, too."""
 PATIENCE = 60
 """Seconds in which anything that should happen has happened, on a slow machine too."""
 
@@ -53,7 +55,7 @@ class App:
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, program],
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), **env},
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), **MEASURED, **env},
                 stdout=output,
                 stderr=output,
                 umask=umask,
