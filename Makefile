@@ -15,11 +15,13 @@ BIN := .venv/bin
 # Pictures need a package that nothing else does.
 REPORT := $(BIN)/uv run --quiet --no-project --with-requirements bench/requirements.lock \
 	python -m bench.report
+# So does the site.
+MKDOCS := $(BIN)/uv run --quiet --no-project --with-requirements docs/requirements.lock mkdocs
 
 # Deployments under way at the same time: three more than there are cores, as they wait a third of their time.
 AT_ONCE ?= $(shell echo $$(($$(nproc) + 3)))
 
-.PHONY: help sandbox test test-matrix check lint fast coverage bench bench-quick report format clean
+.PHONY: help sandbox test test-matrix check lint fast coverage docs reference bench bench-quick report format clean
 
 ## This list.
 help:
@@ -66,6 +68,16 @@ coverage: .venv/ready
 	$(BIN)/coverage report --include 'wsapp/*' --fail-under 90
 	$(BIN)/coverage report --include 'wshost/*' --fail-under 75
 
+## The documentation as a site, in the folder site; a broken link is an error.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(MKDOCS) build --strict
+	@! grep -rnE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//' site --include '*.html' || \
+		{ echo "pages of the site fetch something from elsewhere"; exit 1; }
+
+## The tables of docs/reference that are made from the source.
+reference: .venv/ready
+	$(BIN)/python docs/tables.py
+
 ## All benchmarks, and docs/benchmarks.md with what they have found: an hour and a half.
 bench: .venv/ready
 	$(BIN)/python -m bench
@@ -87,7 +99,7 @@ format: .venv/ready
 ## Delete all sandbox hosts, and what make has installed.
 clean:
 	-$(BIN)/sandbox down
-	rm -rf .venv certificates
+	rm -rf .venv certificates site
 
 # Prints where the wheel of pip is that Python's ensurepip would install: Debian has it elsewhere.
 BUNDLED := import ensurepip, pathlib, sysconfig; \

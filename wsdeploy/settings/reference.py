@@ -1,12 +1,10 @@
-"""The table of all settings, made from their fields and docstrings, so that it is never wrong.
+"""The tables of all settings, made from their fields and docstrings, so that they are never wrong.
 
-python -m wsdeploy.settings.reference                      prints it
-python -m wsdeploy.settings.reference --write README.md    puts it between that file's markers
+docs/tables.py writes them into the documentation.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import dataclasses
 import inspect
@@ -15,31 +13,14 @@ import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from wsdeploy.settings.section import MISSING, Section, declared_range, describe
 from wsdeploy.settings.service import Settings
 
-BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
+BEGIN, END = "<!-- made from the source: make reference -->", "<!-- /made from the source -->"
 
 HEAD = "| Setting | Type or values | Default | What it does |\n| --- | --- | --- | --- |"
-
-
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m wsdeploy.settings.reference")
-    parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="put the table between FILE's markers"
-    )
-    file: Path | None = parser.parse_args().write
-    if file is None:
-        print(markdown(), end="")
-        return
-    try:
-        file.write_text(written(file.read_text()))
-    except ValueError as error:
-        parser.error(f"{file}: {error}")
 
 
 def markdown() -> str:
@@ -47,13 +28,16 @@ def markdown() -> str:
     return "\n".join(_section(section) for section in sections(Settings))
 
 
-def written(text: str) -> str:
-    """Return a document with what is between its markers replaced by the tables."""
+def written(text: str, tables: str) -> str:
+    """Return a document with what is between its markers replaced by `tables`.
+
+    Raises ValueError for a document without markers.
+    """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"it needs {BEGIN} and {END}")
-    return f"{before}{begin}\n\n{markdown()}\n{end}{after}"
+    return f"{before}{begin}\n\n{tables}\n{end}{after}"
 
 
 def sections(start: type[Section]) -> list[type[Section]]:
@@ -65,16 +49,16 @@ def sections(start: type[Section]) -> list[type[Section]]:
     return found
 
 
-def docstrings(section: type[Section]) -> dict[str, str]:
-    """Return the string literals that follow a section's fields in its source, on one line each."""
+def docstrings(section: type) -> dict[str, str]:
+    """Return the string literals that follow a class's fields in its source, on one line each."""
     found: dict[str, str] = {}
     for base in reversed(section.__mro__):
-        if issubclass(base, Section):
+        if base is not object:
             found.update(_docstrings(base))
     return found
 
 
-def _docstrings(section: type[Section]) -> Iterator[tuple[str, str]]:
+def _docstrings(section: type) -> Iterator[tuple[str, str]]:
     [definition] = ast.parse(textwrap.dedent(inspect.getsource(section))).body
     assert isinstance(definition, ast.ClassDef)
     for field, text in itertools.pairwise(definition.body):
@@ -97,7 +81,7 @@ def _held(hint: Any) -> Iterator[type[Section]]:
 def _section(section: type[Section]) -> str:
     about = inspect.getdoc(section) or ""
     rows = "\n".join(f"| {' | '.join(row)} |" for row in _rows(section))
-    return f"#### `{section.__name__}`\n\n{about}\n\n{HEAD}\n{rows}\n"
+    return f"## `{section.__name__}`\n\n{about}\n\n{HEAD}\n{rows}\n"
 
 
 def _rows(section: type[Section]) -> Iterator[tuple[str, str, str, str]]:
@@ -154,7 +138,3 @@ def _literal(value: Any) -> str:
     if type(value) is int and value >= 10_000:
         return f"{value:_}"
     return repr(value)
-
-
-if __name__ == "__main__":
-    main()
