@@ -147,7 +147,7 @@ def _lock(home: Path) -> list[str]:
     """Return what to say of a lock that is missing."""
     if (home / "requirements.txt").is_file():
         return []
-    return ['# EDIT: requirements="requirements.txt",  # it has no lock: docs/apps.md']
+    return ['# EDIT: requirements="requirements.txt",  # it has no lock: docs/guides/apps.md']
 
 
 def _command_line(command: list[str], works: bool) -> str:
@@ -165,7 +165,7 @@ def _ways(texts: Iterable[str]) -> list[str]:
     listens = re.search(r"\bWS_(SOCKET|PORT)\b", code) or (
         "SUPERVISOR_PROCESS_NAME" in code and ".sock" in code
     )
-    found = [] if listens else ["# EDIT: let it listen where $WS_SOCKET says: docs/apps.md"]
+    found = [] if listens else ["# EDIT: let it listen where $WS_SOCKET says: docs/guides/apps.md"]
     return found + _health([code])
 
 

@@ -167,6 +167,19 @@ def test_derived_numbers_are_the_derived_ones() -> None:
     assert f"Ping interval and ping time-out, and {limits.idle_timeout - 40} s more" in page
 
 
+def test_pages_that_the_source_names_exist() -> None:
+    folders = ("wsdeploy", "wshost", "wsapp", "templates", "inventories", "bench", "tests")
+    named = {
+        page
+        for folder in folders
+        for path in (pages.PROJECT / folder).rglob("*")
+        if path.suffix in (".py", ".j2", ".md")
+        for page in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text())
+    }
+    assert len(named) > 8
+    assert {page for page in named if page not in pages.PAGES} == set()
+
+
 def test_messages_in_troubleshooting_are_said_by_a_program() -> None:
     """Each part between ellipses stands in the source, where it may be in several literals."""
     sources = ("wsdeploy", "wshost", "wsapp")

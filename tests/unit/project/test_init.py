@@ -176,12 +176,12 @@ APPS = {
     "file-without-lock": (
         "chat.py",
         {"chat.py": ECHO},
-        ['# EDIT: requirements="requirements.txt",  # it has no lock: docs/apps.md'],
+        ['# EDIT: requirements="requirements.txt",  # it has no lock: docs/guides/apps.md'],
     ),
     "file-that-listens-elsewhere": (
         "chat.py",
         {"chat.py": f"import websockets{GUARD}", **LOCK},
-        ["# EDIT: let it listen where $WS_SOCKET says: docs/apps.md", "health=None,"],
+        ["# EDIT: let it listen where $WS_SOCKET says: docs/guides/apps.md", "health=None,"],
     ),
     "folder-with-main": ("chat", {"chat/__main__.py": ECHO, "chat/requirements.txt": ""}, []),
     "folder-with-a-usual-name": (
