@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from docs import tables
+from wsapp.config import VARIABLES
 from wsapp.metrics import Metrics, render
 from wsapp.process import process_numbers
 from wsdeploy import command_line
 from wsdeploy.settings import Settings, reference
+from wsdeploy.settings.app import OWN_VARIABLES
 from wsdeploy.settings.section import Section
 
 PAGES = Path(__file__).parents[3] / "docs" / "reference"
@@ -126,6 +128,17 @@ def test_labels_of_metrics_are_the_ones_there_are() -> None:
     labels = set(re.findall(r"[{,](\w+)=", render(metrics, process_numbers())))
     text = (PAGES / "metrics.md").read_text()
     assert {name for name in labels if f"`{name}`" not in text} == set()
+
+
+def test_variables_that_are_free_are_named() -> None:
+    text = (PAGES / "environment.md").read_text()
+    (line,) = re.findall(r"^`App.env` may have (.+)\.$", text, re.MULTILINE)
+    free = {name for name in VARIABLES if not OWN_VARIABLES.fullmatch(name)}
+    assert set(re.findall(r"`(\w+)`", line)) == free - {
+        "WS_MOVE_FILE",  # from the launcher
+        "WS_ORIGINS",
+        "WS_ORIGIN_REQUIRED",
+    }
 
 
 def test_exit_codes_are_the_ones_that_programs_end_with() -> None:
