@@ -74,7 +74,7 @@ def read(app: App) -> Source:
     try:
         described = project.read(home)
         # Of a project, its own build decides.
-        exclude = () if described and described.built else app.exclude
+        exclude = [] if described and described.built else [*app.exclude]
         exclude += DEPLOYMENT if path.resolve() == Path.cwd() else ()
         tree = folder.read(path, exclude) if path.is_dir() else _alone(path)
     except (RuntimeError, OSError):

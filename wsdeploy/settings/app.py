@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
@@ -70,7 +70,7 @@ class App(Section):
     """Processes per host; "auto" is one per core of each host, and at least two. One
     process uses one core, and more than there are cores make messages slower; see
     docs/operate/capacity.md."""
-    command: tuple[str, ...] | None = None
+    command: Sequence[str] | None = None
     """Command that runs the app, such as ["python", "-m", "chat"]. `python` is the host's
     interpreter with the release's packages; $WS_SOCKET, $WS_HOST, $WS_PORT, $WS_APP (the app's
     folder in its release) and other variables are replaced by their values. It is started in the
@@ -80,7 +80,7 @@ class App(Section):
     """Lock file with the app's dependencies, each pinned and with hashes, as written by
     `uv pip compile --universal --generate-hashes`. None takes `uv.lock` or `requirements.txt` in
     the app's folder, if there is one."""
-    exclude: tuple[str, ...] = EXCLUDED
+    exclude: Sequence[str] = EXCLUDED
     """What of the app's folder no release takes: names and patterns as in a shell, of files and
     folders right in it, or paths below it (`["data/*.csv"]`). What is not in a release makes no new
     one when it changes. The default is what no process needs: tests, docs, the inventory. A
@@ -91,7 +91,7 @@ class App(Section):
     """Environment variables whose values must not be in the inventory: `FromEnv("NAME")`,
     `FromFile("path")` or `FromCommand(["pass", "show", "api-key"])`, read on this machine at every
     deploy. They are shown nowhere."""
-    writable: tuple[str, ...] = ()
+    writable: Sequence[str] = ()
     """Folders that the app may write to, beside /var/lib/NAME and /tmp: absolute paths outside of
     /home, /root, /run/user, /tmp, /var/tmp, /dev, /proc and /sys. Missing ones are made for the
     app's user; those that are there keep their owner. It applies when Supervisor is started

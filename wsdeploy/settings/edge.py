@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from wsdeploy.settings.section import Problem, Range, Section, refused
@@ -20,7 +20,7 @@ class Behind(Section):
     It says who the client is, and it alone is believed. See docs/guides/balancers.md.
     """
 
-    networks: tuple[str, ...]
+    networks: Sequence[str]
     """Addresses and networks that the balancer connects from."""
     header: Literal["proxy-protocol", "x-forwarded-for"]
     """How it names the client: `proxy-protocol` if it passes TLS on (versions 1 and 2 are
@@ -43,7 +43,7 @@ class Edge(Section):
     docs/guides/edge.md has each limit with its reason, and how to choose it.
     """
 
-    origins: tuple[str, ...] = ()
+    origins: Sequence[str] = ()
     """Origins of the web pages that may connect, as browsers send them, such as
     "https://a-company.com". A * stands for one label of the name, or for the port:
     "https://*.a-company.com". Other pages get 403. Empty allows any page, which is wrong for apps
@@ -51,10 +51,10 @@ class Edge(Section):
     origin_required: bool = False
     """Whether clients that send no Origin get 403, too. Browsers always send it, other programs
     mostly don't."""
-    paths: tuple[str, ...] = ()
+    paths: Sequence[str] = ()
     """Paths where handshakes are taken, such as "/chat" or "/rooms/*"; a * at the end stands for
     anything. Others get 404. Empty takes them anywhere."""
-    plain_paths: tuple[str, ...] = ()
+    plain_paths: Sequence[str] = ()
     """Paths where a GET or HEAD that is no handshake is passed to the app, spelled likewise. Others
     get 404, but for /healthz."""
     handshakes_per_second: Annotated[int, Range(1, 100_000)] = 200
@@ -63,7 +63,7 @@ class Edge(Section):
     connections: Annotated[int, Range(1, 1_000_000)] | None = None
     """WebSockets of one client address (of IPv6, one /64) at the same time. More
     get 503. None is half of `max_connections`, but at least 1,000."""
-    unlimited_networks: tuple[str, ...] = ()
+    unlimited_networks: Sequence[str] = ()
     """Networks with so many clients behind an address that the two limits above do not fit: large
     offices, mobile operators (CGNAT). They do not apply to these."""
     header_size: Annotated[int, Range(1024, 32_768, "bytes")] = 8192
@@ -99,7 +99,7 @@ def matches(pattern: str, path: str) -> bool:
     return path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
 
 
-def network_problems(setting: str, networks: tuple[str, ...]) -> Iterator[Problem]:
+def network_problems(setting: str, networks: Sequence[str]) -> Iterator[Problem]:
     """Yield what is wrong with a list of networks."""
     for given in networks:
         try:

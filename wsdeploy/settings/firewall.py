@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wsdeploy.settings.section import Problem, Section, refused
@@ -74,10 +74,10 @@ class Firewall(Section):
     app's TCP ports, for the proxies only. All else is closed.
     """
 
-    ssh_from: tuple[str, ...] = ()
+    ssh_from: Sequence[str] = ()
     """Networks and addresses that SSH may come from, such as `["192.0.2.0/24"]`; none means
     anywhere. Rules that keep the machine that deploys out are taken back by themselves."""
-    allow: tuple[str, ...] = ()
+    allow: Sequence[str] = ()
     """What else may be reached: `"tcp/9100"`, `"udp/51820"`, `"tcp/9000-9010 from 10.0.0.0/8"`,
     `"vrrp from 10.0.0.9"` (also ah, esp, gre, igmp, ipip, ospf), `"all from 10.0.0.0/8"`."""
 

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wsdeploy.settings.app import App
@@ -138,7 +138,7 @@ def _of_file(path: str) -> str:
     return _text(data, path).rstrip()
 
 
-def _of_command(command: tuple[str, ...]) -> str:
+def _of_command(command: Sequence[str]) -> str:
     complaint = ""
     try:
         done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from wsdeploy.settings.section import Problem, Section, refused
 
@@ -38,7 +38,7 @@ class FromCommand(Section):
     White space at the end of its output is dropped. It has 120 seconds.
     """
 
-    command: tuple[str, ...]
+    command: Sequence[str]
     """The command and its arguments; it is not given a shell."""
 
     def problems(self) -> Iterator[Problem]:

@@ -11,10 +11,13 @@ import difflib
 import functools
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Self, dataclass_transform
 
 MISSING = dataclasses.MISSING
+
+LISTS = (tuple, Sequence)
+"""Types of settings that take several values. Users give lists, which are kept as tuples."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +202,8 @@ def accepts(hint: Any, value: object) -> bool:  # noqa: PLR0911
         return any(accepts(arg, value) for arg in args)
     if origin is Literal:
         return any(value == arg and type(value) is type(arg) for arg in args)
-    if origin is tuple:
+    if origin in LISTS:
+        # A string is a sequence, too, and always a mistake here.
         return isinstance(value, tuple | list) and all(accepts(args[0], v) for v in value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(
@@ -219,7 +223,7 @@ def describe(hint: Any) -> str:
         return " or ".join(describe(arg) for arg in args)
     if origin is Literal:
         return " or ".join(repr(arg) for arg in args)
-    if origin is tuple:
+    if origin in LISTS:
         return f"a list, each {describe(args[0])}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"a dict, each value {describe(args[1])}"

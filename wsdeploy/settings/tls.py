@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY
 from typing import Annotated, Literal
 
@@ -37,7 +37,7 @@ class SelfSigned(TLS):
     `pyinfra INVENTORY wsdeploy.certificates` fetches the certificates, for clients to verify with.
     """
 
-    names: tuple[str, ...] = ()
+    names: Sequence[str] = ()
     """Further names and addresses in the certificate, beside the domain."""
     days: Annotated[int, Range(2, 825, "a whole number of days")] = 365
     """Days that a certificate is valid. It is renewed when a third of them is left."""
@@ -59,7 +59,7 @@ class Acme(TLS):
 
     email: str
     """Address that the authority may write to."""
-    names: tuple[str, ...] = ()
+    names: Sequence[str] = ()
     """Further host names in the certificate, beside the domain. They must lead here, too."""
     directory_url: str = "https://acme-v02.api.letsencrypt.org/directory"
     """The authority. Try it with Let's Encrypt's staging directory first, whose limits are wide and

@@ -16,8 +16,9 @@ from tests.unit.docs import pages
 from wsapp.config import VARIABLES
 from wsapp.metrics import Metrics, render
 from wsapp.process import process_numbers
-from wsdeploy.plan.host.limits import BACKLOG_LEAST, derive
+from wsdeploy.plan.host.limits import BACKLOG_LEAST
 from wsdeploy.plan.host.survey import Survey
+from wsdeploy.plan.target import Target
 from wsdeploy.settings import App, SelfSigned, Settings, reference
 
 README = pages.PAGES["README.md"]
@@ -106,7 +107,7 @@ def test_python_in_pages_is_python(page: str) -> None:
     for code in pages.blocks(pages.PAGES[page], "python"):
         ast.parse(code)
         for names in re.findall(r"^from wsdeploy import (.+)$", code, re.MULTILINE):
-            assert {name.strip() for name in names.split(",")} <= {*wsdeploy.__all__}
+            assert {name.strip() for name in names.split(",")} - {"*"} <= {*wsdeploy.__all__}
 
 
 def test_the_inventory_of_ten_lines_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +162,8 @@ served by 4 processes <now>
 
 def test_derived_numbers_are_the_derived_ones() -> None:
     page = pages.PAGES["docs/start/from-the-guides.md"]
-    limits = derive(Settings("ws.a-company.com", App("files/app.py"), SelfSigned()), Survey())
+    settings = Settings("ws.a-company.com", App("files/app.py"), SelfSigned())
+    limits = Target(settings, "one", Survey()).limits
     assert f"{limits.worker_connections:,} connections per worker follow by default" in page
     assert f"{BACKLOG_LEAST:,} or more per process and on nginx" in page
     assert f"Ping interval and ping time-out, and {limits.idle_timeout - 40} s more" in page

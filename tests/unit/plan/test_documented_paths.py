@@ -9,7 +9,7 @@ import pytest
 from tests.unit.plan.conftest import MakeSettings, MakeSurvey
 from tests.unit.plan.test_rendering import PROXIES, SETTINGS, everything
 from wsdeploy.plan.components import COMPONENTS
-from wsdeploy.plan.host import places
+from wsdeploy.plan.host import paths
 from wsdeploy.plan.target import Target
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "paths.md").read_text()
@@ -27,14 +27,14 @@ NOT_PLANNED = {
     "/var/log/nginx/ws.log",
     "/var/log/ws/GENERATION/ws_00.log",
     "/var/log/ws/deploys.log",
-    places.data("ws"),
-    places.identity("ws"),
-    places.identity("ws", spare=True),
-    places.left("ws").rstrip("/"),
-    places.record("ws", "GENERATION"),
-    places.sockets("ws", "GENERATION"),
-    places.sockets("ws", "current"),
-    f"{places.releases('ws')}/ID",
+    paths.data("ws"),
+    paths.host_keypair("ws"),
+    paths.host_keypair("ws", spare=True),
+    paths.left("ws").rstrip("/"),
+    paths.record("ws", "GENERATION"),
+    paths.sockets("ws", "GENERATION"),
+    paths.sockets("ws", "current"),
+    f"{paths.releases('ws')}/ID",
 }
 """What programs on a host make, rather than a plan."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from wsdeploy.plan.host import hardening, paths
@@ -31,7 +32,7 @@ class SandboxConf(TypedDict):
 
     data: str
     logs: str
-    writable: tuple[str, ...]
+    writable: Sequence[str]
 
 
 def files(target: Target) -> FileSet:

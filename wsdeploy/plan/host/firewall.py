@@ -133,7 +133,7 @@ def files(target: Target, *, final: bool = True) -> FileSet:
     behind = settings.edge.behind
     unpaced = [
         ip_network(text)
-        for text in settings.edge.unlimited_networks + (behind.networks if behind else ())
+        for text in (*settings.edge.unlimited_networks, *(behind.networks if behind else ()))
     ]
     ports = set(app_ports(target))
     if not final and target.is_app:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from wsdeploy.plan.app import upstreams
@@ -44,7 +45,7 @@ class TmpfilesConf(TypedDict):
 
     name: str
     folders: list[Folder]
-    writable: tuple[str, ...]
+    writable: Sequence[str]
     """Folders of the app that are made only if they are missing."""
 
 

@@ -6,6 +6,7 @@ nginx and HAProxy both have PCRE: a pattern here means the same to each.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from wsdeploy.settings import Settings
 
@@ -48,7 +49,7 @@ def handshake_paths(settings: Settings) -> list[str]:
     return path_patterns(settings.edge.paths or ("/*",))
 
 
-def path_patterns(paths: tuple[str, ...]) -> list[str]:
+def path_patterns(paths: Sequence[str]) -> list[str]:
     """Return regular expressions for paths, where a * at the end is anything."""
     return [_pattern(path.removesuffix("*"), "", whole=not path.endswith("*")) for path in paths]
 

@@ -175,7 +175,7 @@ def view(target: Target, internal: host_keypairs.Client | None, room: Room) -> H
         "balancer_ends_tls": rules.behind is not None and not proxy_protocol,
         "proxy_protocol": proxy_protocol,
         "loopback": edge.LOOPBACK,
-        "unlimited": edge.LOOPBACK + rules.unlimited_networks,
+        "unlimited": (*edge.LOOPBACK, *rules.unlimited_networks),
         "buffer_size": 2 * rules.header_size + 2048,
         "header_size": rules.header_size,
         "headers_size": 2 * rules.header_size,

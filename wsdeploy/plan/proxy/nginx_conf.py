@@ -125,7 +125,7 @@ def view(target: Target, internal: host_keypairs.Client | None) -> NginxConf:
         "proxy_protocol": proxy_protocol,
         "real_ip_header": "proxy_protocol" if proxy_protocol else "X-Forwarded-For",
         "loopback": edge.LOOPBACK,
-        "unlimited": edge.LOOPBACK + rules.unlimited_networks,
+        "unlimited": (*edge.LOOPBACK, *rules.unlimited_networks),
         "header_size": rules.header_size,
         "handshake_paths": _rest(edge.handshake_paths(settings)),
         "plain_paths": _rest(edge.path_patterns(rules.plain_paths)),
