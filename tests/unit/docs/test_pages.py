@@ -63,6 +63,14 @@ def test_every_page_says_where_to_go_on(page: str) -> None:
 
 
 @all_pages
+def test_paragraphs_have_one_sentence_a_line(page: str) -> None:
+    written = pages.PAGES[page].partition(reference.BEGIN)[0]
+    for line in pages.prose(written).splitlines():
+        if re.match(r"[A-Za-z`*\[]", line) and "benchmarks" not in page:
+            assert not re.search(r"[a-z0-9)`\"]\. [A-Z]", line), line
+
+
+@all_pages
 def test_files_of_the_project_exist(page: str) -> None:
     """Paths in code spans that begin with a folder of the project."""
     folders = "bench|docs|templates|tests|wsapp|wsdeploy|wsdeploy_sandbox|wshost"
