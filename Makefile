@@ -12,16 +12,13 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
 	$(if $(shell $(python) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),\
 	$(python))))
 BIN := .venv/bin
-# Pictures need a package that nothing else does.
-REPORT := $(BIN)/uv run --quiet --no-project --with-requirements bench/requirements.lock \
-	python -m bench.report
-# So does the site.
+# The site needs packages that nothing else does.
 MKDOCS := $(BIN)/uv run --quiet --no-project --with-requirements docs/requirements.lock mkdocs
 
 # Deployments under way at the same time: three more than there are cores, as they wait a third of their time.
 AT_ONCE ?= $(shell echo $$(($$(nproc) + 3)))
 
-.PHONY: help sandbox test test-matrix check lint fast coverage docs reference bench bench-quick report format clean
+.PHONY: help sandbox test test-matrix check lint fast coverage docs reference bench bench-quick format clean
 
 ## This list.
 help:
@@ -78,18 +75,13 @@ docs: .venv/ready
 reference: .venv/ready
 	$(BIN)/python docs/tables.py
 
-## All benchmarks, and docs/benchmarks.md with what they have found: an hour and a half.
+## The service next to the guides' set-ups and Caddy, and the tables of docs/benchmarks.md: 15 minutes.
 bench: .venv/ready
 	$(BIN)/python -m bench
-	$(REPORT)
 
-## A short run of the benchmarks, for a look at what changed: its results are in bench/results/quick.
+## One round of the benchmarks, printed: five minutes.
 bench-quick: .venv/ready
 	$(BIN)/python -m bench --quick
-
-## docs/benchmarks.md anew, from the results that are there.
-report: .venv/ready
-	$(REPORT)
 
 ## Format, and mend what ruff can mend.
 format: .venv/ready

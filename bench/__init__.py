@@ -1,1 +1,1 @@
-"""What this project costs and gains, as ratios of things measured alternately in one run."""
+"""The service next to the guides' set-ups and next to Caddy, as ratios taken in one run."""

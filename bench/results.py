@@ -1,127 +1,121 @@
-"""Result files: every number in docs/benchmarks.md comes out of one of them."""
+"""Samples of one run, their file, and the tables of docs/benchmarks.md that come out of it."""
 
 from __future__ import annotations
 
 import datetime
 import json
+import os
+import platform
 import statistics
-from collections.abc import Callable, Mapping
+import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from bench import machine
+from bench.host import PROJECT, Host
 
-FOLDER = Path(__file__).with_name("results")
-QUICK, BEFORE = "quick", "before"
-"""Folders for a quick run's results, and for those of the whole run before the last one."""
-PACKAGES = ("pyinfra", "websockets", "uvloop")
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One thing, measured several times."""
-
-    unit: str
-    """Of the samples, such as "s" or "messages/s"."""
-    samples: list[float]
-    """In the order in which they were taken."""
-
-    @property
-    def median(self) -> float:
-        """The one to compare by: a noisy neighbour does not move it."""
-        return statistics.median(self.samples)
-
-    @property
-    def low(self) -> float:
-        """The least of the samples."""
-        return min(self.samples)
-
-    @property
-    def high(self) -> float:
-        """The largest of the samples."""
-        return max(self.samples)
+FILE = Path(__file__).with_name("results.json")
+"""The samples of the run that docs/benchmarks.md shows."""
+PAGE = PROJECT / "docs" / "benchmarks.md"
+SERVICE = ("wsdeploy", "wshost", "wsapp", "files")
+"""What is deployed."""
+BEGIN, END = "<!-- tables: `make bench` writes them -->", "<!-- end of tables -->"
 
 
-@dataclass(frozen=True)
-class Result:
-    """What one run of one part measured, on what."""
+@dataclass
+class Samples:
+    """What one run measured, and on what."""
 
-    commit: str
-    """What was measured; with a + if files differed from it."""
-    taken: str
-    """The day, as 2026-11-21."""
-    quick: bool
-    """Whether it was the short run, of `make bench-quick`."""
-    machine: dict[str, str | int]
-    versions: dict[str, str]
-    measurements: dict[str, Measurement]
-    notes: dict[str, str | float | int] = field(default_factory=dict)
-    """What else there is to know: counts, bounds, what was left out."""
+    taken: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """By measure and contender, in the order in which they were taken."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Commit, date, machine, versions, and what else there is to know."""
+
+    def add(self, measure: str, contender: str, value: float) -> None:
+        """Add one sample."""
+        self.taken.setdefault(measure, {}).setdefault(contender, []).append(float(value))
+
+    def ratios(self, measure: str, contender: str, other: str) -> list[float]:
+        """Return the ratio of each round: what slowed a round down slowed both of its parts.
+
+        A contender that was not measured has none.
+        """
+        found = self.taken.get(measure, {})
+        pairs = zip(found.get(contender, []), found.get(other, []), strict=False)
+        return [one / two for one, two in pairs]
+
+    def write(self, file: Path) -> None:
+        """Write the samples as JSON."""
+        file.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
-def alternately(
-    contenders: Mapping[str, Callable[[], float]], rounds: int
-) -> dict[str, list[float]]:
-    """Return what each contender measured, in each round.
+def load(file: Path) -> Samples:
+    """Read the samples of a run."""
+    return Samples(**json.loads(file.read_text()))
 
-    They take turns, and another one begins each round: what happens on the machine meanwhile, and
-    what one leaves in its caches for the next, is shared evenly.
+
+def describe(hosts: Sequence[Host]) -> dict[str, Any]:
+    """Return what a run measures and where: commit, date, machine and versions.
+
+    The commit is the last one that changed the service, with a + if its files differ from it.
     """
-    names = list(contenders)
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            found[name].append(contenders[name]())
-    return found
-
-
-def write(
-    suite: str,
-    part: str,
-    measurements: Mapping[str, Measurement],
-    notes: Mapping[str, str | float | int] | None = None,
-    *,
-    quick: bool = False,
-    versions: Mapping[str, str] | None = None,
-) -> Path:
-    """Write a result, and return its file. A quick run's never replace those of a whole one.
-
-    What a whole run replaces is kept, so that the two can be compared.
-
-    versions: of what else was measured, such as nginx, next to this project's own packages.
-    """
-    result = Result(
-        commit=machine.commit(),
-        taken=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        quick=quick,
-        machine=machine.describe(),
-        versions=machine.versions(*PACKAGES) | dict(versions or {}),
-        measurements=dict(measurements),
-        notes=dict(notes or {}),
-    )
-    file = path(suite, part, QUICK if quick else "")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.exists() and not quick:
-        kept = path(suite, part, BEFORE)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        file.replace(kept)
-    file.write_text(json.dumps(asdict(result), indent=1) + "\n")
-    return file
-
-
-def load(suite: str, part: str, which: str = "") -> Result:
-    """Read a result, of the last whole run if nothing is said. Raises FileNotFoundError.
-
-    which: QUICK or BEFORE.
-    """
-    content = json.loads(path(suite, part, which).read_text())
-    content["measurements"] = {
-        name: Measurement(**measured) for name, measured in content["measurements"].items()
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", *SERVICE)
+    changed = _git("status", "--porcelain", "--", *SERVICE)
+    versions = {
+        line
+        for host in hosts
+        for line in host.shell(
+            f"dpkg-query -W -f '${{Package}} ${{Version}}\\n' {host.proxy} openssl python3\n"
+            "echo caddy $(/opt/caddy/caddy version)"
+        ).splitlines()
     }
-    return Result(**content)
+    return {
+        "commit": commit + ("+" if changed else ""),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": f"{len(os.sched_getaffinity(0))} processors, {pages / 2**30:.0f} GiB,"
+        f" Linux {platform.release()}, clients on Python {platform.python_version()}",
+        "versions": sorted(" ".join(line.split()[:2]) for line in versions),
+    }
 
 
-def path(suite: str, part: str, which: str = "") -> Path:
-    """Return the file of a result: of the last whole run, or QUICK, or BEFORE."""
-    return FOLDER / which / suite / f"{part}.json"
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ("git", *arguments), cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def publish(tables: str, page: Path = PAGE) -> None:
+    """Put the tables of a run between the markers of the page."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def spread(samples: Sequence[float]) -> str:
+    """Return the median of samples with the lowest and highest, or a dash without samples."""
+    if not samples:
+        return "-"
+    middle, low, high = (number(of(samples)) for of in (statistics.median, min, max))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def number(value: float) -> str:
+    """Return a number with two or three digits that count.
+
+    >>> [number(x) for x in (0.0823, 0.25, 1.804, 24.04, 199.6, 5912, 0)]
+    ['0.08', '0.25', '1.80', '24.0', '200', '5,912', '0']
+    """
+    if value == 0:
+        return "0"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -11,13 +11,10 @@ import ssl
 import struct
 from dataclasses import dataclass
 
-from bench.clients.target import Handshake, Incoming, Target, agreed
-
-IP_BIND_ADDRESS_NO_PORT = 24
-"""Linux' option to choose the source port when the other end is known (not in `socket`)."""
+from bench.clients.target import Handshake, Incoming, Target
 
 LEAVE_NO_TRACE = struct.pack("ii", 1, 0)
-"""SO_LINGER: a reset, so that no source port is taken by TIME_WAIT for a minute."""
+"""SO_LINGER: close with a reset, so that TIME_WAIT holds no source port for a minute."""
 
 ENOUGH = 65_536
 """Bytes to read at once: more than any answer here."""
@@ -26,72 +23,47 @@ NOT_NOW = (BlockingIOError, ssl.SSLWantReadError)
 
 
 class RefusedError(Exception):
-    """The client did not get in; the argument says why in a few words, such as "503"."""
+    """The handshake failed; the message is the reason in a few words, such as "503"."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """How clients of a worker get in."""
+class Access:
+    """What all clients of a worker need to connect."""
 
     target: Target
     handshake: Handshake
-    context: ssl.SSLContext | None
+    context: ssl.SSLContext
 
 
 class Client:
     """A client that connects, shakes hands, and then has a WebSocket."""
 
-    __slots__ = (
-        "address",
-        "begun",
-        "due",
-        "extensions",
-        "head",
-        "incoming",
-        "is_open",
-        "resumed",
-        "session",
-        "sock",
-        "source",
-        "step",
-        "way",
-    )
+    __slots__ = ("access", "begun", "head", "incoming", "is_open", "sock", "step")
 
-    def __init__(self, way: Way, address: tuple[str, int], source: str | None) -> None:
-        self.way = way
-        self.address = address
-        self.source = source
-        self.session: ssl.SSLSession | None = None
-        self.resumed = False
+    def __init__(self, access: Access) -> None:
+        self.access = access
         self.is_open = False
         self.begun = 0.0
-        """When this attempt was begun (monotonic seconds)."""
-        self.due = 0.0
-        """When what the client is measured for was begun, such as its last message."""
+        """When the handshake began, in monotonic seconds."""
 
     def begin(self, now: float) -> int:
-        """Start to connect; return the file descriptor to watch."""
+        """Start to connect; return the file descriptor to watch. Raises RefusedError."""
         self.begun = now
-        self.is_open = False
         self.incoming = Incoming()
-        self.extensions = ""
         self.head = b""
         self.step = self._connected
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self.sock: socket.socket | ssl.SSLSocket = sock
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LEAVE_NO_TRACE)
-        if self.source:
-            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-            sock.bind((self.source, 0))
-        code = sock.connect_ex(self.address)
+        code = sock.connect_ex((self.access.target.address, self.access.target.port))
         if code not in (0, errno.EINPROGRESS):
             sock.close()
             raise RefusedError(os.strerror(code))
         return sock.fileno()
 
     def advance(self) -> int:
-        """Go on with the handshake; return what to wait for: events of epoll, 0 if it is open.
+        """Continue the handshake; return the epoll events to wait for, or 0 once it is done.
 
         Raises RefusedError.
         """
@@ -110,13 +82,8 @@ class Client:
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise RefusedError(os.strerror(code))
-        if self.way.context is None:
-            return self._ask()
-        self.sock = self.way.context.wrap_socket(
-            self.sock,
-            do_handshake_on_connect=False,
-            server_hostname=self.way.target.host,
-            session=self.session,
+        self.sock = self.access.context.wrap_socket(
+            self.sock, do_handshake_on_connect=False, server_hostname=self.access.target.domain
         )
         self.step = self._secure
         return self._secure()
@@ -124,11 +91,7 @@ class Client:
     def _secure(self) -> int:
         assert isinstance(self.sock, ssl.SSLSocket)
         self.sock.do_handshake()
-        self.resumed = bool(self.sock.session_reused)
-        return self._ask()
-
-    def _ask(self) -> int:
-        self.sock.send(self.way.handshake.request)
+        self.sock.send(self.access.handshake.request)
         self.step = self._answered
         return select.EPOLLIN
 
@@ -140,21 +103,15 @@ class Client:
             if not data:
                 raise RefusedError("closed")
             return select.EPOLLIN
-        if refusal := self.way.handshake.refusal(head):
+        if refusal := self.access.handshake.refusal(head):
             raise RefusedError(refusal)
-        self.extensions = agreed(head) if self.way.target.offer else ""
         self.head = b""
         self.incoming.buffer += rest
         self.is_open = True
         return 0
 
-    def remember(self) -> None:
-        """Keep the TLS session, for the next connection to resume."""
-        if isinstance(self.sock, ssl.SSLSocket):
-            self.session = self.sock.session
-
     def receive(self) -> list[tuple[int, bytes]] | None:
-        """Return frames that have come, as (opcode, payload); None when the connection is gone."""
+        """Return received frames as (opcode, payload), or None if the connection is gone."""
         try:
             data = self.sock.recv(ENOUGH)
         except NOT_NOW:
@@ -163,20 +120,8 @@ class Client:
             return None
         return self.incoming.frames(data) if data else None
 
-    def say_goodbye(self) -> None:
-        """Announce the end of TLS, before the connection is cut.
-
-        OpenSSL forgets the session of a connection that ends without, so it can't be resumed.
-        """
-        if isinstance(self.sock, ssl.SSLSocket):
-            # SSLError is an OSError, too: the other side's own goodbye is not waited for.
-            with contextlib.suppress(OSError):
-                # A reset would overtake it.
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
-                self.sock.unwrap()
-
     def cut(self) -> None:
-        """End the connection without a word."""
+        """Close the connection without a close frame."""
         self.is_open = False
         with contextlib.suppress(OSError):
             self.sock.close()

@@ -1,1 +1,0 @@
-"""Traffic through a deployed service, through what the guides set up, and without a proxy."""
