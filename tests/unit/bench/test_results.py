@@ -58,6 +58,13 @@ def test_only_what_is_between_the_markers_of_the_page_is_replaced(tmp_path) -> N
     assert page.read_text() == f"before\n{results.BEGIN}\n\nnewer\n\n{results.END}\nafter\n"
 
 
+def test_the_page_shows_the_samples_that_are_published(tmp_path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(results.PAGE.read_text())
+    results.publish(report.tables(results.load(results.FILE)), page)
+    assert page.read_text() == results.PAGE.read_text()
+
+
 def test_another_contender_begins_each_round() -> None:
     host = Host("nginx", "bench-nginx", "10.0.0.2", "bench.test")
     made = [Contender(kind, host, 443, "x.service") for kind in (OURS, GUIDE, CADDY)]
