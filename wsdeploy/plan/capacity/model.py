@@ -31,12 +31,12 @@ Measured with two processes of files/app.py on Debian 12 and 13."""
 
 HYBRID = 7 * KIB
 """More bytes for a client that agrees on X25519MLKEM768, as browsers do: OpenSSL 3.5 (Debian 13)
-keeps the key. Measured with OpenSSL alone (bench/traffic/alone): 28 instead of 22."""
+keeps the key. Measured with OpenSSL alone (docs/benchmarks.md): 28 instead of 22."""
 
 PROXY_CLIENT = {"Nginx": 46 * KIB + HYBRID, "HAProxy": 33 * KIB + HYBRID}
 """Bytes of a proxy for each client over TLS, the connection to the app included. Measured with
 TLS 1.3, X25519 and 2,500 clients, the higher of Debian 12 and 13 (nginx 50 and 57 before
-ssl_buffer_size took 11 off, which bench/traffic finds on Debian 12: 38; HAProxy 23 and 33)."""
+ssl_buffer_size took 11 off, which docs/benchmarks.md has for Debian 12: 38; HAProxy 23 and 33)."""
 
 INNER_TLS = 28 * KIB
 """More bytes of a proxy for each client where TLS is between the tiers: a connection of OpenSSL 3.5
