@@ -120,6 +120,16 @@ class Description(TypedDict):
     """None if the watchdog leaves it alone."""
 
 
+class Commit(TypedDict):
+    """What git says of the app's folder when its release was built."""
+
+    id: str
+    """As short as git writes it."""
+    subject: str
+    changed: bool
+    """Whether the app had changes that are in no commit."""
+
+
 class Rollout(TypedDict):
     """rollout.rollout: a generation that is to serve. A record of it is what brings it back.
 
@@ -135,6 +145,8 @@ class Rollout(TypedDict):
     release: str
     version: str
     """The same on all hosts for what one deployment brings to them."""
+    commit: NotRequired[Commit | None]
+    """What the release was built from, for people to read; None if that is in no git."""
     description: Description
     program: str
     """Supervisor's file."""
@@ -190,6 +202,7 @@ class Served(TypedDict):
     deployed: float
     since: float
     by: str
+    commit: Commit | None
 
 
 class HistoryAnswer(TypedDict):
@@ -198,6 +211,45 @@ class HistoryAnswer(TypedDict):
     live: str | None
     previous: str | None
     records: list[Served]
+
+
+class Serving(TypedDict):
+    """What serves on a host, as it is kept in serving.json."""
+
+    generation: str
+    release: str
+    commit: Commit | None
+
+
+class Gate(TypedDict):
+    """How far new processes have come."""
+
+    healthy: int
+    """Processes that have passed the probe."""
+    of: int
+    seconds: float
+    """Since they are waited for."""
+
+
+class Drain(TypedDict):
+    """How far the clients of old processes have gone."""
+
+    left: int
+    """Clients that are not closed yet."""
+    of: int
+    seconds: float
+    """Since the drain began."""
+    at_most: float
+    """Seconds that it may take."""
+
+
+class Progress(TypedDict, total=False):
+    """A piece of news that a program tells while it is at work (common.progress)."""
+
+    gate: Gate
+    drain: Drain
+    serves: Serving
+    """From now on."""
 
 
 class Target(TypedDict):

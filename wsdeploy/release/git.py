@@ -6,6 +6,13 @@ import os
 import subprocess
 from pathlib import Path
 
+from wshost.requests import Commit
+
+SUBJECT_MOST = 200
+"""Characters of a commit's subject that are kept."""
+GIT_MOST = 10
+"""Seconds for git to answer."""
+
 
 class GitError(Exception):
     """A folder is in a git work tree and git can't list it; the message says why."""
@@ -24,14 +31,12 @@ def listed(folder: Path) -> list[str]:
     would make the same files another release on another machine. Repositories inside are single
     paths. Raises GitError.
     """
-    # Hooks set variables that make git look at another work tree.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     command = ("git", "ls-files", "-z", "--cached", "--others", "--deduplicate")
     try:
         done = subprocess.run(
             (*command, "--exclude-per-directory=.gitignore"),
             cwd=folder,
-            env=environment,
+            env=_environment(),
             capture_output=True,
             check=False,
         )
@@ -41,3 +46,38 @@ def listed(folder: Path) -> list[str]:
         lines = done.stderr.decode(errors="replace").splitlines() or ["git failed"]
         raise GitError(lines[0].removeprefix("fatal: "))
     return [os.fsdecode(path).rstrip("/") for path in done.stdout.split(b"\0") if path]
+
+
+def commit(path: Path) -> Commit | None:
+    """Return the commit that an app, a file or a folder, is at; None if that is in no git.
+
+    What git can't tell is not known either: this is for people to read, and stops no run.
+    """
+    folder, below = (path, ".") if path.is_dir() else (path.parent, path.name)
+    try:
+        head = _output(folder, "log", "--max-count=1", "--no-show-signature", "--format=%h%n%s")
+        changes = _output(folder, "status", "--porcelain", "--", below)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    short, _, subject = head.rstrip("\n").partition("\n")
+    return {"id": short, "subject": subject[:SUBJECT_MOST], "changed": bool(changes.strip())}
+
+
+def _output(folder: Path, *arguments: str) -> str:
+    """Return what git prints. Raises OSError or subprocess.SubprocessError."""
+    return subprocess.run(
+        ("git", *arguments),
+        cwd=folder,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        check=True,
+        timeout=GIT_MOST,
+    ).stdout
+
+
+def _environment() -> dict[str, str]:
+    # Hooks set variables that make git look at another work tree.
+    return {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}

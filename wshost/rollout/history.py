@@ -88,6 +88,7 @@ def main(request: requests.History) -> None:
                 "deployed": each.deployed,
                 "since": each.since,
                 "by": each.request["by"],
+                "commit": each.request.get("commit"),
             }
             for each in known
         ],
@@ -150,8 +151,12 @@ def went_live(request: Rollout, action: str, before: str | None) -> None:
     generation_id = request["generation"]
     if before == generation_id and (mended := record(name, generation_id)):
         # Nothing new: some of its processes or files were missing.
-        _write(name, replace(mended, request={**request, "by": mended.request["by"]}))
+        again: Rollout = {**request, "by": mended.request["by"]}
+        if commit := mended.request.get("commit"):
+            again["commit"] = commit
+        _write(name, replace(mended, request=again))
         return
+    atomic.write(lock.folder(name) / "serving.json", json.dumps(serving(request)))
     own = record(name, before if action == "restart" and before else generation_id)
     if action == "deploy" or own is None:
         # Never before one that is known, whatever happened to the clock.
@@ -194,6 +199,15 @@ def stop_wait(name: str, least: float) -> float:
     return max([least, *(float(each.request["stop_wait"]) for each in records(name))])
 
 
+def serving(request: Rollout) -> requests.Serving:
+    """Return what serves once a request is carried out; no secrets."""
+    return {
+        "generation": request["generation"],
+        "release": request["release"],
+        "commit": request.get("commit"),
+    }
+
+
 @contextlib.contextmanager
 def log_change(action: str, request: Rollout, by: str) -> Iterator[None]:
     """Add a line to the log of changes when the body has ended, or failed. by: who wanted it."""
@@ -211,6 +225,7 @@ def log_change(action: str, request: Rollout, by: str) -> Iterator[None]:
             "action": action,
             "release": request["release"],
             "generation": request["generation"],
+            "commit": request.get("commit"),
             "outcome": outcome,
             "seconds": round(time.monotonic() - start, 1),
         }

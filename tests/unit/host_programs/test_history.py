@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.host_programs.conftest import Supervisord, rollout_request
 from wshost.common import atomic
+from wshost.requests import Commit
 from wshost.rollout import description, generations, history
 from wshost.rollout.generations import Generation
 from wshost.rollout.history import KEEP
@@ -38,6 +39,7 @@ def live(root: types.SimpleNamespace, clock: None, supervisord: Supervisord) -> 
         release: str | None = None,
         generation_id: str | None = None,
         version: str | None = None,
+        **more: Any,
     ) -> None:
         generation_id = generation_id or letter * 12
         request = rollout_request(
@@ -46,6 +48,7 @@ def live(root: types.SimpleNamespace, clock: None, supervisord: Supervisord) -> 
             version=version or letter,
             stop_wait=10,
             environment="secret",
+            **more,
         )
         before = generations.live("ws")
         atomic.link(root.path / "run/ws/current", generation_id)
@@ -134,6 +137,28 @@ def test_mending_the_live_one_is_no_deployment(live: GoLive) -> None:
     live("b")
     (after, _) = history.records("ws")
     assert after == before
+
+
+COMMIT: Commit = {"id": "4f0c9de", "subject": "Add rooms", "changed": False}
+
+
+def test_what_serves_is_noted_with_its_commit(live: GoLive, root: types.SimpleNamespace) -> None:
+    note = root.path / "var/lib/wsdeploy/services/ws/serving.json"
+    for letter, commit in (("a", None), ("b", COMMIT)):
+        live(letter, commit=commit)
+        assert json.loads(note.read_text()) == {
+            "generation": letter * 12,
+            "release": f"release-{letter}",
+            "commit": commit,
+        }
+    assert stat.S_IMODE(note.stat().st_mode) == 0o600
+    assert "secret" not in note.read_text()
+
+
+def test_mending_leaves_the_commit(live: GoLive) -> None:
+    live("a", commit=COMMIT)
+    live("a", commit=COMMIT | {"id": "1234567", "subject": "Another, with the same code"})
+    assert history.records("ws")[0].request["commit"] == COMMIT
 
 
 def test_a_clock_that_was_wrong(live: GoLive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,6 +282,7 @@ def test_every_change_leaves_a_line(root: types.SimpleNamespace, live: GoLive) -
         "action": "deploy",
         "release": "r",
         "generation": "g",
+        "commit": None,
         "outcome": "done",
         "seconds": 0,
     }

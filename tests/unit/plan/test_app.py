@@ -20,6 +20,7 @@ from wsdeploy.plan.host.survey import PathState, Process, Survey
 from wsdeploy.plan.target import Target
 from wsdeploy.release import contents
 from wsdeploy.settings import Settings
+from wshost.requests import Commit
 
 RELEASE, MAIN = "0123456789ab", "app/app.py"
 OTHER = "f" * 12
@@ -244,6 +245,9 @@ def test_any_name_of_the_apps_file(make: MakeSettings, debian: MakeSurvey) -> No
         assert found == f"/srv/ws/releases/{RELEASE}/app/{name}"
 
 
+COMMIT: Commit = {"id": "4f0c9de", "subject": "Add rooms", "changed": False}
+
+
 def test_the_request_says_what_the_rollout_needs(make: MakeSettings, debian: MakeSurvey) -> None:
     settings = make(
         {"probe": Probe("/chat", "x", "y"), "start_timeout": 7, "reuse_port": False, "health": "/h"}
@@ -255,12 +259,14 @@ def test_the_request_says_what_the_rollout_needs(make: MakeSettings, debian: Mak
         version="v",
         by="anna@laptop",
         remaining=("app2",),
+        commit=COMMIT,
     )
     assert request == {
         "name": "ws",
         "by": "anna@laptop",
         "later": ["app2"],
         "version": "v",
+        "commit": COMMIT,
         "generation": wanted.id,
         "release": RELEASE,
         "description": wanted.description,

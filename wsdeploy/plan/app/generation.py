@@ -21,7 +21,7 @@ from wsdeploy.plan.proxy import proxies
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings, secret_values
 from wshost.common.listen import Listen
-from wshost.requests import Description, Rollout
+from wshost.requests import Commit, Description, Rollout
 from wshost.rollout import description
 from wshost.rollout.description import AUTOSTART, GENERATION, GENERATION_ID
 
@@ -203,6 +203,7 @@ def rollout(
     version: str,
     by: str,
     remaining: tuple[str, ...],
+    commit: Commit | None = None,
 ) -> Rollout:
     """Return the request that brings a generation into service.
 
@@ -217,6 +218,7 @@ def rollout(
         "generation": wanted.id,
         "release": wanted.release,
         "version": version,
+        "commit": commit,
         "description": wanted.description,
         "program": wanted.program,
         "environment": wanted.environment,
@@ -323,4 +325,5 @@ def asks(settings: Settings) -> Request:
             paths.record(name, "*"),
             f"{paths.left(name)}*",
         ),
+        texts=(paths.serving(name),),
     )

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wshost.requests import Commit
+
 
 class NoWayBackError(Exception):
     """There is nothing to go back to; the message says what is missing."""
@@ -29,6 +31,8 @@ class Record:
     """When it went live last."""
     by: str
     """Who let it go live."""
+    commit: Commit | None = None
+    """What its release was built from, if that is known."""
 
 
 @dataclass(frozen=True)

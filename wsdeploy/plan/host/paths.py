@@ -55,6 +55,11 @@ def record(name: str, generation: str) -> str:
     return f"/var/lib/wsdeploy/services/{name}/generations/{generation}.json"
 
 
+def serving(name: str) -> str:
+    """Return the file that says what serves, and which commit that was built from."""
+    return f"/var/lib/wsdeploy/services/{name}/serving.json"
+
+
 def left(name: str) -> str:
     """Return the folder of what the app has left in working directories, by generation."""
     return f"/var/lib/wsdeploy/services/{name}/left/"
