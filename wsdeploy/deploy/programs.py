@@ -30,6 +30,7 @@ def payload(
     *,
     host: Host | None = None,
     again: bool = False,
+    progress: str | None = None,
 ) -> remote.Payload:
     """Return standard input for a program on a host, with all programs if it may lack them.
 
@@ -38,5 +39,11 @@ def payload(
     target: Host = host or ctx_host.get()  # type: ignore[no-untyped-call]
     known = target.name in run.current().with_programs
     return remote.payload(
-        program, request, attachment, claim, bundle=not known, again=again and known
+        program,
+        request,
+        attachment,
+        claim,
+        bundle=not known,
+        again=again and known,
+        progress=progress,
     )

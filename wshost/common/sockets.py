@@ -101,16 +101,17 @@ def families(leaders: set[int]) -> dict[int, set[int]]:
     return found
 
 
-def held(members: Iterable[int], port: int | None = None) -> int:
+def held(members: Iterable[int], port: int | None = None, closed: Iterable[int] = ()) -> int:
     """Return how many connections these processes have accepted and not closed.
 
     port: count only TCP connections to this port, of those that they listen on.
+    closed: TCP ports that they may have listened on before.
     """
     own = {inode for pid in members for inode in _sockets(pid)}
     # Each once: a busy table that changes while it is read can list a socket twice.
     found: set[str] = set()
     for table in TABLES:
-        ports = set()
+        ports = set(closed)
         for fields in _rows(table):
             if fields[9] not in own:
                 continue

@@ -8,14 +8,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
-from wshost.common import sockets
+from wshost.common import progress, sockets
 from wshost.common.listen import Listen
 from wshost.rollout import generations
 from wshost.rollout.generations import Generation
 from wshost.rollout.probe import ProbeError, Target, handshake, health
 
 if TYPE_CHECKING:
-    from wshost.requests import Probe, Rollout
+    from wshost.requests import Probe, Progress, Rollout
 
 POLL = 0.1
 """Seconds between two looks at a process that is not ready yet."""
@@ -65,9 +65,20 @@ def wait_healthy(generation: Generation, names: list[str], terms: Terms) -> None
     start = time.monotonic()
     deadline = start + terms.start_timeout
     reached: set[int] = set()
-    with ThreadPoolExecutor(max_workers=len(names)) as pool:
-        waiting = pool.map(lambda n: _wait(generation, n, terms, deadline, reached), names)
-        for complaint in waiting:
+    healthy: set[str] = set()
+
+    def wait(name: str) -> str | None:
+        complaint = _wait(generation, name, terms, deadline, reached)
+        if complaint is None:
+            healthy.add(name)
+        return complaint
+
+    def look() -> Progress:
+        seconds = round(time.monotonic() - start, 1)
+        return {"gate": {"healthy": len(healthy), "of": len(names), "seconds": seconds}}
+
+    with progress.ticking(look), ThreadPoolExecutor(max_workers=len(names)) as pool:
+        for complaint in pool.map(wait, names):
             if complaint:
                 waited = min(terms.start_timeout, round(time.monotonic() - start, 1))
                 raise GateClosedError(f"{complaint} (waited {waited:g} s; nobody was sent there)")

@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wshost.common import sockets, storage, supervisor
-from wshost.rollout import belongings, description, gate, generations, history, launch, rollout
+from wshost.rollout import (
+    belongings,
+    description,
+    drain,
+    gate,
+    generations,
+    history,
+    launch,
+    rollout,
+)
 from wshost.rollout.generations import Generation
 
 if TYPE_CHECKING:
@@ -102,17 +111,18 @@ def retire(keep: Generation, stop_wait: float, by: str = "") -> list[str]:
     """
     old = [generation for generation in generations.generations(keep.name) if generation != keep]
     watch = Watch(keep)
-    try:
-        move_few(old, watch)
-    except TurnedBadError as bad:
-        raise TurnedBadError(take_back(keep, old, stop_wait, str(bad), by)) from None
-    with ThreadPoolExecutor() as pool:
-        # Each drains by itself; together they take as long as the slowest.
-        leaving = [pool.submit(generations.remove, each, stop_wait) for each in old]
+    with drain.told(old, TRIAL + SECOND_CHANCE + stop_wait):
         try:
-            _see_off(leaving, watch)
+            move_few(old, watch)
         except TurnedBadError as bad:
-            raise TurnedBadError(start_again(keep, old, str(bad), by)) from None
+            raise TurnedBadError(take_back(keep, old, stop_wait, str(bad), by)) from None
+        with ThreadPoolExecutor() as pool:
+            # Each drains by itself; together they take as long as the slowest.
+            leaving = [pool.submit(generations.remove, each, stop_wait) for each in old]
+            try:
+                _see_off(leaving, watch)
+            except TurnedBadError as bad:
+                raise TurnedBadError(start_again(keep, old, str(bad), by)) from None
     running = [process["pid"] for process in keep.processes() if process.get("pid")]
     belongings.end_strays(keep.name, running)
     for entry in keep.sockets.iterdir():

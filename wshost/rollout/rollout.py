@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wshost.common import atomic, storage, supervisor
-from wshost.rollout import description, generations, history, trial
+from wshost.common import atomic, progress, storage, supervisor
+from wshost.rollout import description, drain, generations, history, trial
 from wshost.rollout.gate import GateClosedError, Terms, wait_healthy
 from wshost.rollout.generations import Generation
 
@@ -146,15 +146,17 @@ def replace(new: Generation, old: list[Generation], names: list[str], request: R
     """
     terms = Terms.of(request)
     generations.add(new, request, autostart=False)
-    for name in names:
-        if name != names[0]:
-            time.sleep(request["back_after"])
-        for generation in old:
-            generations.stop(generation, name, request["stop_wait"])
-        generations.start(new, name)
-        wait_healthy(new, [name], terms)
-        # If the first one stays healthy, so will the others.
-        terms = terms._replace(healthy_for=0)
+    each = request["stop_wait"] + request["back_after"] + request["start_timeout"]
+    with drain.told(old, len(names) * each + request["healthy_for"]):
+        for name in names:
+            if name != names[0]:
+                time.sleep(request["back_after"])
+            for generation in old:
+                generations.stop(generation, name, request["stop_wait"])
+            generations.start(new, name)
+            wait_healthy(new, [name], terms)
+            # If the first one stays healthy, so will the others.
+            terms = terms._replace(healthy_for=0)
     # After a boot they all start by themselves.
     generations.write(new, request)
 
@@ -167,6 +169,7 @@ def switch(new: Generation, request: Rollout) -> None:
     atomic.write(path, boot, 0o644, atomic.owners("root", "root"))
     atomic.link(Path(f"/run/{new.name}/current"), new.id)
     atomic.link(Path(f"/srv/{new.name}/current"), f"releases/{request['release']}")
+    progress.tell({"serves": history.serving(request)})
 
 
 def lend_sockets(new: Generation) -> None:

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -98,6 +99,21 @@ def test_a_programs_answer(shell: RunShell, tmp_path: Path) -> None:
     assert survey.users == ("root",)
     assert list(survey.paths) == [str(tmp_path)]
     assert survey.paths[str(tmp_path)].kind == "directory"
+
+
+def test_a_program_tells_its_progress_if_somebody_wants_to_know(
+    shell: RunShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    shutil.copytree(remote.PROGRAMS, programs / "wshost")
+    teller = "from wshost.common import progress\n\n\ndef main(request):\n    progress.tell({})\n"
+    (programs / "wshost" / "teller.py").write_text(teller)
+    monkeypatch.setattr(remote, "PROGRAMS", programs / "wshost")
+    for cached in (remote._sources, remote.digest, remote._bundle):
+        monkeypatch.setattr(remote, cached.__name__, cached.__wrapped__)
+    for mark, told in (("mark-1", "mark-1 {}\n"), (None, "")):
+        payload = remote.payload("teller", {}, progress=mark)
+        assert shell(remote.command("teller"), payload).stderr == told
 
 
 def test_a_host_with_python_answers_in_full(shell: RunShell) -> None:

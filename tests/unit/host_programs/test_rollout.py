@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.unit.host_programs.conftest import Supervisord, rollout_request
-from wshost.common import atomic
+from wshost.common import atomic, progress
 from wshost.common.supervisor import SupervisorError
-from wshost.requests import Rollout
+from wshost.requests import Commit, Progress, Rollout
 from wshost.rollout import generations, history, rollout, trial
 from wshost.rollout.gate import GateClosedError
 from wshost.rollout.generations import Generation
@@ -271,6 +271,17 @@ def test_the_switch(root: SimpleNamespace, request_for: MakeRequest) -> None:
     assert link(root, "run/ws/current") == NEW
     assert link(root, "srv/ws/current") == "releases/0123456789ab"
     assert os.listdir(root.path / "run/ws") == ["current"]
+
+
+def test_the_switch_is_told(
+    root: SimpleNamespace, request_for: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Progress] = []
+    monkeypatch.setattr(progress, "tell", told.append)
+    commit: Commit = {"id": "4f0c9de", "subject": "Add rooms", "changed": False}
+    rollout.switch(Generation("ws", NEW), {**request_for(), "commit": commit})
+    serves = {"generation": NEW, "release": "0123456789ab", "commit": commit}
+    assert told == [{"serves": serves}]
 
 
 def test_a_link_is_swapped_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

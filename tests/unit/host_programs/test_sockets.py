@@ -1,5 +1,6 @@
 """Who is at the other end of a TCP connection, while two processes share a port."""
 
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -113,3 +114,14 @@ def test_nobody() -> None:
     ):
         # In the queue: no process has it yet.
         assert sockets.serving(connection) == set()
+
+
+def test_connections_to_a_listener_that_is_closed() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    with socket.create_connection(("127.0.0.1", port)), listener.accept()[0]:
+        own = [os.getpid()]
+        open_yet = sockets.held(own)
+        listener.close()
+        assert sockets.held(own) == open_yet - 1
+        assert sockets.held(own, closed=[port]) == open_yet

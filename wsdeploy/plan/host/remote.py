@@ -79,6 +79,8 @@ else:
 sys.path.insert(0, folder)
 if head["run"]:
     importlib.import_module("wshost.common.lock").check(head["run"])
+if head["progress"]:
+    importlib.import_module("wshost.common.progress").begin(head["progress"])
 importlib.import_module("wshost." + head["program"]).main(head["request"])
 """
 
@@ -167,12 +169,14 @@ def payload(
     *,
     bundle: bool = True,
     again: bool = False,
+    progress: str | None = None,
 ) -> Payload:
     """Return what to feed the loader so that `wshost.PROGRAM` answers `request`.
 
     run: the run that must have the lock, for a program that needs it (wshost.common.lock.check).
     bundle: whether to send all programs, as the host may not have them.
     again: whether a host that has not got them may say so (MISSING), to be asked again.
+    progress: what lines of progress begin with (wshost.common.progress); None for no such lines.
     """
     head = {
         "digest": digest(),
@@ -181,6 +185,7 @@ def payload(
         "program": program,
         "request": request,
         "run": run,
+        "progress": progress,
     }
     lines = [json.dumps(head)]
     if attachment is not None:
