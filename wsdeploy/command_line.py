@@ -13,10 +13,14 @@ import signal
 import sys
 import termios
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from wsdeploy.plan.summary import Action
 
 INTERRUPTED = 128 + signal.SIGINT
 """The exit code of a program that Ctrl-C has ended, as shells have it."""
@@ -29,6 +33,12 @@ WAYS_OUT = {
     "Could not resolve hostname ": "see its name in the inventory; to go on without it: --exclude",
 }
 """What to do about a line of pyinfra's that has these words in it."""
+
+AGAIN: Mapping[str, Action] = {
+    "wsdeploy.rollback": "rollback",
+    "wsdeploy.restart": "restart",
+}
+"""Commands that change what serves without the app's code."""
 
 QUESTIONS = {
     ("pyinfra_cli.cli", "_do_confirm"): "give -y to make the changes, or --dry to see them only",
@@ -99,6 +109,19 @@ def deploys(arguments: Sequence[str]) -> bool:
     return not operations or any(word.endswith("deploy.py") for word in arguments)
 
 
+def command(arguments: Sequence[str]) -> tuple[Action, str] | None:
+    """Return what a run does to what serves, and the words that tell it to; None if nothing."""
+    path = inventory(arguments)
+    if path is None:
+        return None
+    words = arguments[arguments.index(path) + 1 :]
+    for word in words:
+        if word in AGAIN:
+            return AGAIN[word], word
+    files = [word for word in words if word.endswith(".py")]
+    return ("deploy", " ".join(files)) if files else None
+
+
 def begin() -> None:
     """Let a run begin, or end it with a line; called by config.py, which pyinfra reads first."""
     if Path(sys.argv[0]).stem not in ("pyinfra", "__main__"):
@@ -119,6 +142,10 @@ def begin() -> None:
     cli: Any = sys.modules.get("pyinfra_cli.cli")
     if hasattr(cli, "make_inventory"):
         cli.make_inventory = _some_hosts(cli.make_inventory)
+    if cli is not None:
+        action, words = command(sys.argv[1:]) or (None, "")
+        # It needs pyinfra, which is there by now.
+        import_module("wsdeploy.deploy.ending").begin(action, inventory(sys.argv[1:]) or "", words)
     for (module, name), way in QUESTIONS.items():
         if hasattr(sys.modules.get(module), name):
             ask = getattr(sys.modules[module], name)
@@ -164,12 +191,9 @@ def _some_hosts(make: Callable[..., Any]) -> Callable[..., Any]:
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
     """End the run, and say what goes on; a second Ctrl-C ends it at once."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    print(
-        "\ninterrupted; what a host was doing it does to its end: a new release that its gate lets "
-        "through is live then, and the old one drains.\n"
-        "What serves where: pyinfra -y INVENTORY wsdeploy.releases. A deploy goes on from there."
-        if _has_begun()
-        else "\ninterrupted; nothing was changed",
-        file=sys.stderr,
-    )
+    if _has_begun():
+        print("\ninterrupted; what a host was doing it does to its end", file=sys.stderr)
+        sys.modules["wsdeploy.deploy.run"].current().interrupted = True
+    else:
+        print("\ninterrupted; nothing was changed", file=sys.stderr)
     raise SystemExit(INTERRUPTED)

@@ -121,10 +121,16 @@ def test_a_deploy_refuses_nobody_and_closes_everybody_in_turn(
     site: Site, file: Path, listen: str
 ) -> None:
     with site.under_load(rate=HANDSHAKES, held=HELD) as outcome:
-        site.deploy(app=app(site, file, "red", listen=listen))
+        result = site.deploy(app=app(site, file, "red", listen=listen))
     assert outcome["failed"] == {}
     assert outcome["passed"] > HANDSHAKES
     assert outcome["codes"] == {"1012": HELD}
+    # Whoever has just come may be counted, too.
+    closed = re.search(r"; its (\d+) clients were closed over (\d+) s, none", result.output)
+    assert closed, result.output
+    assert HELD <= int(closed[1]) <= HELD + 2 * HANDSHAKES
+    assert int(closed[2]) >= DRAIN
+    assert "wsdeploy-progress" not in result.output
     assert_even(outcome["closed_at"], DRAIN)
     assert colour(site) == "red"
     assert len(leftovers(site)) == 5
@@ -147,6 +153,7 @@ def test_a_bad_release_is_noticed_by_nobody(
     assert outcome["codes"] == {}
     assert result.code == 1
     assert complaint in result.output
+    assert f"goes on serving at wss://{site.host.domain}/; no client was closed" in result.output
     assert site.live_generation() == before
     assert colour(site) != "black"
     assert len(leftovers(site)) == 5

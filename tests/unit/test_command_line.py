@@ -10,6 +10,8 @@ import pytest
 
 from wsdeploy import command_line
 
+ROLLBACK = "wsdeploy.rollback"
+
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,6 +46,25 @@ def test_what_keeps_a_run_from_beginning(arguments: list[str], words: str | None
 )
 def test_who_needs_the_apps_code(arguments: list[str], needed: bool) -> None:
     assert command_line.deploys(arguments) is needed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["-y", "prod.py", "deploy.py", "--limit", "app1"], ("deploy", "deploy.py")),
+        (["prod.py", "base.py", "deploy.py"], ("deploy", "base.py deploy.py")),
+        (["--config", "other.py", "prod.py", "wsdeploy.rollback", "to=1"], ("rollback", ROLLBACK)),
+        (["prod.py", "wsdeploy.restart"], ("restart", "wsdeploy.restart")),
+        (["prod.py", "wsdeploy.releases"], None),
+        (["prod.py", "exec", "--", "uptime"], None),
+        (["web1,web2", "exec", "--", "uptime"], None),
+        (["--version"], None),
+    ],
+)
+def test_what_a_run_does_to_what_serves(
+    arguments: list[str], found: tuple[str, str] | None
+) -> None:
+    assert command_line.command(arguments) == found
 
 
 def test_a_question_that_nobody_answers_ends_the_run_with_a_line() -> None:

@@ -13,7 +13,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
 from wsdeploy.deploy import lock, programs, run
-from wsdeploy.plan import components
+from wsdeploy.plan import components, summary
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.app.rollback import History
 from wsdeploy.plan.component import Component
@@ -75,6 +75,7 @@ def survey(settings: Settings) -> Survey:
             if state.is_executing:
                 lock.note(found.locks.get(settings.name))
             known[host.name] = found
+            _note_serving(settings, host.name, found)
         current.processes[host.name] = Target(settings, host.name, known[host.name]).processes
         return known[host.name]
 
@@ -87,6 +88,15 @@ def _planned_with(name: str) -> Survey | None:
         planned.surveyed_at.pop(name)
         return planned.surveys.get(name)
     return None
+
+
+def _note_serving(settings: Settings, host: str, found: Survey) -> None:
+    """Note what serves on a host before this run changes it, and by how many processes."""
+    report = run.current().report(host)
+    if host in settings.topology.app:
+        if report.untouched:
+            report.before = report.now = summary.serving(settings, found)
+        report.processes = Target(settings, host, found).processes
 
 
 def _ask(host: Host, settings: Settings) -> Survey:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from pyinfra.api.state import State
@@ -13,7 +15,9 @@ from pyinfra.context import ctx_state
 from wsdeploy.plan.app.rollback import History
 from wsdeploy.plan.capacity.usage import Measured
 from wsdeploy.plan.host.survey import Survey
-from wshost.requests import LockState
+from wsdeploy.plan.summary import HostReport
+from wsdeploy.release import git
+from wshost.requests import Commit, LockState
 
 
 @dataclass
@@ -65,11 +69,31 @@ class Run:
     """A lock for each host: while a run is planned, several may want to survey it at once."""
     history_lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while the histories of all app hosts are asked for."""
+    reports: dict[str, HostReport] = field(default_factory=dict)
+    """What is to be said of hosts at the end, by their names."""
+    listening: dict[str, str] = field(default_factory=dict)
+    """Which host tells its progress by lines that begin with which mark."""
+    results: dict[str, Any] = field(default_factory=dict)
+    """What a command has found out, for `--json`."""
+    interrupted: bool = False
+    """Whether Ctrl-C has ended the run."""
+    commits: dict[str, Commit | None] = field(default_factory=dict)
+    """What apps were at, by their paths, when this run asked first."""
 
     @property
     def phase(self) -> Phase:
         """What is known in the present phase."""
         return self.executed if ctx_state.get().is_executing else self.planned  # type: ignore[no-untyped-call]
+
+    def report(self, host: str) -> HostReport:
+        """Return what is known of a host so far."""
+        return self.reports.setdefault(host, HostReport())
+
+    def commit(self, path: str) -> Commit | None:
+        """Return the commit that an app is at, the same throughout the run."""
+        if path not in self.commits:
+            self.commits[path] = git.commit(Path(path))
+        return self.commits[path]
 
 
 _runs: WeakKeyDictionary[State, Run] = WeakKeyDictionary()

@@ -138,7 +138,7 @@ def test_a_gate(told: Told, until: Until, monkeypatch: pytest.MonkeyPatch) -> No
         found.extend(told())
         return any(each["gate"]["healthy"] == 1 for each in found)
 
-    terms = gate.Terms(Listen.read("unix:/run/ws/x"), rollout_request(OLD.identity)["probe"], 60, 0)
+    terms = gate.Terms(Listen.read("unix:/run/ws/x"), rollout_request(OLD.id)["probe"], 60, 0)
     names = ["ws_00", "ws_01"]
     waiting = threading.Thread(target=gate.wait_healthy, args=(OLD, names, terms))
     waiting.start()

@@ -9,7 +9,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy.deploy import facts, owner
+from wsdeploy.deploy import facts, owner, run
 from wsdeploy.deploy.operations.flow import failed_elsewhere, remaining_hosts
 from wsdeploy.deploy.operations.send import change, failure, log_reasons, without_traceback
 from wsdeploy.plan.app import generation as plan
@@ -18,7 +18,7 @@ from wsdeploy.plan.host import paths
 from wsdeploy.plan.target import Target
 from wsdeploy.release import build, contents
 from wsdeploy.settings import Settings
-from wshost.requests import InstallRelease, Retire
+from wshost.requests import InstallRelease, Retire, Serving
 
 
 @operation()
@@ -55,6 +55,7 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
             host.log_styled(note, fg="yellow", log_func=logger.warning)
     drift = plan.drift(target, wanted)
     if not drift:
+        _note_commit(settings, wanted)
         host.noop(f"generation {wanted.id} serves")
         return
     present = {each.name for each in state.activated_hosts}
@@ -74,8 +75,14 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         version=everywhere.id,
         by=owner.name(),
         remaining=remaining_hosts(settings),
+        commit=run.current().commit(settings.app.path),
     )
-    yield change("rollout.rollout", request)
+    serves: Serving = {
+        "generation": wanted.id,
+        "release": wanted.release,
+        "commit": request.get("commit"),
+    }
+    yield change("rollout.rollout", request, serves=serves)
 
 
 @operation()
@@ -107,3 +114,11 @@ def _generation(target: Target) -> plan.Generation:
     """Return the generation that a host should have."""
     wanted = contents.release(target.settings, target.survey)
     return plan.planned(target, wanted.id, wanted.main)
+
+
+def _note_commit(settings: Settings, wanted: plan.Generation) -> None:
+    """Note which commit it is that serves, where the host has not kept that: the same code."""
+    report = run.current().report(host.name)
+    for serving in (report.before, report.now):
+        if serving and not serving["commit"] and serving["release"] == wanted.release:
+            serving["commit"] = run.current().commit(settings.app.path)

@@ -8,7 +8,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy.deploy import facts, owner
+from wsdeploy.deploy import facts, owner, run
 from wsdeploy.deploy.operations.flow import failed_elsewhere, remaining_hosts
 from wsdeploy.deploy.operations.send import change, failure
 from wsdeploy.plan.app import rollback as plan
@@ -58,9 +58,12 @@ def releases() -> Generator[StringCommand, None, None]:
     """Show what has served on each app host, the newest first. Changes nothing.
 
     pyinfra -y inventories/prod.py wsdeploy.releases
+    pyinfra -y --json inventories/prod.py wsdeploy.releases | jq .wsdeploy.releases
     """
     settings = host.data.settings
     if state.is_executing and host.name in settings.topology.app:
-        for line in plan.listing(facts.histories(settings)[host.name]):
+        history = facts.histories(settings)[host.name]
+        run.current().results.setdefault("releases", {})[host.name] = history.to_json()
+        for line in plan.listing(history):
             host.log(line)
     yield from ()

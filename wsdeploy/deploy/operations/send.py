@@ -10,18 +10,24 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
 from pyinfra.context import host, state
 
-from wsdeploy.deploy import facts, lock, programs
+from wsdeploy.deploy import facts, lock, programs, progress, work
 from wsdeploy.plan.host import remote
 from wsdeploy.plan.host.render import RenderError
+from wshost.requests import Serving
 
 P = ParamSpec("P")
 
 
 def change(
-    program: str, request: Mapping[str, object], attachment: bytes | None = None
+    program: str,
+    request: Mapping[str, object],
+    attachment: bytes | None = None,
+    *,
+    serves: Serving | None = None,
 ) -> StringCommand:
     """Return the command that lets `wshost.PROGRAM` change the host; it will be surveyed anew.
 
+    serves: what does when it has ended well, unless the program tells of it by itself.
     The first change of a run takes the lock of the fleet. If another run has it, the command that
     is returned says so and fails.
     """
@@ -29,8 +35,9 @@ def change(
         return refused
     facts.forget()
     claim = lock.claim(host.data.settings)
-    sent = programs.payload(program, request, attachment, claim)
-    return StringCommand(remote.command(program), _stdin=sent)
+    mark = progress.listen(host.name)
+    sent = programs.payload(program, request, attachment, claim, progress=mark)
+    return work.Change(remote.command(program), _stdin=sent, program=program, serves=serves)
 
 
 def change_without_python(command: str, script: str) -> StringCommand:
@@ -38,7 +45,7 @@ def change_without_python(command: str, script: str) -> StringCommand:
     if refused := _refused():
         return refused
     facts.forget()
-    return StringCommand(command, _stdin=script)
+    return work.Change(command, _stdin=script)
 
 
 def _refused() -> StringCommand | None:
@@ -58,7 +65,7 @@ def failure(message: str) -> StringCommand:
     """
     if not state.is_executing:
         raise OperationError(message)
-    return StringCommand("cat >&2; exit 1", _stdin=[message])
+    return work.Failure("cat >&2; exit 1", _stdin=[message])
 
 
 Step = Callable[P, Generator[StringCommand, None, None]]

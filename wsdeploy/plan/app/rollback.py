@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from wsdeploy.plan import summary
 from wshost.requests import Commit
 
 
@@ -50,6 +51,10 @@ class History:
         """Read the answer of the host's program."""
         records = tuple(Record(**record) for record in answer["records"])
         return cls(answer["live"], answer["previous"], records)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for programs that read what a run prints."""
+        return asdict(self)
 
     def record(self, generation: str | None) -> Record | None:
         """Return the record of a generation, or None."""
@@ -128,12 +133,14 @@ def _reached_at(record: Record) -> str:
 
 def listing(history: History) -> Iterator[str]:
     """Yield the lines of a table with what has served on a host, the newest first."""
-    rows = [("GENERATION", "RELEASE", "LIVE SINCE (UTC)", "BY", "")]
+    known = any(record.commit for record in history.records)
+    rows = [("GENERATION", "RELEASE", "LIVE SINCE (UTC)", "BY", "", "COMMIT" if known else "")]
     for record in history.records:
         state = {history.live: "live", history.previous: "previous"}.get(record.generation, "")
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.since))
-        rows.append((record.generation, record.release, since, record.by, state))
+        commit = summary.commit(record.commit)
+        rows.append((record.generation, record.release, since, record.by, state, commit))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+        yield summary.readable("  ".join(cells).rstrip())

@@ -1,0 +1,112 @@
+"""The end of a run: what it did is said once, after all that pyinfra says."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pyinfra.api.state import State, StateStage
+from pyinfra.context import ctx_state
+
+from wsdeploy.deploy import progress, run
+from wsdeploy.plan import summary
+from wsdeploy.plan.summary import Action, Outcome
+from wsdeploy.settings import Settings
+
+
+def begin(action: Action | None, inventory: str, command: str) -> None:
+    """Prepare for a run that begins.
+
+    action: what it does to what serves; None for a run of which nothing is to be said at its end.
+    inventory, command: how its inventory and what it is to do are named on the command line.
+    """
+    progress.begin()
+    prints: Any = sys.modules.get("pyinfra_cli.prints")
+    if hasattr(prints, "print_json"):
+        prints.print_json = _with_results(prints.print_json, action, inventory, command)
+    state: State | None = ctx_state.get()  # type: ignore[no-untyped-call]
+    if action and state:
+        atexit.register(_say, state, action, inventory, command)
+
+
+def outcome(state: State, action: Action, inventory: str, command: str) -> Outcome | None:
+    """Return what became of a run; None if it has met no host, or was only planned."""
+    if not state.initialised:
+        return None
+    current = run.current()
+    settings = _settings(state)
+    ended = state.current_stage == StateStage.Disconnect
+    failed = bool(state.failed_hosts) or not ended
+    for host in state.failed_hosts:
+        report = current.report(host.name)
+        report.lost = report.lost or host not in state.activated_hosts
+        report.cause = report.cause or (None if report.lost else "see above")
+    if settings is None or not current.reports or not (state.is_executing or state.failed_hosts):
+        return None
+    reports, topology = current.reports, settings.topology
+    return Outcome(
+        action=action,
+        name=settings.name,
+        address=f"wss://{settings.domain}{settings.app.probe.path}",
+        inventory=inventory,
+        command=command,
+        apps={host: reports[host] for host in topology.app if host in reports},
+        proxies={host: report for host, report in reports.items() if host not in topology.app},
+        absent=[host for host in topology.app if host not in reports],
+        changed=_changed(state),
+        began=bool(state.is_executing),
+        refused=bool(current.lock.refusals),
+        interrupted=current.interrupted,
+        failed=failed,
+    )
+
+
+def _say(state: State, action: Action, inventory: str, command: str) -> None:
+    found = outcome(state, action, inventory, command)
+    if found is None:
+        return
+    # What pyinfra has not written yet removes the rest of its own line.
+    sys.stderr.write("\n" + "".join(f"{line}\n" for line in summary.lines(found)))
+    sys.stderr.flush()
+
+
+def _with_results(
+    show: Callable[[Any], None], action: Action | None, inventory: str, command: str
+) -> Callable[[Any], None]:
+    """Return pyinfra's function that prints the results of a run, with our own beside its."""
+
+    def shown(payload: Any) -> None:
+        state: State | None = ctx_state.get()  # type: ignore[no-untyped-call]
+        if isinstance(payload, dict) and payload.get("results") and state:
+            found = outcome(state, action, inventory, command) if action else None
+            own = {**run.current().results, **({"run": found.to_json()} if found else {})}
+            payload = {**payload, **({"wsdeploy": own} if own else {})}
+        show(payload)
+
+    return shown
+
+
+def _settings(state: State) -> Settings | None:
+    """Return the settings that the hosts of a run have, if they are ours."""
+    for host in state.inventory:
+        found = host.data.get("settings")
+        return found if isinstance(found, Settings) else None
+    return None
+
+
+def _changed(state: State) -> dict[str, list[str]]:
+    """Return the operations that changed something, each with the names of its hosts."""
+    found: dict[str, list[str]] = {}
+    order: list[str] = state.get_op_order()  # type: ignore[no-untyped-call]
+    for op_hash in order:
+        title = sorted(state.op_meta[op_hash].names)[0].rpartition("| ")[2]
+        for host in state.inventory.iter_activated_hosts():
+            data = state.ops[host].get(op_hash)
+            meta = data.operation_meta if data else None
+            if meta is not None and meta.is_complete() and meta.did_change():
+                hosts = found.setdefault(title, [])
+                if host.name not in hosts:
+                    hosts.append(host.name)
+    return found

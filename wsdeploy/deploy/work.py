@@ -1,0 +1,81 @@
+"""The commands that change hosts: what becomes of each is noted for the end of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from wsdeploy.deploy import run
+from wsdeploy.plan.summary import HostReport, Work
+from wshost.requests import Serving
+
+LOST = "the connection was lost"
+
+
+class Change(StringCommand):
+    """A command that changes a host."""
+
+    def __init__(
+        self, *words: str, program: str = "", serves: Serving | None = None, **arguments: Any
+    ) -> None:
+        super().__init__(*words, **arguments)
+        self._program = program
+        self._serves = serves
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
+        """Run it; note that the host is at work, and how that ends."""
+        current = run.current()
+        report = current.report(host.name)
+        report.untouched = False
+        report.work = Work(_title(state, host), self._program)
+        try:
+            done, output = super().execute(state, host, connector_arguments)
+        except Exception as error:  # each kind of connection has its own
+            _lose(current, report, str(error))
+            raise
+        if done:
+            report.finish(self._serves)
+        elif _is_gone(host):
+            _lose(current, report)
+        elif not current.interrupted:
+            report.fail(_cause(output.stderr_lines, self._program))
+        return done, output
+
+
+class Failure(StringCommand):
+    """A command that only says why a host fails."""
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
+        """Note why, and fail."""
+        run.current().report(host.name).fail(_cause(self.connector_arguments["_stdin"], "said"))
+        return super().execute(state, host, connector_arguments)
+
+
+def _title(state: State, host: Host) -> str:
+    """Return the name of the operation that the host is at."""
+    meta = state.op_meta.get(host.current_op_hash or "")
+    return ", ".join(sorted(meta.names)) if meta else "something"
+
+
+def _cause(lines: Iterable[str], program: str) -> str:
+    """Return the line that says most: programs of ours begin with it, others end so."""
+    said = [line.strip() for line in lines if line.strip()] or ["it did not say why"]
+    return said[0] if program else said[-1]
+
+
+def _lose(current: run.Run, report: HostReport, error: str = "") -> None:
+    """Note that a host can't be reached any more, unless this run has left it."""
+    if not current.interrupted:
+        report.lost = True
+        report.cause = f"{LOST} ({error})" if error else LOST
+
+
+def _is_gone(host: Host) -> bool:
+    """Tell whether the connection to a host is known to be no more."""
+    client: Any = getattr(host.connector, "client", None)
+    transport = client.get_transport() if hasattr(client, "get_transport") else None
+    return transport is not None and not transport.is_active()
