@@ -1,7 +1,7 @@
 """wsdeploy.capacity: one exchange with each host, a few lines about each, and nothing changed."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -27,13 +27,15 @@ def answers(**uses: Any) -> dict[str, str]:
 def asked(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> Callable[..., tuple[Run, str]]:
     """Ask two app hosts and a proxy; return how that ended."""
 
-    def ask(lb1: dict[str, str] | None = None, **settings: Any) -> tuple[Run, str]:
+    def ask(
+        lb1: dict[str, str] | None = None, options: Sequence[str] = LOUD, **settings: Any
+    ) -> tuple[Run, str]:
         """Return the run, and its lines without the spaces that make a column of hosts' names."""
         fleet = tiers(**settings)
         others = dict.fromkeys(fleet.names[:2], answers(app=USE))
         others["@fake/lb1"] = lb1 or answers(proxy=USE)
         what = ["wsdeploy.capacity"]
-        done = deploy(fleet, converged(fleet), *LOUD, others=others, what=what)
+        done = deploy(fleet, converged(fleet), *options, others=others, what=what)
         return done, " ".join(done.said.split())
 
     return ask
@@ -61,3 +63,13 @@ def test_a_proxy_that_does_not_run(asked: Callable[..., tuple[Run, str]]) -> Non
     assert done.code == 0, done.said
     assert "[@fake/lb1] proxy not running here; deploy first" in said
     assert "not counted: @fake/lb1" in said
+
+
+def test_as_json(asked: Callable[..., tuple[Run, str]]) -> None:
+    done, _ = asked(options=("-y", "--json"))
+    found = json.loads(done.out)["wsdeploy"]["capacity"]
+    assert found["fleet"]["app hosts"] == {"hosts": 2, "holds": 10_666, "without_largest": 5_333}
+    host = found["hosts"]["@fake/app1"]
+    assert (host["cores"], host["clients"], host["holds"]) == (2, 1_000, 5_333)
+    assert host["limits"][0]["clients"] == 5_333
+    assert host["limits"][0].keys() == {"clients", "what", "remedy"}

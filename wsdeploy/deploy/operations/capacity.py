@@ -65,7 +65,10 @@ def report_host(settings: Settings) -> Generator[StringCommand, None, None]:
     """Say what the host holds. Changes nothing."""
     if state.is_executing and host.name in run.current().measured:
         measured = _complete(settings)[host.name]
-        for line in report.lines(measured.target(settings, host.name), measured):
+        target = measured.target(settings, host.name)
+        found = run.current().results.setdefault("capacity", {"hosts": {}})
+        found["hosts"][host.name] = report.to_json(target, measured)
+        for line in report.lines(target, measured):
             host.log(line)
     yield from ()
 
@@ -74,7 +77,10 @@ def report_host(settings: Settings) -> Generator[StringCommand, None, None]:
 def report_fleet(settings: Settings) -> Generator[StringCommand, None, None]:
     """Say what the hosts hold together, once. Changes nothing."""
     if state.is_executing and host.name == next(iter(run.current().measured), None):
-        for line in report.fleet(settings, _complete(settings)):
+        measured = _complete(settings)
+        found = run.current().results.setdefault("capacity", {"hosts": {}})
+        found["fleet"] = report.together(settings, measured)
+        for line in report.fleet(settings, measured):
             host.log(line)
     yield from ()
 
