@@ -193,7 +193,7 @@ def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     if _has_begun():
         print("\ninterrupted; what a host was doing it does to its end", file=sys.stderr)
-        sys.modules["wsdeploy.deploy.run"].current().interrupted = True
+        sys.modules["wsdeploy.deploy.ending"].interrupt()
     else:
         print("\ninterrupted; nothing was changed", file=sys.stderr)
     raise SystemExit(INTERRUPTED)

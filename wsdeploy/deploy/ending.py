@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from gevent.pool import Pool  # type: ignore[import-untyped]
 from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 
@@ -29,6 +30,15 @@ def begin(action: Action | None, inventory: str, command: str) -> None:
     state: State | None = ctx_state.get()  # type: ignore[no-untyped-call]
     if action and state:
         atexit.register(_say, state, action, inventory, command)
+
+
+def interrupt() -> None:
+    """Let the present run end, whatever its hosts are at."""
+    run.current().interrupted = True
+    state: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    # pyinfra has room for one piece of work per host. It would only disconnect, and give back the
+    # lock, when a host that is in the middle of a drain has come to its end.
+    state.pool = Pool()
 
 
 def outcome(state: State, action: Action, inventory: str, command: str) -> Outcome | None:
