@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from bench.clients import Crowd, Target
 from wsdeploy_sandbox.command import run
@@ -37,7 +38,7 @@ async def serving(pair: Path, most: int) -> AsyncIterator[Server]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair)
 
-    def refuse(connection: ServerConnection, request: object) -> object:
+    def refuse(connection: ServerConnection, _: Request) -> Response | None:
         return connection.respond(503, "full\n") if len(server.connections) >= most else None
 
     async with serve(

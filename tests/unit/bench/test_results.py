@@ -1,5 +1,7 @@
 """Samples become ratios, ratios become the tables of the page."""
 
+from pathlib import Path
+
 import pytest
 
 from bench import cases, report, results
@@ -34,7 +36,7 @@ def test_ratios_are_those_of_each_round() -> None:
     assert samples().ratios(cases.MESSAGES, f"haproxy: {OURS}", f"haproxy: {CADDY}") == []
 
 
-def test_what_is_written_is_read(tmp_path) -> None:
+def test_what_is_written_is_read(tmp_path: Path) -> None:
     samples().write(tmp_path / "results.json")
     assert results.load(tmp_path / "results.json") == samples()
 
@@ -50,7 +52,7 @@ def test_the_tables_show_medians_with_their_spread_and_dashes_for_what_is_missin
     assert "| a run that finds nothing to do, to `pyinfra exec -- true` | 1.50 | - |" in found
 
 
-def test_only_what_is_between_the_markers_of_the_page_is_replaced(tmp_path) -> None:
+def test_only_what_is_between_the_markers_of_the_page_is_replaced(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
     results.publish("new", page)
@@ -58,7 +60,7 @@ def test_only_what_is_between_the_markers_of_the_page_is_replaced(tmp_path) -> N
     assert page.read_text() == f"before\n{results.BEGIN}\n\nnewer\n\n{results.END}\nafter\n"
 
 
-def test_the_page_shows_the_samples_that_are_published(tmp_path) -> None:
+def test_the_page_shows_the_samples_that_are_published(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(results.PAGE.read_text())
     results.publish(report.tables(results.load(results.FILE)), page)
@@ -74,7 +76,7 @@ def test_another_contender_begins_each_round() -> None:
 
 
 @pytest.mark.parametrize(("delay", "lines"), [(0, 0), (10, 1)])
-def test_caddy_has_its_defaults_but_for_the_balancing(delay, lines) -> None:
+def test_caddy_has_its_defaults_but_for_the_balancing(delay: int, lines: int) -> None:
     found = caddyfile(
         "ws.test", ["/run/ws/current/ws_00.sock", "/run/ws/current/ws_01.sock"], delay
     )

@@ -47,6 +47,8 @@ def calls(*names: str) -> list[pytest.ParameterSet]:
             program, *rest = itertools.dropwhile(
                 lambda w: w == "run" or w.startswith("--") or w.endswith(".whl"), rest
             )
+        # What reads the output is another program.
+        rest = [*itertools.takewhile(lambda w: w != "|", rest)]
         if program.removeprefix(".venv/bin/") in names:
             found[" ".join(rest)] = rest
     return [pytest.param(rest, id=key) for key, rest in found.items()]
