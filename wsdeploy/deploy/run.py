@@ -7,9 +7,8 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from pyinfra.api.state import State
+from pyinfra.api.state import BaseStateCallback, State
 from pyinfra.context import ctx_state
 
 from wsdeploy.plan.app.rollback import History
@@ -51,8 +50,8 @@ class Lock:
 
 
 @dataclass
-class Run:
-    """One run."""
+class Run(BaseStateCallback):
+    """One run. It hangs on pyinfra's state, as what that calls back, and ends with it."""
 
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     """An ID that no other run has."""
@@ -96,10 +95,12 @@ class Run:
         return self.commits[path]
 
 
-_runs: WeakKeyDictionary[State, Run] = WeakKeyDictionary()
-
-
 def current() -> Run:
     """Return the present run: pyinfra has one state for each."""
     state: State = ctx_state.get()  # type: ignore[no-untyped-call]
-    return _runs.setdefault(state, Run())
+    for handler in state.callback_handlers:
+        if isinstance(handler, Run):
+            return handler
+    made = Run()
+    state.add_callback_handler(made)  # type: ignore[no-untyped-call]
+    return made
