@@ -83,7 +83,7 @@ class Crowd:
         return self._all([worker.Handshakes(share, seconds, warm_up) for share in shares])
 
     def hold(self, seconds: float) -> Report:
-        """Stay connected for so many seconds; the report says who was cut."""
+        """Stay connected for so many seconds, or until nobody is left."""
         return self._all([worker.Hold(seconds)] * self.workers)
 
     def _shares(self, count: int) -> list[int]:

@@ -51,7 +51,7 @@ class Handshakes:
 
 @dataclass(frozen=True)
 class Hold:
-    """Stay connected and answer pings."""
+    """Stay connected and answer pings, until nobody is left."""
 
     seconds: float
 
@@ -198,7 +198,7 @@ class Worker:
 
     def _hold(self, command: Hold) -> float:
         start = time.monotonic()
-        while (left := start + command.seconds - time.monotonic()) > 0:
+        while self.clients and (left := start + command.seconds - time.monotonic()) > 0:
             self.step(left)
         return time.monotonic() - start
 
