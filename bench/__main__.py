@@ -42,7 +42,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, deployed() as hosts:
         caddy = install_caddy(Path(folder))
         contenders = list(itertools.chain(*(start(host, caddy) for host in hosts)))
-        samples.notes |= results.describe(hosts) | {"command": "make bench"}
+        samples.notes |= results.describe(hosts)
+        samples.notes["command"] = "make bench-quick" if quick else "make bench"
         for case, rounds in ROUNDS.items():
             say(case.__name__)
             case(contenders, samples, 1 if quick else rounds)
