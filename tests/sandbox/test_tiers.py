@@ -1,8 +1,10 @@
 """A proxy in front of two app hosts."""
 
 import json
+import re
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
@@ -146,6 +148,39 @@ def test_it_rejoins_by_itself(site: Site) -> None:
         return min(counts) > 0
 
     wait_until(reached)
+    site.converged()
+
+
+@pytest.mark.usefixtures("once")
+def test_a_host_that_is_lost_in_a_drain_does_not_hold_up_the_run(site: Site) -> None:
+    """It loses its power, so that nobody says anything any more."""
+    lost, app = site.apps[0], site.settings["app"]
+    site.deploy(app=app.replace("drain=2", "drain=30"))
+    site.write(app=app.replace("drain=2", 'drain=2, env={"COLOUR": "green"}'))
+    with site.under_load(rate=1, held=40):
+        run = subprocess.Popen(
+            site.command("deploy.py", "-y"),
+            cwd=site.project, env=site.environment(),
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert run.stderr
+        lines = []
+        for line in run.stderr:
+            lines.append(line)
+            # By now both hosts serve the new release, and this one closes its old clients.
+            if f"{lost.name}: " in line and "clients left" in line:
+                break
+        sandbox.poweroff(lost.name)
+        lines += run.stderr.readlines()
+    said = "".join(lines)
+    site.note(["deploy.py", "-y"], run.wait(), said)
+    assert run.returncode == 1
+    assert re.search(rf"ws: failed on {lost.name}\b.*: the connection was lost", said)
+    assert f"--exclude {lost.name}" in said
+    assert "Traceback" not in said
+    sandbox.up(lost.name)
+    wait_until(lambda: serves(site, lost))
+    site.deploy(app=app)
     site.converged()
 
 

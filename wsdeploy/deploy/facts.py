@@ -12,7 +12,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host, state
 
-from wsdeploy.deploy import lock, programs, run
+from wsdeploy.deploy import connection, lock, programs, run
 from wsdeploy.plan import components, summary
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.app.rollback import History
@@ -100,6 +100,7 @@ def _note_serving(settings: Settings, host: str, found: Survey) -> None:
 
 
 def _ask(host: Host, settings: Settings) -> Survey:
+    connection.watch(host)
     try:
         request = components.request(settings, host.name).to_json()
     except RenderError as error:

@@ -9,7 +9,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from wsdeploy.deploy import run
+from wsdeploy.deploy import connection, run
 from wsdeploy.plan.summary import HostReport, Work
 from wshost.requests import Serving
 
@@ -32,6 +32,7 @@ class Change(StringCommand):
         report = current.report(host.name)
         report.untouched = False
         report.work = Work(_title(state, host), self._program)
+        connection.watch(host)
         try:
             done, output = super().execute(state, host, connector_arguments)
         except Exception as error:  # each kind of connection has its own
@@ -39,7 +40,7 @@ class Change(StringCommand):
             raise
         if done:
             report.finish(self._serves)
-        elif _is_gone(host):
+        elif connection.is_gone(host):
             _lose(current, report)
         elif not current.interrupted:
             report.fail(_cause(output.stderr_lines, self._program))
@@ -72,10 +73,3 @@ def _lose(current: run.Run, report: HostReport, error: str = "") -> None:
     if not current.interrupted:
         report.lost = True
         report.cause = f"{LOST} ({error})" if error else LOST
-
-
-def _is_gone(host: Host) -> bool:
-    """Tell whether the connection to a host is known to be no more."""
-    client: Any = getattr(host.connector, "client", None)
-    transport = client.get_transport() if hasattr(client, "get_transport") else None
-    return transport is not None and not transport.is_active()
