@@ -2,7 +2,7 @@
 
 from pyinfra import config
 
-from wsdeploy import command_line
+from wsdeploy.deploy import start
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
@@ -11,4 +11,4 @@ config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 config.FAIL_PERCENT = 0
 
 # A path with a typing error ends here, not in a run without hosts.
-command_line.begin()
+start.begin()

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 from pyinfra import logger
 from pyinfra import progress as spinner
+from pyinfra.api.config import Config
+from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 from pyinfra.connectors import util
 from pyinfra.context import ctx_state
@@ -22,7 +24,9 @@ DRAIN: Drain = {"left": 23, "of": 50, "seconds": 14.2, "at_most": 60}
 def current() -> Iterator[run.Run]:
     """A run, whose host app1 is at work."""
     before = ctx_state.get()  # type: ignore[no-untyped-call]
-    ctx_state.set(State())  # type: ignore[no-untyped-call]
+    state = State()
+    state.init(Inventory(([], {})), Config())  # type: ignore[no-untyped-call]
+    ctx_state.set(state)  # type: ignore[no-untyped-call]
     found = run.current()
     found.report("app1").work = Work("App | Old processes", "rollout.retire")
     yield found

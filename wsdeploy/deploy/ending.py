@@ -11,9 +11,10 @@ from gevent.pool import Pool  # type: ignore[import-untyped]
 from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 
+from wsdeploy.command_line import Action
 from wsdeploy.deploy import progress, run
 from wsdeploy.plan import summary
-from wsdeploy.plan.summary import Action, Outcome
+from wsdeploy.plan.summary import Outcome
 from wsdeploy.settings import Settings
 
 
@@ -89,7 +90,7 @@ def _with_results(
 
     def shown(payload: Any) -> None:
         state: State | None = ctx_state.get()  # type: ignore[no-untyped-call]
-        if isinstance(payload, dict) and payload.get("results") and state:
+        if isinstance(payload, dict) and payload.get("results") and state and state.initialised:
             found = outcome(state, action, inventory, command) if action else None
             own = {**run.current().results, **({"run": found.to_json()} if found else {})}
             payload = {**payload, **({"wsdeploy": own} if own else {})}

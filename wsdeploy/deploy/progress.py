@@ -69,7 +69,8 @@ def is_rewritten() -> bool:
 
 
 def _is_run() -> bool:
-    return bool(ctx_state.isset())  # type: ignore[no-untyped-call]
+    isset: bool = ctx_state.isset()  # type: ignore[no-untyped-call]
+    return isset and bool(ctx_state.get().initialised)  # type: ignore[no-untyped-call]
 
 
 class _Reader:

@@ -6,8 +6,8 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from wsdeploy.command_line import Action
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
@@ -24,8 +24,6 @@ AT_WORK = 2
 
 GATED = ("rollout.rollout", "rollout.restore")
 """Programs that end before anything serves if what is new is not healthy."""
-
-Action = Literal["deploy", "rollback", "restart"]
 
 
 @dataclass

@@ -135,10 +135,10 @@ def _advice(path: str, target: Path) -> list[str]:
     if path == ".gitignore":
         missing = [each for each in ("/certificates/", "pyinfra-debug.log") if each not in text]
         return [f".gitignore: add {' and '.join(missing)}"] if missing else []
-    if path == "config.py" and "command_line.begin()" not in text:
+    if path == "config.py" and "start.begin()" not in text:
         return [
-            "config.py: pyinfra reads it, too; add: from wsdeploy import command_line; "
-            "command_line.begin()"
+            "config.py: pyinfra reads it, too; add: from wsdeploy.deploy import start; "
+            "start.begin()"
         ]
     if path == "deploy.py" and "wsdeploy" not in text:
         return [

@@ -11,7 +11,7 @@ from docs import tables
 from wsapp.config import VARIABLES
 from wsapp.metrics import Metrics, render
 from wsapp.process import process_numbers
-from wsdeploy import command_line
+from wsdeploy.deploy import start
 from wsdeploy.settings import Settings, reference
 from wsdeploy.settings.app import OWN_VARIABLES
 from wsdeploy.settings.section import Section
@@ -151,6 +151,6 @@ def test_exit_codes_are_the_ones_that_programs_end_with() -> None:
         text = (PAGES.parents[1] / file).read_text()
         for code in re.findall(r"sys\.exit\((\d+)\)", text):
             assert (program, code) in codes, (program, code)
-    assert ("`pyinfra`", str(command_line.INTERRUPTED)) in codes
+    assert ("`pyinfra`", str(start.INTERRUPTED)) in codes
     assert ("`pytest tests/hosts`", str(int(pytest.ExitCode.USAGE_ERROR))) in codes
     assert ("`pytest tests/hosts`", str(int(pytest.ExitCode.TESTS_FAILED))) in codes

@@ -150,7 +150,7 @@ def test_files_that_are_there_are_left(run: Run, here: Path) -> None:
     for line in (
         'pyproject.toml: add wsdeploy by: uv add --dev "wsdeploy[checks]"',
         ".gitignore: add /certificates/ and pyinfra-debug.log",
-        "config.py: pyinfra reads it, too; add: from wsdeploy import command_line; ",
+        "config.py: pyinfra reads it, too; add: from wsdeploy.deploy import start; ",
         "deploy.py: add: from wsdeploy.deploy.service import service; service()",
     ):
         assert f"\n  {line}" in done.output

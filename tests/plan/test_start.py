@@ -1,0 +1,64 @@
+"""What pyinfra's command line does not do by itself."""
+
+import inspect
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsdeploy.deploy import start
+
+
+def test_a_question_that_nobody_answers_ends_the_run_with_a_line() -> None:
+    def nobody(prompt: str) -> None:
+        raise EOFError
+
+    with pytest.raises(SystemExit, match="no terminal; give -y"):
+        start.answered(nobody, "give -y")("Go on?")
+    assert start.answered(str.upper, "")("yes") == "YES"
+    assert start.answered(nobody, "")("One of more hosts failed, continue?") is False
+
+
+def test_where_pyinfra_asks() -> None:
+    # In a process of its own: pyinfra's command line replaces parts of Python when it is imported.
+    names = start.QUESTIONS
+    code = "".join(f"import {module}; {module}.{name}\n" for module, name in names)
+    code += "assert 'input' in pyinfra_cli.cli._do_confirm.__code__.co_names\n"
+    code += "assert 'failed' in str(pyinfra_cli.cli._set_fail_prompts.__code__.co_consts)\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[h] Could not connect ([Errno 113] No route to host)", "--exclude"),
+        (
+            "[h] SSH error (StrictPolicy: No host key for h found in known_hosts)",
+            "known_hosts; for CI",
+        ),
+        ("No host key for h found in known_hosts, accepting & adding to host keys file", None),
+        ("[h] Connected", None),
+    ],
+)
+def test_a_line_of_pyinfras_names_the_way_out(line: str, words: str | None) -> None:
+    found = start.hint(line)
+    assert found.startswith(line)
+    assert words in found if words else found == line
+
+
+def test_python_finds_the_module_of_a_file_that_pyinfra_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prod.py").touch()
+    (tmp_path / "deploy.py").write_text("frame = __import__('sys')._getframe()\n")
+    found: dict[str, str] = {}
+    exec(compile((tmp_path / "deploy.py").read_text(), "deploy.py", "exec"), found)  # noqa: S102
+    assert inspect.getmodule(found["frame"]) is None
+    monkeypatch.setattr(sys, "argv", ["pyinfra", "prod.py", "deploy.py"])
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    start.begin()
+    assert inspect.getmodule(found["frame"]) is sys.modules["deploy.py"]
