@@ -1,7 +1,7 @@
 """Production: what the service is, and which hosts it runs on. The file to edit, beside the app.
 
     pyinfra --dry --diff inventories/prod.py deploy.py    shows what would change
-    pyinfra inventories/prod.py deploy.py                 changes it; again, and nothing is left to do
+    pyinfra inventories/prod.py deploy.py                 changes it; again: nothing to do
 
 What is commented out shows other values than the defaults, and why one would want them; editors
 know all settings. Mistakes are reported together, before any host is contacted:

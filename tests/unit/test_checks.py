@@ -10,6 +10,8 @@ import pytest
 
 from wsdeploy.checks import plugin
 
+REPOSITORY = Path(__file__).parents[2]
+
 INVENTORY = """
 from wsdeploy import *
 settings = Settings("ws.a-company.com", App("app.py"), SelfSigned())
@@ -52,6 +54,15 @@ def test_a_projects_folder_has_our_checks_and_its_own(project: Path) -> None:
     for host in ("a1.a-company.com", "a2.a-company.com"):
         assert f"tests/hosts/test_app.py::test_release_belongs_to_root[{host}]" in lines
         assert f"tests/hosts/test_own.py::test_own[{host}]" in lines
+
+
+def test_our_own_folder_is_collected_from_one_of_xdists_processes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "prod.py").write_text(INVENTORY.replace("app.py", "files/app.py"))
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    done = run(REPOSITORY, "tests/hosts", "--inventory", str(tmp_path / "prod.py"))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_without_a_fleet_nothing_is_checked() -> None:
