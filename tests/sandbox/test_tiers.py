@@ -156,7 +156,7 @@ def test_a_host_that_is_lost_in_a_drain_does_not_hold_up_the_run(site: Site) -> 
     """It loses its power, so that nobody says anything any more."""
     lost, app = site.apps[0], site.settings["app"]
     site.deploy(app=app.replace("drain=2", "drain=30"))
-    site.write(app=app.replace("drain=2", 'drain=2, env={"COLOUR": "green"}'))
+    site.write(app=app.replace("drain=2", "drain=2, max_size=99_999"))
     with site.under_load(rate=1, held=40):
         run = subprocess.Popen(
             site.command("deploy.py", "-y"),
