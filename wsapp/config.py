@@ -14,8 +14,8 @@ from wsapp.origins import Origin, parse_origins
 
 T = TypeVar("T")
 
-SETTLE_LIMIT = 1.0
-"""Seconds at most, after SIGTERM, in which connections that were already on their way come in."""
+QUEUE_LIMIT = 1.0
+"""Seconds at most, when the listener closes, in which connections on their way come in."""
 
 HANDLER_GRACE = 2.0
 """Seconds that a handler may go on working once its connection has closed during a stop.
@@ -26,6 +26,10 @@ Enough for a last write to a database; a handler that needs longer is cancelled.
 EXIT_MARGIN = 1.0
 """Seconds for cancelled handlers to clean up and for the interpreter to leave."""
 
+ANY_ADDRESS = ""
+"""What asyncio takes for all addresses of the machine, with a listener for IPv4 and one for IPv6,
+as far as there is either."""
+
 SOCKET_PATH_LIMIT = 107
 """Bytes in a unix socket's path: Linux has 108 for it, the last one a zero (unix(7))."""
 
@@ -33,7 +37,9 @@ VARIABLES = (
     "WS_SOCKET",
     "WS_HOST",
     "WS_PORT",
+    "PORT",
     "WS_BACKLOG",
+    "WS_SETTLE",
     "WS_DRAIN",
     "WS_DRAIN_FILE",
     "WS_MOVE_FILE",
@@ -70,11 +76,15 @@ class Config:
     """`WS_SOCKET`: path of the unix socket to listen on. Its mode becomes 0660."""
 
     host: str = "localhost"
-    """`WS_HOST`: name or address to listen on, with `WS_PORT`. Without any of the three
-    the app listens on localhost:8765, for development."""
+    """`WS_HOST`: name or address to listen on, with `WS_PORT`. Without any of the three, and
+    without `PORT`, the app listens on localhost:8765, for development."""
 
     port: int = 8765
     """`WS_PORT`: TCP port to listen on, 1 to 65535."""
+
+    platform_port: int | None = None
+    """`PORT`: TCP port to listen on at every address, IPv4 and IPv6, 1 to 65535: the only thing
+    that platforms such as Heroku tell. It counts only where none of the three above is set."""
 
     share_port: bool = False
     """Whether other processes may listen on the same port (SO_REUSEPORT), as a new generation
@@ -86,9 +96,15 @@ class Config:
     too few: with that many waiting on a unix socket, the next connect fails at once. 4096 is
     also Linux's upper limit unless net.core.somaxconn is raised."""
 
+    settle: float = 0.0
+    """`WS_SETTLE`: seconds after SIGTERM for which new connections are taken as before, while
+    /healthz says 503, 0 to 300; the drain begins after them. For places that go on sending clients
+    to a process that they have told to stop: clusters and platforms, whose routers learn of it
+    late."""
+
     drain: float = 30.0
-    """`WS_DRAIN`: seconds over which connections are closed after SIGTERM, 0 to 3600. Clients
-    that all come back in one second are a load that no deployment should cause."""
+    """`WS_DRAIN`: seconds over which connections are closed after SIGTERM and `WS_SETTLE`, 0 to
+    3600. Clients that all come back in one second are a load that no deployment should cause."""
 
     drain_file: str | None = None
     """`WS_DRAIN_FILE`: a file that may be there when SIGTERM arrives, with the seconds that are
@@ -129,7 +145,8 @@ class Config:
 
     max_connections: int = 0
     """`WS_MAX_CONNECTIONS`: connections that this process holds, 0 to 10000000; 0 for no cap.
-    Further handshakes get 503, which clients answer by trying again later."""
+    Further handshakes get 503, which clients answer by trying again later. /healthz goes on saying
+    200: a full process is a healthy one, and whoever scales in takes the unhealthy first."""
 
     compression: str = "low"
     """`WS_COMPRESSION`: `off`, `low`, `medium` or `high`, see `wsapp.compression`. websockets'
@@ -140,7 +157,8 @@ class Config:
     origins: tuple[Origin, ...] = ()
     """`WS_ORIGINS`: origins of web pages that may connect, separated by commas, as in
     `https://example.com, https://*.example.com`; a `*` stands for one label of the name or for
-    the port. Empty allows any page, which is wrong for apps that rely on cookies."""
+    the port. Empty allows any page, which is wrong for apps that rely on cookies. An app that gives
+    `run` origins of its own has those only."""
 
     origin_required: bool = False
     """`WS_ORIGIN_REQUIRED`: 1 refuses clients that send no Origin; needs `WS_ORIGINS`. Browsers
@@ -168,9 +186,11 @@ class Config:
         """Seconds after SIGTERM by which the process is certainly gone.
 
         The last connection's turn comes at the end of the drain; its client may then take the
-        whole close timeout, its handler the grace. With no connections it's about 0.1 s.
+        whole close timeout, its handler the grace. With no connections it's about 0.1 s after
+        `settle`.
         """
-        return max(self.drain, SETTLE_LIMIT) + self.close_timeout + HANDLER_GRACE + EXIT_MARGIN
+        window = self.settle + max(self.drain, QUEUE_LIMIT)
+        return window + self.close_timeout + HANDLER_GRACE + EXIT_MARGIN
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -187,12 +207,17 @@ class Config:
         elif env.has("WS_HOST") != env.has("WS_PORT"):
             given, absent = ("HOST", "PORT") if env.has("WS_HOST") else ("PORT", "HOST")
             env.problems.append(f"WS_{given} is set and WS_{absent} isn't: give both")
+        # Whatever it says elsewhere is not for the harness.
+        told = any(env.has(name) for name in ("WS_SOCKET", "WS_HOST", "WS_PORT"))
+        platform_port = None if told else env.get("PORT", None, _whole(1, 65535))
         config = cls(
             socket=path,
-            host=host or cls.host,
-            port=port or cls.port,
+            host=host or (ANY_ADDRESS if platform_port else cls.host),
+            port=port or platform_port or cls.port,
+            platform_port=platform_port,
             share_port=port is not None,
             backlog=env.get("WS_BACKLOG", cls.backlog, _whole(1, 65535)),
+            settle=env.get("WS_SETTLE", cls.settle, _seconds(0, 300)),
             drain=env.get("WS_DRAIN", cls.drain, _seconds(0, 3600)),
             drain_file=env.get("WS_DRAIN_FILE", None, str),
             move_file=env.get("WS_MOVE_FILE", None, str),

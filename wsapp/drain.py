@@ -1,9 +1,11 @@
 """Stopping without a crowd: listen no more, close connections one after the other, be gone in time.
 
-    SIGTERM                                        window's end
-    |-- settle --|                                      |- close timeout -|- grace -|
-    |------ each connection's turn, spread evenly ------|
-    |------------ handshakes under way complete --------|- they get 503 --|
+    SIGTERM    listener closes                               window's end
+    |-- settle --|-- queue --|                                     |- close timeout -|- grace -|
+                 |------ each connection's turn, spread evenly ----|
+                 |---------- handshakes under way complete --------|- they get 503 --|
+
+In `settle` (`WS_SETTLE`, none by default) everything goes on but /healthz, which says 503.
 
 The process exits as soon as nothing is left, which is usually right after the window, or at
 once if it had no connections.
@@ -12,19 +14,20 @@ once if it had no connections.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import random
 from pathlib import Path
 
 from websockets.asyncio.server import Server
 
-from wsapp.config import EXIT_MARGIN, HANDLER_GRACE, SETTLE_LIMIT, Config
+from wsapp.config import EXIT_MARGIN, HANDLER_GRACE, QUEUE_LIMIT, Config
 from wsapp.connections import Connection, Connections
 from wsapp.listen import UnixSocket
 from wsapp.log import logger
 
 HURRY_LIMIT = 2.0
-"""Seconds after a second SIGTERM, or SIGINT, by which the process is certainly gone."""
+"""Seconds after SIGINT by which the process is certainly gone."""
 
 QUIET = 0.05
 """Seconds, twice in a row, without a new connection: then none is on its way any more.
@@ -74,7 +77,7 @@ class Drain:
         self._connections = connections
         self._serving = serving
         self._loop = asyncio.get_running_loop()
-        self._window_end = self._loop.time() + config.drain
+        self._window_end = 0.0
         self._hurried = False
         self._over = asyncio.Event()
         self._waiting: dict[Connection, asyncio.TimerHandle] = {}
@@ -84,20 +87,22 @@ class Drain:
 
     async def run(self, hurried: asyncio.Event) -> None:
         """Close everything; faster from when `hurried` is set. Returns within the limits."""
+        self._connections.metrics.draining = True
+        await self._settle(hurried)
         started = self._loop.time()
-        listens_until = started + max(self._config.drain, SETTLE_LIMIT)
+        self._window_end = started + self._config.drain
+        listens_until = started + max(self._config.drain, QUEUE_LIMIT)
         self._set_deadlines(
             listens_until, self._config.close_timeout, HANDLER_GRACE, EXIT_MARGIN / 2
         )
         watch = asyncio.create_task(self._hurry_when(hurried))
-        self._connections.metrics.draining = True
         count = self._connections.metrics.open
         logger.info(
             "stopping: closing %d connections over %g s with code %d, gone within %g s",
             count,
             self._config.drain,
             self._config.close_code,
-            self._config.stop_limit,
+            self._config.stop_limit - self._config.settle,
         )
         await self._stop_listening(hurried)
         self._give_turns()
@@ -113,6 +118,14 @@ class Drain:
             f", {left} of them left" if left else "",
         )
 
+    async def _settle(self, hurried: asyncio.Event) -> None:
+        """Go on for a while, so that nobody meets a closed port who is still sent here."""
+        if not self._config.settle:
+            return
+        logger.info("going on for %g s, as others may not know yet", self._config.settle)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hurried.wait(), self._config.settle)
+
     async def _stop_listening(self, hurried: asyncio.Event) -> None:
         """Close the listener when no connection can be lost by it.
 
@@ -123,7 +136,7 @@ class Drain:
         """
         if self._unix_socket is not None:
             self._unix_socket.unlink()
-            quiet, limit = 0, self._loop.time() + SETTLE_LIMIT - 2 * QUIET
+            quiet, limit = 0, self._loop.time() + QUEUE_LIMIT - 2 * QUIET
             while quiet < 2 and self._loop.time() < limit and not hurried.is_set():
                 before = self._connections.accepted
                 await asyncio.sleep(QUIET)

@@ -108,10 +108,10 @@ async def _serve_until_stopped(
     server.is_serving = serving.is_set  # type: ignore[method-assign]
     logger.info(
         "listening on %s; loop %s, websockets %s, Python %s",
-        config.socket or f"{config.host}:{config.port}",
+        config.socket or f"{config.host or '*'}:{config.port}",
         *(metrics.info[name] for name in ("loop", "websockets", "python")),
     )
-    if not (config.socket or config.share_port):
+    if not (config.socket or config.share_port or config.platform_port):
         logger.info("this is for development: neither WS_SOCKET nor WS_HOST and WS_PORT are set")
     lag = asyncio.create_task(_watch_lag(metrics))
     move = asyncio.create_task(Move(config, connections).watch())
@@ -122,7 +122,10 @@ async def _serve_until_stopped(
 
 
 class _StopSignals:
-    """SIGTERM asks for a stop; a second one, or SIGINT, for a fast one.
+    """SIGTERM asks for a stop, SIGINT for a fast one, before or after it.
+
+    A second SIGTERM changes nothing. Platforms send several where they mean one: Heroku says so,
+    Dokku sends one when it has switched to the new container and one later.
 
     Also the last resort: if the process is still there when it should be gone, it shows where
     it hangs and exits with 1. That must work while a handler blocks the event loop, so these
@@ -135,18 +138,17 @@ class _StopSignals:
         self.requested = asyncio.Event()
         self.hurried = asyncio.Event()
         self._limit = limit
-        self._count = 0
+        self._stopping = False
         self._hurrying = False
         self._loop = asyncio.get_running_loop()
         signal.signal(signal.SIGTERM, self._receive)
         signal.signal(signal.SIGINT, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._count += 1
-        hurry = self._count > 1 or number == signal.SIGINT
-        if self._hurrying or self._loop.is_closed():
+        hurry = number == signal.SIGINT
+        if self._hurrying or (self._stopping and not hurry) or self._loop.is_closed():
             return
-        self._hurrying = hurry
+        self._stopping, self._hurrying = True, hurry
         limit = HURRY_LIMIT if hurry else self._limit
         faulthandler.dump_traceback_later(limit, exit=True)
         self._loop.call_soon_threadsafe(self.requested.set)
@@ -192,7 +194,8 @@ async def _listen(
         )
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ListenError(f"can't listen on {config.host}:{config.port}: {reason}") from error
+        where = f"{config.host or '*'}:{config.port}"
+        raise ListenError(f"can't listen on {where}: {reason}") from error
 
 
 def _without_noise(handler: Handler) -> Handler:

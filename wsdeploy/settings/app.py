@@ -13,8 +13,9 @@ from wsdeploy.settings.section import Problem, Range, Section, refused
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The deployment sets these itself; a user's value would be lost without a word.
 OWN_VARIABLES = re.compile(
-    r"WS_(APP|SOCKET|HOST|PORT|BACKLOG|DRAIN|DRAIN_FILE|MAX_AGE|CLOSE_CODE|CLOSE_TIMEOUT|OPEN_TIMEOUT|COMPRESSION"
-    r"|PING_INTERVAL|PING_TIMEOUT|MAX_SIZE|LOG_LEVEL)|SUPERVISOR_.*|PYTHONPATH"
+    r"WS_(APP|SOCKET|HOST|PORT|BACKLOG|SETTLE|DRAIN|DRAIN_FILE|MAX_AGE|CLOSE_CODE|CLOSE_TIMEOUT"
+    r"|OPEN_TIMEOUT|COMPRESSION|PING_INTERVAL|PING_TIMEOUT|MAX_SIZE|LOG_LEVEL)"
+    r"|SUPERVISOR_.*|PYTHONPATH"
 )
 # What a request line may have (RFC 3986) and no proxy's configuration takes for its own syntax.
 PATH = re.compile(r"/[A-Za-z0-9._~/%?&=+:@!,-]*")

@@ -51,7 +51,8 @@ class App:
     def __init__(self, program: Path, log: Path, env: dict[str, str], umask: int = -1) -> None:
         self.log_file = log
         self.socket = env.get("WS_SOCKET", "")
-        self.address = (env.get("WS_HOST"), int(env.get("WS_PORT", 0)))
+        port = int(env.get("WS_PORT") or env.get("PORT") or 0)
+        self.address = (env.get("WS_HOST", "127.0.0.1"), port)
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, program],
@@ -143,7 +144,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             source = tmp_path / f"app{len(apps)}.py"
             source.write_text(program)
             program = source
-        if "WS_PORT" not in env:
+        if not env.keys() & {"WS_PORT", "PORT"}:
             env.setdefault("WS_SOCKET", str(tmp_path / "ws_00.sock"))
         app = App(program, tmp_path / f"log{len(apps)}", env, umask)
         apps.append(app)

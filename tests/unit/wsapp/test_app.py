@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import stat
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -101,6 +102,31 @@ def test_address_that_can_not_be_had(start: Start) -> None:
     assert "ERROR can't listen on 192.0.2.1:8000: " in app.log
 
 
+@pytest.mark.parametrize("before", ["", "import sys\nsys.modules['uvloop'] = None\n"])
+def test_a_platform_gives_only_a_port(start: Start, free_port: str, before: str) -> None:
+    app = start(f"{before}from wsapp import run\n{ECHO}run(handler)\n", PORT=free_port)
+    assert echo(app)[0] == "hi"
+    with socket.socket(socket.AF_INET6) as probe:
+        assert not _has_ipv6() or probe.connect_ex(("::1", int(free_port))) == 0
+    assert f"listening on *:{free_port};" in app.log
+    assert "development" not in app.log
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+def test_a_port_of_a_platform_that_is_taken(start: Start, free_port: str) -> None:
+    start(PORT=free_port)
+    second = start(PORT=free_port, ready=False)
+    assert second.exit_code() == 1
+    assert f"can't listen on *:{free_port}: " in second.log
+
+
 def test_mistakes_in_the_environment(start: Start) -> None:
     app = start(WS_DRAIN="soon", WS_METRICS="maybe", ready=False)
     assert app.exit_code() == 2
@@ -130,6 +156,15 @@ def test_origins(start: Start) -> None:
     assert handshake_status(app, origin="https://a.example.com") == 101
     assert handshake_status(app, origin="https://evil.com") == 403
     assert handshake_status(app) == 101
+
+
+def test_origins_of_the_app_itself_take_the_place_of_those_of_the_environment(
+    start: Start,
+) -> None:
+    own = f"from wsapp import run\n{ECHO}run(handler, origins=['https://own.example'])\n"
+    app = start(own, WS_ORIGINS="https://example.com")
+    assert handshake_status(app, origin="https://own.example") == 101
+    assert handshake_status(app, origin="https://example.com") == 403
 
 
 def test_origin_required(start: Start) -> None:

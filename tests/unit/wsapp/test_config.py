@@ -18,6 +18,7 @@ def problems(**environ: str) -> list[str]:
         ("WS_BACKLOG", "0", "give a whole number from 1 to 65535"),
         ("WS_BACKLOG", "many", "give a whole number from 1 to 65535"),
         ("WS_BACKLOG", "9" * 5000, "give a whole number from 1 to 65535"),
+        ("WS_SETTLE", "301", "give seconds from 0 to 300"),
         ("WS_DRAIN", "-1", "give seconds from 0 to 3600"),
         ("WS_DRAIN", "nan", "give seconds from 0 to 3600"),
         ("WS_DRAIN", "30s", "give seconds from 0 to 3600"),
@@ -63,6 +64,26 @@ def test_bad_port(port: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "tcp://10.96.0.1:80"])
+def test_bad_port_of_a_platform(port: str) -> None:
+    wanted = "give a whole number from 1 to 65535"
+    assert problems(PORT=port) == [f'PORT is "{port}": {wanted}']
+
+
+@pytest.mark.parametrize(
+    "told", [{"WS_SOCKET": "/run/a.sock"}, {"WS_HOST": "10.0.0.1", "WS_PORT": "8001"}]
+)
+@pytest.mark.parametrize("port", ["5000", "not for the harness"])
+def test_the_port_of_a_platform_counts_only_where_nothing_else_is_told(
+    told: dict[str, str], port: str
+) -> None:
+    assert Config.from_env({**told, "PORT": port}) == Config.from_env(told)
+
+
+def test_a_half_told_place_to_listen_is_not_completed_by_a_platform() -> None:
+    assert problems(WS_HOST="a", PORT="5000") == ["WS_HOST is set and WS_PORT isn't: give both"]
+
+
 @pytest.mark.parametrize(
     ("environ", "problem"),
     [
@@ -95,7 +116,9 @@ def test_empty_means_default() -> None:
 
 def test_every_variable_is_read_and_documented() -> None:
     given = {
+        "PORT": ("5000", "platform_port", 5000),
         "WS_BACKLOG": ("100", "backlog", 100),
+        "WS_SETTLE": ("5", "settle", 5),
         "WS_DRAIN": ("0", "drain", 0),
         "WS_CLOSE_CODE": ("1001", "close_code", 1001),
         "WS_CLOSE_TIMEOUT": ("2.5", "close_timeout", 2.5),
@@ -124,17 +147,21 @@ def test_where_to_listen() -> None:
     assert Config.from_env({"WS_SOCKET": "/run/a/ws_00.sock"}).socket == "/run/a/ws_00.sock"
     tcp = Config.from_env({"WS_HOST": "10.0.0.1", "WS_PORT": "8001"})
     assert (tcp.socket, tcp.host, tcp.port, tcp.share_port) == (None, "10.0.0.1", 8001, True)
+    platform = Config.from_env({"PORT": "5000"})
+    assert (platform.socket, platform.host, platform.port) == (None, "", 5000)
+    assert not platform.share_port
     development = Config.from_env({})
     assert (development.host, development.port) == ("localhost", 8765)
     assert not development.share_port
 
 
 @pytest.mark.parametrize(
-    ("drain", "close_timeout", "limit"), [("30", "10", 43.0), ("0", "0.5", 4.5), ("1", "1", 5.0)]
+    ("settle", "drain", "close_timeout", "limit"),
+    [("0", "30", "10", 43.0), ("0", "0", "0.5", 4.5), ("0", "1", "1", 5.0), ("5", "0", "1", 10.0)],
 )
-def test_stop_limit(drain: str, close_timeout: str, limit: float) -> None:
-    config = Config.from_env({"WS_DRAIN": drain, "WS_CLOSE_TIMEOUT": close_timeout})
-    assert config.stop_limit == limit
+def test_stop_limit(settle: str, drain: str, close_timeout: str, limit: float) -> None:
+    given = {"WS_SETTLE": settle, "WS_DRAIN": drain, "WS_CLOSE_TIMEOUT": close_timeout}
+    assert Config.from_env(given).stop_limit == limit
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from wsapp.metrics import Metrics
 
 @pytest.fixture(autouse=True)
 def _deadlines_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drain, "SETTLE_LIMIT", 600)
+    monkeypatch.setattr(drain, "QUEUE_LIMIT", 600)
     monkeypatch.setattr(drain, "HANDLER_GRACE", 0.01)
 
 

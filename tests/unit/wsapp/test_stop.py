@@ -198,10 +198,62 @@ def test_a_port_is_left_to_others(
     assert old.exit_code() == 0
 
 
+def test_a_second_sigterm_is_no_order_to_hurry(start: Start) -> None:
+    window = 1.0
+    app = start(WS_DRAIN=str(window))
+    closed = within_patience(held_until_closed(app, 20, (signal.SIGTERM, signal.SIGTERM)))
+    assert {code for code, _ in closed} == {1012}
+    # One turn is in the last twentieth of the window.
+    assert max(when for _, when in closed) >= window * 0.95
+    assert app.exit_code() == 0
+    assert "stopping at once" not in app.log
+
+
+def test_a_process_that_settles_goes_on_as_before_but_for_its_health(
+    start: Start, until: Until
+) -> None:
+    app = start(WS_SETTLE="300", WS_DRAIN="0")
+
+    async def hold() -> list[int | None]:
+        async with app.connect() as before:
+            app.terminate()
+            app.terminate()
+            draining = "HTTP/1.1 503 "
+            await asyncio.to_thread(until, lambda: app.get("/healthz").startswith(draining))
+            async with app.connect() as after:
+                for client in (before, after):
+                    await client.send("x")
+                    assert await client.recv() == "x"
+                app.process.send_signal(signal.SIGINT)
+                await asyncio.gather(before.wait_closed(), after.wait_closed())
+                return [before.close_code, after.close_code]
+
+    assert within_patience(hold()) == [1012, 1012]
+    assert app.exit_code() == 0
+
+
+def test_the_drain_begins_when_a_process_has_settled(start: Start) -> None:
+    settle, window = 0.5, 0.5
+    app = start(WS_SETTLE=str(settle), WS_DRAIN=str(window))
+    closed = within_patience(held_until_closed(app, 10))
+    assert {code for code, _ in closed} == {1012}
+    assert min(when for _, when in closed) >= settle
+    assert max(when for _, when in closed) >= settle + window * 0.9
+    assert app.exit_code() == 0
+
+
+def test_a_process_settles_without_connections_too(start: Start) -> None:
+    app = start(WS_SETTLE="0.5")
+    started = time.monotonic()
+    app.terminate()
+    assert app.exit_code() == 0
+    assert time.monotonic() - started >= 0.5
+
+
 @pytest.mark.parametrize(
     "signals",
-    [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT,)],
-    ids=["TERM TERM", "TERM INT", "INT"],
+    [(signal.SIGTERM, signal.SIGINT), (signal.SIGINT,)],
+    ids=["TERM INT", "INT"],
 )
 def test_in_a_hurry(start: Start, signals: tuple[signal.Signals, ...]) -> None:
     app = start(WS_DRAIN="60", WS_CLOSE_TIMEOUT="60")
