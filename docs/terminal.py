@@ -5,7 +5,7 @@ python docs/terminal.py
 The recording, docs/assets/deploy.txt, is what a run has written, word by word. A new one is made
 with a throwaway host that has nothing yet:
 
-sandbox down ws; make sandbox >docs/assets/deploy.txt
+sandbox down ws; pyinfra -y inventories/sandbox.py deploy.py >docs/assets/deploy.txt 2>&1
 
 Operations that changed nothing are left out of the picture, and the table of results but for its
 last line.
@@ -23,7 +23,7 @@ ASSETS = Path(__file__).parent / "assets"
 COMMAND = "pyinfra inventories/sandbox.py deploy.py"
 """As one types it; a recording has the program's path and options that spare a question."""
 
-WIDTH, LINE, COLUMN, TOP, SIDE = 760, 19, 8.05, 46, 18
+WIDTH, LINE, COLUMN, TOP, SIDE = 860, 19, 7.85, 46, 18
 """Pixels: of the picture, from line to line, of a letter, above the text, and beside it."""
 
 DOTS = ("#ff5f57", "#febc2e", "#28c840")
@@ -69,11 +69,11 @@ def shortened(recording: str) -> list[str]:
     found = list(_operations(run[1] + run[2].partition("--> Results:")[0]))
     result = re.search(r"^ *(Grand total.*?) *$", recording, re.MULTILINE)
     head = re.search(r"^ *(Operation .*?) *$", recording, re.MULTILINE)
-    rest = recording.partition("--> Disconnecting")[0].partition("Grand total")[2].splitlines()[1:]
+    rest = recording.partition("--> Disconnecting from hosts...")[2].splitlines()
     connected = re.findall(r"^ *\[\S+\] Connected$", recording, re.MULTILINE)[:1]
     total = [f"    {match.group(1)}" for match in (head, result) if match]
     said = [line.rstrip() for line in rest if line.strip()]
-    return ["--> Connecting to hosts...", *connected, *found, "--> Results:", *total, *said]
+    return ["--> Connecting to hosts...", *connected, *found, "--> Results:", *total, "", *said]
 
 
 def _operations(text: str) -> Iterator[str]:

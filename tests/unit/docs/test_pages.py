@@ -151,9 +151,9 @@ def test_a_picture_shows_what_has_changed_and_what_the_run_says_at_its_end() -> 
     App | Release   1       1
     Grand total     2       1
 
-served by 4 processes <now>
-
 --> Disconnecting from hosts...
+
+served by 4 processes <now>
 """
     assert terminal.shortened(recording) == [
         "--> Connecting to hosts...",
@@ -163,6 +163,7 @@ served by 4 processes <now>
         "--> Results:",
         "    Operation       Hosts   Success",
         "    Grand total     2       1",
+        "",
         "served by 4 processes <now>",
     ]
     assert "processes &lt;now&gt;" in terminal.drawn(recording)
