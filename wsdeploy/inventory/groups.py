@@ -59,7 +59,7 @@ def hosts(
         *placed.all_problems(),
         *local_files.problems(placed),
         *_host_problems(given),
-        *_key_problems(given, data),
+        *_key_problems(placed, given, data),
         *_tier_problems(placed),
         *_template_problems(),
     ]
@@ -109,13 +109,15 @@ def _host_problems(groups: Mapping[str, Sequence[HostEntry]]) -> Iterator[Proble
 
 
 def _key_problems(
-    groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, Any]
+    settings: Settings, groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, Any]
 ) -> Iterator[Problem]:
     entries = [entry for group in groups.values() for entry in group if _is_entry(entry)]
     own = [entry[1] for entry in entries if isinstance(entry, tuple)]
     for key in dict.fromkeys(data.get("ssh_key") for data in (shared, *own)):
         if isinstance(key, str) and not Path(key).expanduser().is_file():
             yield refused("ssh_key", key, "give one that exists on this machine")
+        elif isinstance(key, str) and isinstance(settings.app, App) and settings.app.path:
+            yield from local_files.travelling(settings.app, {"ssh_key": key})
 
 
 def _template_problems() -> Iterator[Problem]:

@@ -21,7 +21,8 @@ LEFT_OUT = (
     # Secrets: of shells, tools, clouds and SSH.
     ".env", ".env.*", "*.env", "env.local", ".envrc", ".netrc", "_netrc", ".pypirc", ".pgpass",
     ".my.cnf", ".git-credentials", ".npmrc", ".aws", ".azure", ".gcloud", ".kube", ".docker",
-    ".ssh", ".gnupg", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "*.kdbx", ".vault_pass*",
+    ".ssh", ".gnupg", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519",
+    "*.key", "privkey*.pem", "*.p12", "*.pfx", "*.kdbx", ".vault_pass*",
     "secrets.toml", "secrets.yml", "secrets.yaml", "pip.conf", "pyinfra-debug.log",
     ".idea", ".vscode", "*~", ".*.sw[op]", ".#*", "#*#", ".DS_Store",
 )  # fmt: skip

@@ -11,6 +11,7 @@ from wsdeploy.release.source import SourceError
 SECRETS = (
     ".envrc", "prod.env", "env.local", ".netrc", ".pypirc", ".pgpass", "id_rsa", "id_ed25519",
     ".aws/credentials", ".ssh/config", ".streamlit/secrets.toml", ".env", ".env.local",
+    "tls/privkey.pem", "privkey1.pem", "server.key", "client.p12",
 )  # fmt: skip
 NOT_NEEDED = ("README.md", "tests/test_app.py", "inventories/prod.py", "LICENSE")
 

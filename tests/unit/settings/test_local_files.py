@@ -12,9 +12,9 @@ from cryptography.x509 import Name
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from tests.unit.settings.conftest import Lines, MakeSettings
-from wsdeploy import App, CertFiles, Settings
+from wsdeploy import App, CertFiles, FromFile, Probe, Settings
 from wsdeploy.inventory import local_certificates
-from wsdeploy.inventory.local_files import check
+from wsdeploy.inventory.local_files import check, travelling
 
 DOMAIN = "ws.a-company.com"
 HASH = "--hash=sha256:" + "0" * 64
@@ -92,6 +92,35 @@ def test_the_app_must_exist(make: MakeSettings, lines: Lines, folder: Path) -> N
     assert lines(make(app=App("absent.py"))) == [
         f"app.path: 'absent.py' given; no such file in {folder}; give one that exists"
     ]
+
+
+def test_no_secret_of_the_settings_travels_with_the_app(
+    make: MakeSettings, lines: Lines, folder: Path
+) -> None:
+    """A release is readable by every user of a host."""
+    home = folder / "chat"
+    home.mkdir()
+    for path in ("__main__.py", "api-key", "probe", "deploy-key"):
+        (home / path).write_text("secret")
+    key = new_key()
+    (home / "tls.pem").write_bytes(pem(key))
+    (folder / "cert.pem").write_bytes(certificate(key, DOMAIN))
+    app = App(
+        "chat",
+        secrets={"API_KEY": FromFile("chat/api-key")},
+        probe=Probe(send=FromFile(str(home / "probe"))),
+    )
+    settings = make(app=app, tls=CertFiles("cert.pem", "chat/tls.pem"))
+    said = lines(settings)
+    assert [line.partition(":")[0] for line in said] == [
+        "app.probe.send", "app.secrets.API_KEY", "tls.key"
+    ]  # fmt: skip
+    assert "would be part of the release" in said[0]
+    assert [*travelling(app, {"ssh_key": "chat/deploy-key"})]
+    assert not [*travelling(app, {"ssh_key": "cert.pem"})]
+    # Out of the release, they may be there.
+    kept = {"exclude": ("api-key", "probe", "tls.pem")}
+    check(make(app=App("chat", secrets=app.secrets, probe=app.probe, **kept), tls=settings.tls))
 
 
 def test_the_lock_must_exist_if_it_is_named(make: MakeSettings, lines: Lines, folder: Path) -> None:
