@@ -4,16 +4,13 @@ import dataclasses
 import hashlib
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.plan.conftest import Converged, Deploy, Fleet, MakeFleet
-from wsdeploy.deploy import facts, run
 from wsdeploy.plan.host import firewall, paths, upgrades
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.target import Target
@@ -53,25 +50,11 @@ def test_converged_hosts_stay_as_they_are(
     assert done.changed == {}
     assert done.totals["success"] == done.totals["error"] == 0
     for name in "abc":
-        # Planned with what is executed right after; and a client has a look.
+        # A client has a look, too.
         assert done.programs_of(name) == ["survey", "probe"]
     # More hosts cost each the same.
     assert len(set(done.exchanges.values())) == 1
     assert 0 < done.exchanges["@fake/a"] <= BUDGET
-
-
-@pytest.mark.parametrize(("age", "enough"), [(0, True), (facts.FRESH + 1, False)])
-def test_what_was_seen_while_a_run_was_planned_is_enough_for_a_moment(
-    monkeypatch: pytest.MonkeyPatch, age: float, enough: bool
-) -> None:
-    known = run.Run()
-    known.planned.surveys["one"] = Survey()
-    known.planned.surveyed_at["one"] = time.monotonic() - age
-    monkeypatch.setattr(run, "current", lambda: known)
-    monkeypatch.setattr(facts, "state", SimpleNamespace(is_executing=True))
-    assert (facts._planned_with("one") is not None) == enough
-    # What comes later follows a change.
-    assert facts._planned_with("one") is None
 
 
 def test_converged_tiers_stay_as_they_are(

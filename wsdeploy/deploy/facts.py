@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from dataclasses import replace
 
 from pyinfra.api.exceptions import FactProcessError, OperationError
@@ -28,13 +27,6 @@ from wshost import requests
 LACKING = Survey()
 """The survey of a host that has to be sent the programs first."""
 
-FRESH = 30
-"""Seconds for which what was seen while the run was planned is good enough to begin with.
-
-Surveys are most of what a run with nothing to do costs, and it would need each twice. Who thinks
-for longer before saying yes has the hosts surveyed again.
-"""
-
 
 class HostSurvey(FactBase[Survey]):
     """The state of a host, as far as the request on standard input asks for it."""
@@ -56,8 +48,7 @@ def survey(settings: Settings) -> Survey:
     """Return the survey of the current host, asking only if what is known may have changed.
 
     pyinfra asks again for every operation; a host only changes when this run changes it, or between
-    the planning of the run and its execution. What another run has changed there, the lock tells:
-    it can't be taken if it is not as it was seen.
+    the planning of the run and its execution.
     """
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
     current = run.current()
@@ -65,29 +56,16 @@ def survey(settings: Settings) -> Survey:
         known = current.phase.surveys
         if host.name not in known:
             locked = lock.held()
-            found = None if locked else _planned_with(host.name)
-            if found is None:
-                current.phase.surveyed_at[host.name] = time.monotonic()
+            found = _ask(host, settings)
+            if lock.held() and not locked:
+                # It may have been another run's work in progress that was seen.
                 found = _ask(host, settings)
-                if lock.held() and not locked:
-                    # It may have been another run's work in progress that was seen.
-                    found = _ask(host, settings)
             if state.is_executing:
                 lock.note(found.locks.get(settings.name))
             known[host.name] = found
             _note_serving(settings, host.name, found)
         current.processes[host.name] = Target(settings, host.name, known[host.name]).processes
         return known[host.name]
-
-
-def _planned_with(name: str) -> Survey | None:
-    """Return the survey that a host was planned with, if the plan is executed right after."""
-    planned = run.current().planned
-    if state.is_executing and time.monotonic() - planned.surveyed_at.get(name, -FRESH) < FRESH:
-        # For the first question only: later ones follow a change.
-        planned.surveyed_at.pop(name)
-        return planned.surveys.get(name)
-    return None
 
 
 def _note_serving(settings: Settings, host: str, found: Survey) -> None:

@@ -28,8 +28,6 @@ class Phase:
     """
 
     surveys: dict[str, Survey] = field(default_factory=dict)
-    surveyed_at: dict[str, float] = field(default_factory=dict)
-    """When each of those was asked for, by the monotonic clock."""
     host_certificates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Their certificates, for TLS between the tiers."""
     histories: dict[str, History] | None = None
