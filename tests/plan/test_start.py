@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wsdeploy import command_line
 from wsdeploy.deploy import start
 
 
@@ -62,3 +63,19 @@ def test_python_finds_the_module_of_a_file_that_pyinfra_runs(
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     start.begin()
     assert inspect.getmodule(found["frame"]) is sys.modules["deploy.py"]
+
+
+def test_ctrl_c_is_none_of_pyinfras_from_the_first_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own handler ends a run with exit code 0."""
+    done: list[str] = []
+
+    def look(_: object) -> str:
+        done.append("look")
+        return "no such file"
+
+    monkeypatch.setattr(sys, "argv", ["pyinfra", "prod.py", "deploy.py"])
+    monkeypatch.setattr(signal, "signal", lambda *_: done.append("handler"))
+    monkeypatch.setattr(command_line, "problem", look)
+    with pytest.raises(SystemExit):
+        start.begin()
+    assert done == ["handler", "look"]

@@ -19,7 +19,6 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from wsdeploy import command_line
-from wsdeploy.deploy import ending
 
 INTERRUPTED = 128 + signal.SIGINT
 """The exit code of a program that Ctrl-C has ended, as shells have it."""
@@ -84,6 +83,9 @@ def begin() -> None:
     """Let a run begin, or end it with a line; called by config.py, which pyinfra reads first."""
     if Path(sys.argv[0]).stem not in ("pyinfra", "__main__"):
         return
+    # First of all: pyinfra's own handler would call it a success.
+    if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
+        signal.signal(signal.SIGINT, _interrupted)
     complaint = command_line.problem(sys.argv[1:])
     if complaint:
         print(complaint, file=sys.stderr)
@@ -101,14 +103,15 @@ def begin() -> None:
     if hasattr(cli, "make_inventory"):
         cli.make_inventory = _some_hosts(cli.make_inventory)
     if cli is not None:
+        # It brings the rest of pyinfra, which takes a moment.
+        from wsdeploy.deploy import ending  # noqa: PLC0415
+
         action, words = command_line.command(sys.argv[1:]) or (None, "")
         ending.begin(action, command_line.inventory(sys.argv[1:]) or "", words)
     for (module, name), way in QUESTIONS.items():
         if hasattr(sys.modules.get(module), name):
             ask = getattr(sys.modules[module], name)
             setattr(sys.modules[module], name, answered(ask, way))
-    if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
-        signal.signal(signal.SIGINT, _interrupted)
 
 
 def _with_way_out(record: logging.LogRecord) -> bool:
@@ -150,7 +153,7 @@ def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     if _has_begun():
         print("\ninterrupted; what a host was doing it does to its end", file=sys.stderr)
-        ending.interrupt()
+        sys.modules["wsdeploy.deploy.ending"].interrupt()
     else:
         print("\ninterrupted; nothing was changed", file=sys.stderr)
     raise SystemExit(INTERRUPTED)

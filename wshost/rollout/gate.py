@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wshost.common import progress, sockets
 from wshost.common.listen import Listen
+from wshost.common.text import spelt
 from wshost.rollout import generations
 from wshost.rollout.generations import Generation
 from wshost.rollout.probe import ProbeError, Target, handshake, health
@@ -192,4 +193,4 @@ def _elsewhere(pid: int, listen: Listen, name: str) -> str:
         good = {wanted, sockets.shown("0.0.0.0", port), sockets.shown("::", port)}  # noqa: S104
     if not found or good.intersection(found):
         return ""
-    return f"; it should listen on {wanted}, and listens on {' and '.join(found)}"
+    return f"; it should listen on {wanted}, and listens on {' and '.join(map(spelt, found))}"

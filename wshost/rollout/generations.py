@@ -258,12 +258,28 @@ def remove(old: Generation, stop_wait: float) -> None:
     held = belongings.Belongings(old.group, [p.get("pid", 0) for p in old.processes()])
     with ignoring("BAD_NAME"):
         supervisor.call("stopProcessGroup", old.group, timeout=stop_wait + 30)
-    with ignoring("BAD_NAME"):
-        supervisor.call("removeProcessGroup", old.group)
+    _forget(old.group, deadline)
     held.end(deadline)
     unlink(old)
     clear(old)
     supervisor.call("reloadConfig")
+
+
+def _forget(group: str, deadline: float) -> None:
+    """Let Supervisor forget a group, once its processes have stopped.
+
+    They may be stopping already, for a run that was killed; then nobody has waited for them.
+    """
+    while True:
+        try:
+            with ignoring("BAD_NAME"):
+                supervisor.call("removeProcessGroup", group)
+        except supervisor.SupervisorError as error:
+            if "STILL_RUNNING" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def clear(old: Generation) -> None:

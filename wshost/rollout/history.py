@@ -38,6 +38,7 @@ SHAPE = {
     "program": str,
     "environment": str,
     "boot": str,
+    "stop_wait": int | float,
 }
 """What a record's request holds at least. What has another shape is no record."""
 

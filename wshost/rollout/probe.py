@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wshost.common.text import spelt
+
 if TYPE_CHECKING:
     from wshost.requests import Handshake
 
@@ -80,7 +82,8 @@ def main(request: Handshake) -> None:
     try:
         handshake(target, request["timeout"], request["send"], request["expect"])
     except (ProbeError, OSError) as error:
-        sys.exit(f"wss://{target.host}{target.path}: {error}")
+        # What comes after the path may be a token.
+        sys.exit(f"wss://{target.host}{target.path.partition('?')[0]}: {error}")
     json.dump({"passed": True}, sys.stdout)
 
 
@@ -97,7 +100,7 @@ def health(target: Target, path: str, timeout: float) -> None:
         status = _read_head(connection).status
     if status != "200":
         hint = "; say health=None if the app has no such path" if status in NO_PATH else ""
-        raise ProbeError(f"{path} answers {status}, not 200{hint}")
+        raise ProbeError(f"{path} answers {spelt(status)}, not 200{hint}")
 
 
 def handshake(
@@ -164,7 +167,7 @@ def _upgrade(stream: _Stream, target: Target) -> None:
     )
     head = _read_head(stream.connection)
     if head.status != "101":
-        raise ProbeError(f"the handshake was answered with {head.status}, not 101")
+        raise ProbeError(f"the handshake was answered with {spelt(head.status)}, not 101")
     accept = base64.b64encode(hashlib.sha1((key + MAGIC).encode()).digest()).decode()  # noqa: S324
     if head.headers.get("sec-websocket-accept") != accept:
         raise ProbeError("the handshake was answered for another client's key")

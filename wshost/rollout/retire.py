@@ -126,7 +126,7 @@ def retire(keep: Generation, stop_wait: float, by: str = "") -> list[str]:
     running = [process["pid"] for process in keep.processes() if process.get("pid")]
     belongings.end_strays(keep.name, running)
     for entry in keep.sockets.iterdir():
-        if entry.is_symlink() and os.readlink(entry).startswith(f"/run/{keep.name}/"):
+        if entry.is_symlink() and _is_lent(entry, keep):
             # Lent to the proxy for as long as it knew the old generation only (rollout).
             entry.unlink()
     for folder in Path(f"/run/{keep.name}").iterdir():
@@ -140,6 +140,12 @@ def retire(keep: Generation, stop_wait: float, by: str = "") -> list[str]:
             # Of one that was killed while it was written or removed.
             file.unlink()
     return [generation.id for generation in old]
+
+
+def _is_lent(link: Path, keep: Generation) -> bool:
+    """Tell whether a link in a generation's folder leads to another generation's."""
+    target = Path(os.path.normpath(link.parent / os.readlink(link)))
+    return target.parent != keep.sockets and target.is_relative_to(keep.sockets.parent)
 
 
 def move_few(old: list[Generation], watch: Watch) -> None:

@@ -2,12 +2,13 @@
 
 import os
 import subprocess
+import threading
 import types
 from typing import Any
 
 import pytest
 
-from tests.unit.host_programs.conftest import MakeFile, Supervisord, rollout_request
+from tests.unit.host_programs.conftest import MakeFile, Supervisord, Until, rollout_request
 from wshost.common import storage, supervisor
 from wshost.common.listen import Listen
 from wshost.rollout import description, generations
@@ -254,6 +255,20 @@ def test_what_can_not_be_stopped_is_not_forgotten(
     with pytest.raises(supervisor.SupervisorError, match="STILL_RUNNING"):
         generations.remove(old, 1)
     assert old.conf.exists()
+
+
+def test_what_a_run_that_was_killed_is_stopping_is_waited_for(
+    supervisord: Supervisord, root: types.SimpleNamespace, until: Until
+) -> None:
+    """Its processes are no more to be stopped, and not gone yet."""
+    supervisord.faults["removeProcessGroup"] = (91, "STILL_RUNNING: ws")
+    removing = threading.Thread(target=generations.remove, args=(Generation("ws", OLD), 60))
+    removing.start()
+    until(lambda: any(call[0] == "removeProcessGroup" for call in supervisord.calls))
+    supervisord.faults.clear()
+    removing.join(30)
+    assert not removing.is_alive()
+    assert not Generation("ws", OLD).conf.exists()
 
 
 def test_last_lines_of_the_app(root: types.SimpleNamespace) -> None:

@@ -193,7 +193,7 @@ def peer(tmp_path: Path) -> Iterator[Peers]:
     made.said()
 
 
-def refuse(status: int) -> Callable[[Peer], None]:
+def refuse(status: int | str) -> Callable[[Peer], None]:
     def action(peer: Peer) -> None:
         peer.request()
         peer.say(f"HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n")
@@ -267,6 +267,11 @@ COMPLAINTS = [
     (refuse(503), "the handshake was answered with 503, not 101"),
     (refuse(200), "the handshake was answered with 200, not 101"),
     (refuse(404), "the handshake was answered with 404, not 101"),
+    # The app could write the clipboard of whoever deploys it.
+    (
+        refuse("\x1b]52;c;cHduZWQ=\x07"),
+        r"the handshake was answered with \x1b]52;c;cHduZWQ=\x07, not",
+    ),
     (no_http, "the handshake was answered with"),
     (another_key, "the handshake was answered for another client's key"),
     (no_key, "the handshake was answered for another client's key"),

@@ -51,6 +51,16 @@ def test_only_the_one_that_serves_is_left(host: Path, supervisord: Supervisord) 
     assert (host / f"run/ws/{NEW}/ws_00.sock").exists()
 
 
+def test_what_was_lent_to_the_proxy_is_taken_back(host: Path, supervisord: Supervisord) -> None:
+    folder = host / f"run/ws/{NEW}"
+    (folder / "ws_02.sock").symlink_to(f"../{OLD}/ws_02.sock")
+    # The app's own.
+    (folder / "newest").symlink_to("ws_00.sock")
+    retire.retire(KEPT, 1)
+    assert not (folder / "ws_02.sock").is_symlink()
+    assert (folder / "newest").is_symlink()
+
+
 def test_a_second_time_changes_nothing(host: Path, supervisord: Supervisord) -> None:
     retire.retire(KEPT, 1)
     supervisord.processes = [{"group": f"ws-{NEW}", "name": "ws_00"}]
