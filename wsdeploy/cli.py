@@ -91,8 +91,11 @@ def init(  # noqa: PLR0917 - click passes them by name
         del files["pyproject.toml"]
     try:
         written = layout.write(place, files)
+    except layout.LayoutError as error:
+        sys.exit(f"{error}; nothing was written")
     except OSError as error:
-        sys.exit(f"{error.filename}: {error.strerror}; nothing else was written")
+        again = "run it again when that is mended: it adds the files that are missing"
+        sys.exit(f"{error.filename}: {error.strerror}; {again}")
     click.echo(_report(folder, written))
     click.echo("\nNext:")
     for line in _next_commands(place, project, has_project="pyproject.toml" in files):

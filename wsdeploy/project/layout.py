@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -107,8 +108,25 @@ class Written:
     """What to add to some of those, a line for each."""
 
 
+class LayoutError(Exception):
+    """The message says what is in the way of a project, of which nothing was written."""
+
+
 def write(folder: Path, files: Mapping[str, str]) -> Written:
-    """Write those of the files that are not there yet. Raises OSError."""
+    """Write those of the files that are not there yet. Raises LayoutError and OSError."""
+    try:
+        found = _sort(folder, files)
+    except OSError as error:
+        raise LayoutError(f"{error.filename}: {error.strerror}") from None
+    for path in found.new:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(files[path], encoding="utf-8")
+    return found
+
+
+def _sort(folder: Path, files: Mapping[str, str]) -> Written:
+    """Return what is to become of each file, before the first is written."""
     new, kept, advice = [], [], []
     # A folder that is there is the app's own, whatever it is for.
     taken = {"templates"} if (folder / "templates").is_dir() else set()
@@ -121,10 +139,21 @@ def write(folder: Path, files: Mapping[str, str]) -> Written:
                 kept.append(path)
                 advice += _advice(path, target)
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
         new.append(path)
+    for place in dict.fromkeys((folder / path).parent for path in new):
+        _check_folder(folder, place)
     return Written(tuple(new), tuple(kept), tuple(advice))
+
+
+def _check_folder(project: Path, place: Path) -> None:
+    """Raise LayoutError unless files can be written in a folder, which may have to be made."""
+    there = next(each for each in (place, *place.parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise LayoutError(f"{there}: a folder has to be here")
+    if not there.resolve().is_relative_to(project.resolve()) and project.exists():
+        raise LayoutError(f"{there}: leads out of the project; make it a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise LayoutError(f"{there}: you may not write here")
 
 
 def _advice(path: str, target: Path) -> list[str]:

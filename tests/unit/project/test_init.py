@@ -1,6 +1,8 @@
 """`wsdeploy init`: new projects, in empty folders and around apps that exist."""
 
 import ast
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -163,6 +165,62 @@ def test_again_it_changes_nothing(run: Run, here: Path) -> None:
     assert ".: 0 new files\n" in done.output
     assert "left as they are" not in done.output
     assert {path: (here / path).stat().st_mtime_ns for path in files(here)} == before
+
+
+@pytest.mark.parametrize("target", ["../out", "../nothing"])
+def test_a_folder_that_leads_elsewhere_is_not_written_to(run: Run, here: Path, target: str) -> None:
+    (here.parent / "out").mkdir()
+    (here / "inventories").symlink_to(target)
+    done = run("init")
+    assert done.exit_code == 1
+    assert re.fullmatch(r"inventories: .*; nothing was written\n", done.output)
+    assert files(here) == files(here.parent / "out") == set()
+
+
+def test_a_folder_may_be_a_link_inside_the_project(run: Run, here: Path) -> None:
+    (here / "fleet").mkdir()
+    (here / "inventories").symlink_to("fleet")
+    assert run("init").exit_code == 0
+    assert "fleet/prod.py" in files(here)
+
+
+@pytest.mark.parametrize("blocked", ["tests", "tests/hosts", ".github"])
+def test_a_file_in_the_place_of_a_folder_makes_nothing(run: Run, here: Path, blocked: str) -> None:
+    (here / "one" / blocked).parent.mkdir(parents=True)
+    (here / "one" / blocked).write_text("")
+    done = run("init", "one")
+    assert done.exit_code == 1
+    assert done.output == f"one/{blocked}: a folder has to be here; nothing was written\n"
+    assert files(here) == {f"one/{blocked}"}
+
+
+def test_a_project_below_a_file_is_not_made(run: Run, here: Path) -> None:
+    (here / "one").write_text("")
+    done = run("init", "one/two")
+    assert done.exit_code == 1
+    assert done.output == "one: a folder has to be here; nothing was written\n"
+
+
+def test_a_failure_while_it_writes_says_how_to_go_on(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_text
+
+    def fail(path: Path, text: str, encoding: str) -> int:
+        if path.name == "prod.py":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, text, encoding)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", fail)
+        done = run("init")
+    assert done.exit_code == 1
+    assert done.output == (
+        "inventories/prod.py: No space left on device; "
+        "run it again when that is mended: it adds the files that are missing\n"
+    )
+    assert run("init").exit_code == 0
+    assert files(here) == ALL
 
 
 GUARD = '\nif __name__ == "__main__":\n    main()\n'
