@@ -73,6 +73,8 @@ def init(  # noqa: PLR0917 - click passes them by name
 
     place = Path(folder)
     path = os.path.relpath(app, place) if app else ""
+    if app and not (Path(app).is_file() or Path(app).is_dir()):
+        sys.exit(f"--app {app}: give a file or a folder")
     user, addresses = _hosts(hosts)
     _check(domain, secrets)
     project = layout.Project(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -10,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wsdeploy.plan.summary import readable
 from wsdeploy.release import folder
 from wsdeploy.settings.app import EXCLUDED
 
 RUNS_ITSELF = re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)
 ASGI = re.compile(r"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*(?:\w+\.)?(?:FastAPI|Starlette)\(", re.MULTILINE)
+TARGET = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):(([^\W\d]\w*)(?:\.[^\W\d]\w*)*)")
+"""What a script runs: a module, an object in it, and the first part of that object's name."""
 USUAL = ("app", "main", "server")
 """What modules are called that start an app."""
 UNKNOWN = "EDIT: what starts your app"
@@ -42,7 +46,7 @@ class Entry:
 def find(app: Path, path: str) -> Entry:
     """Return how an app is started. path: what the inventory calls it."""
     if app.is_file():
-        options = _ways([app.read_text(encoding="utf-8", errors="replace")])
+        options = _ways([_read(app)])
         return Entry(path, "file", (*options, *_lock(app.parent)))
     sources = _sources(app)
     declared = _declared(app)
@@ -61,10 +65,25 @@ def find(app: Path, path: str) -> Entry:
 
 def _declared(app: Path) -> dict[str, Any]:
     try:
-        found = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = tomllib.loads(_read(app / "pyproject.toml"))
+    except ValueError:
         return {}
     return found if isinstance(found.get("project"), dict) else {}
+
+
+def _table(declared: Any, *names: str) -> dict[str, Any]:
+    """Return a table of a pyproject.toml; empty if there is none, or another thing."""
+    for name in names:
+        declared = declared.get(name) if isinstance(declared, dict) else None
+    return declared if isinstance(declared, dict) else {}
+
+
+def _read(file: Path) -> str:
+    """Return the text of a file, and of what can't be read, nothing: a pipe is not waited for."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _sources(app: Path) -> dict[str, str]:
@@ -83,7 +102,7 @@ def _sources(app: Path) -> dict[str, str]:
                 parts = file.relative_to(app).parts
                 parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
                 module = ".".join(parts).removesuffix(".py").removesuffix(".__init__")
-                found[module] = file.read_text(encoding="utf-8", errors="replace")
+                found[module] = _read(file)
     return found
 
 
@@ -112,14 +131,15 @@ def _entries(declared: dict[str, Any], sources: dict[str, str]) -> Iterator[list
     packages = [name.removesuffix(".__main__") for name in sources if name.endswith(".__main__")]
     if package in packages or len(packages) == 1:
         yield ["python", "-m", package if package in packages else packages[0]]
-    scripts = declared.get("project", {}).get("scripts", {})
-    own = scripts.get(declared.get("project", {}).get("name"))
-    if target := own or (next(iter(scripts.values())) if len(scripts) == 1 else None):
-        module, _, function = target.partition(":")
+    scripts = _table(declared, "project", "scripts")
+    own = scripts.get(str(declared.get("project", {}).get("name")))
+    target = own or (next(iter(scripts.values())) if len(scripts) == 1 else None)
+    if found := TARGET.fullmatch(str(target)):
+        module, function, name = found.groups()
         if RUNS_ITSELF.search(sources.get(module, "")):
             yield ["python", "-m", module]
         # Releases have no scripts of their own.
-        code = f"import sys; from {module} import {function}; sys.exit({function}())"
+        code = f"import sys; from {module} import {name}; sys.exit({function}())"
         yield ["python", "-c", code]
     for name in (*USUAL, *(f"{package}.{name}" for name in USUAL)):
         if RUNS_ITSELF.search(sources.get(name, "")):
@@ -128,7 +148,7 @@ def _entries(declared: dict[str, Any], sources: dict[str, str]) -> Iterator[list
 
 def _importable(declared: dict[str, Any], app: Path) -> bool:
     """Tell whether a release can import the app's modules: what is in src/ has to be built."""
-    built = declared.get("tool", {}).get("uv", {}).get("package", "build-system" in declared)
+    built = _table(declared, "tool", "uv").get("package", "build-system" in declared)
     return bool(built) or not (app / "src").is_dir()
 
 
@@ -138,9 +158,9 @@ def _package(declared: dict[str, Any]) -> str:
 
 def _needs(declared: dict[str, Any], app: Path) -> str:
     """Return what the app says it needs, as text."""
-    files = [app / name for name in ("requirements.txt", "requirements.in")]
-    found = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
-    return "\n".join([*map(str, declared.get("project", {}).get("dependencies", [])), *found])
+    found = [_read(app / name) for name in ("requirements.txt", "requirements.in")]
+    needs = declared.get("project", {}).get("dependencies")
+    return "\n".join([*map(str, needs if isinstance(needs, list) else []), *found])
 
 
 def _lock(home: Path) -> list[str]:
@@ -151,10 +171,13 @@ def _lock(home: Path) -> list[str]:
 
 
 def _command_line(command: list[str], works: bool) -> str:
-    words = ", ".join(
-        '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in command
-    )
+    words = ", ".join(map(literal, command))
     return f"command=[{words}],{'' if works else f'  # {UNKNOWN}'}"
+
+
+def literal(text: str) -> str:
+    """Return a text as Python spells it in double quotes, in one line."""
+    return readable(json.dumps(text, ensure_ascii=False))
 
 
 def _ways(texts: Iterable[str]) -> list[str]:

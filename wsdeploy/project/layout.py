@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsdeploy import __version__, resources
-from wsdeploy.project.entry import Entry
+from wsdeploy.project.entry import Entry, literal
 from wsdeploy.settings.names import is_placeholder
 from wsdeploy.settings.service import TAKEN_NAMES
 
@@ -73,6 +73,7 @@ class Project:
             "version": f"{major}.{minor}",
             "next_version": f"{major}.{int(minor) + 1}",
             "given": self.given,
+            "literal": literal,
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
         }
         environment = _environment()

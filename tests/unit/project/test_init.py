@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.project.conftest import Init, Run
+from wsdeploy.project.entry import literal
 from wsdeploy.project.layout import Project
 
 REPOSITORY = Path(__file__).parents[3]
@@ -320,6 +321,93 @@ def test_an_app_that_exists(kind: str, init: Init, run: Run, here: Path, git: No
     if "uv.lock" not in theirs:
         done = run("check", "inventories/prod.py")
         assert done.exit_code == 0, done.output
+
+
+STRANGE = {
+    "scripts-of-another-shape": {
+        "pyproject.toml": '[project]\nname = "a"\nscripts = ["a"]\ndependencies = 5\n'
+        "[tool]\nuv = 1\n"
+    },
+    "a-script-of-another-shape": {
+        "pyproject.toml": '[project]\nname = ["a"]\n[project.scripts]\na = 5\n'
+    },
+    "a-script-that-names-no-object": {
+        "pyproject.toml": '[project]\nname = "a"\n[project.scripts]\na = "a:main\\nimport os"\n'
+    },
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_an_app_whose_files_say_nothing_still_has_a_project(
+    kind: str, init: Init, here: Path
+) -> None:
+    for name, text in STRANGE[kind].items():
+        (here / name).write_text(text)
+    assert "inventories/prod.py" in init("--app", ".")
+    text = (here / "inventories/prod.py").read_text()
+    ast.parse(text)
+    assert 'command=["python", "-m", "' in text
+    assert "EDIT: what starts your app" in text
+
+
+def test_requirements_in_another_encoding_are_read(init: Init, here: Path) -> None:
+    (here / "web.py").write_text("api = FastAPI()\n")
+    (here / "requirements.txt").write_bytes(b"# caf\xe9\nuvicorn\n")
+    init("--app", ".")
+    assert '"uvicorn", "web:api"' in (here / "inventories/prod.py").read_text()
+
+
+@pytest.mark.parametrize("name", ["app.py", "pyproject.toml", "requirements.in"])
+def test_a_pipe_is_not_read(
+    init: Init, here: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "web.py").write_text("api = FastAPI()\n")
+    os.mkfifo(here / name)
+    read = Path.read_text
+
+    def read_file(path: Path, encoding: str, errors: str | None = None) -> str:
+        assert not path.is_fifo(), "it would wait for ever"
+        return read(path, encoding, errors)
+
+    monkeypatch.setattr(Path, "read_text", read_file)
+    init("--app", ".")
+
+
+def test_an_app_is_a_file_or_a_folder(run: Run, here: Path) -> None:
+    done = run("init", "--app", "/dev/null")
+    assert done.exit_code == 1
+    assert done.output == "--app /dev/null: give a file or a folder\n"
+    assert files(here) == set()
+
+
+def test_a_method_can_be_what_a_script_runs(init: Init, here: Path) -> None:
+    (here / "pyproject.toml").write_text(PACKAGE.format(SCRIPT.format("a-chat")[:-2] + '.run"\n'))
+    init("--app", ".")
+    code = "import sys; from a_chat.server import main; sys.exit(main.run())"
+    assert f'command=["python", "-c", "{code}"],' in (here / "inventories/prod.py").read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["a b", 'a"b', "a'b\\", "a\nb", "\x1b[0m\x7f", "é\u2028", "\U0001f4e6", "\udce9"]
+)
+def test_literals_of_python(text: str) -> None:
+    spelt = literal(text)
+    assert ast.literal_eval(spelt) == text
+    assert spelt.isprintable()
+    assert spelt.startswith('"')
+
+
+def test_a_path_with_all_kinds_of_letters(init: Init, here: Path) -> None:
+    name = "\U0001f4e6 it's\n<a>.py"
+    (here / name).write_text(ECHO)
+    init("--app", name)
+    for path in ("inventories/prod.py", "inventories/sandbox.py"):
+        constants = [
+            node.value
+            for node in ast.walk(ast.parse((here / path).read_text()))
+            if isinstance(node, ast.Constant)
+        ]
+        assert name in constants
 
 
 def test_a_secret_is_read_where_one_deploys(
