@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False))
 
+# GitHub takes no secret whose name begins with GITHUB_, in whichever case, and no workflow can set
+# RUNNER_*. With a secret in one of the others, a shell, Python or ssh would not find what it needs.
+RESERVED = re.compile(
+    r"(?i:GITHUB_.*)|RUNNER_.*|CI|PATH|HOME|USER|LOGNAME|SHELL|SHLVL|PWD|OLDPWD|HOSTNAME|TMPDIR"
+    r"|TERM|LANG|LC_.*|IFS|ENV|BASH(_.*)?|UID|EUID|PPID|LD_.*|PYTHON[A-Z]*|VIRTUAL_ENV|SSH_AUTH_SOCK"
+)
+OF_WORKFLOW = ("DEPLOY_SSH_KEY", "DEPLOY_KNOWN_HOSTS")
+"""Secrets that the workflow of a new project has for itself."""
+
 
 @click.group()
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -85,7 +94,7 @@ def init(  # noqa: PLR0917 - click passes them by name
         hosts=addresses,
         ssh_user=user,
         proxy=proxy,
-        secrets=secrets,
+        secrets=tuple(dict.fromkeys(secrets)),
     )
     files = project.files()
     if path == "." and not (place / "pyproject.toml").exists():
@@ -133,6 +142,14 @@ def _check(domain: str | None, secrets: Sequence[str]) -> None:
             sys.exit(f"--secret {each}: give the name of a variable, never its value")
         if OWN_VARIABLES.fullmatch(each):
             sys.exit(f"--secret {each}: the deployment sets this variable itself")
+        if RESERVED.fullmatch(each):
+            sys.exit(
+                f"--secret {each}: a shell or GitHub Actions uses this name; take another name"
+            )
+        if each.upper() in OF_WORKFLOW:
+            sys.exit(f"--secret {each}: the workflow deploys with it; take another name")
+    if len({each.upper() for each in secrets}) < len(set(secrets)):
+        sys.exit("--secret: for GitHub, names that differ only in case are one; change one of them")
 
 
 def _report(folder: str, written: Written) -> str:

@@ -423,6 +423,13 @@ def test_a_secret_is_read_where_one_deploys(
     assert run("check", "inventories/prod.py").exit_code == 0
 
 
+def test_a_secret_that_is_given_twice_is_one(init: Init, here: Path) -> None:
+    init("--secret", "API_KEY", "--secret", "API_KEY")
+    workflow = (here / ".github/workflows/deploy.yml").read_text()
+    assert workflow.count("API_KEY: ${{ secrets.API_KEY }}") == 1
+    assert 'secrets={"API_KEY": FromEnv("API_KEY")},' in (here / "inventories/prod.py").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -431,6 +438,19 @@ def test_a_secret_is_read_where_one_deploys(
         (["--host", "a@h1", "--host", "b@h2"], "one user logs in to all hosts, not a and b"),
         (["--secret", "K=v"], "--secret K=v: give the name of a variable, never its value"),
         (["--secret", "WS_PORT"], "the deployment sets this variable itself"),
+        (["--secret", "PATH"], "--secret PATH: a shell or GitHub Actions uses this name"),
+        (["--secret", "GITHUB_TOKEN"], "--secret GITHUB_TOKEN: a shell or GitHub Actions uses"),
+        (
+            ["--secret", "github_key"],
+            "--secret github_key: a shell or GitHub Actions uses this name",
+        ),
+        (
+            ["--secret", "RUNNER_TEMP"],
+            "--secret RUNNER_TEMP: a shell or GitHub Actions uses this name",
+        ),
+        (["--secret", "BASH_ENV"], "--secret BASH_ENV: a shell or GitHub Actions uses this name"),
+        (["--secret", "DEPLOY_SSH_KEY"], "--secret DEPLOY_SSH_KEY: the workflow deploys with it"),
+        (["--secret", "KEY", "--secret", "key"], "names that differ only in case are one"),
         (["--app", "no.py"], "'no.py' does not exist"),
     ],
 )
