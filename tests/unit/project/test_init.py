@@ -469,6 +469,13 @@ def test_the_project_asks_for_this_version(init: Init, here: Path) -> None:
     assert declared["dependency-groups"]["deploy"] == ["wsdeploy[checks]>=0.1,<0.2"]
 
 
+@pytest.mark.parametrize("name", ["websockets", "pytest", "pyinfra"])
+def test_no_project_has_the_name_of_what_it_needs(run: Run, here: Path, name: str) -> None:
+    run("init", name)
+    declared = tomllib.loads((here / name / "pyproject.toml").read_text())
+    assert declared["project"]["name"] == f"{name}-deploy"
+
+
 def test_actions_are_pinned_by_hash(init: Init, here: Path) -> None:
     init()
     text = (here / ".github/workflows/deploy.yml").read_text()
