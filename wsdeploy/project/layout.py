@@ -16,6 +16,12 @@ from wsdeploy.project.entry import Entry, literal
 from wsdeploy.settings.names import is_placeholder
 from wsdeploy.settings.service import TAKEN_NAMES
 
+REMOTE = re.compile(
+    r"(?:[a-z+]+://[^/]+/|[^/:]+:)"  # https://HOST/ or git@HOST:
+    r"(?:~?[\w.-]+/)+([\w.-]+?)(?:\.git)?/?"
+)
+"""A remote of git's that has an owner before the name of the repository."""
+
 ECHO = Entry("files/app.py", "file")
 """The app that a project begins with which has none."""
 
@@ -179,9 +185,10 @@ def _advice(path: str, target: Path) -> list[str]:
 
 def service_name(folder: Path) -> str:
     """Return a name for the service: the repository's, else the folder's, if it can be one."""
-    remote = git(folder, "remote", "get-url", "origin").rstrip("/")
+    # What has no owner before it may be a token, or a query that has one.
+    remote = REMOTE.fullmatch(git(folder, "remote", "get-url", "origin"))
     own = git(folder, "rev-parse", "--show-toplevel") == str(folder.resolve())
-    given = re.split(r"[/:]", remote)[-1].removesuffix(".git") if own and remote else ""
+    given = remote[1] if own and remote else ""
     for each in (given, folder.resolve().name):
         name = re.sub(r"[^a-z0-9]+", "-", each.lower()).strip("-")[:20].strip("-")
         if re.match(r"[a-z]", name) and name not in TAKEN_NAMES:

@@ -86,14 +86,31 @@ def test_what_can_be_guessed_is_not_asked_for(run: Run, here: Path, git: None) -
     assert run("check", "my_chat/inventories/prod.py").exit_code == 1, "paths are relative"
 
 
-def test_a_repository_has_the_name_of_its_remote(run: Run, here: Path) -> None:
+@pytest.mark.parametrize(
+    ("remote", "name"),
+    [
+        ("git@github.com:a-company/Chat.Server.git", "chat-server"),
+        ("https://github.com/a-company/chat-server", "chat-server"),
+        ("https://bot:ghp_0a@gitlab.com/a-company/team/chat-server.git/", "chat-server"),
+        ("ssh://git@git.a-company.com:2222/~anna/chat-server.git", "chat-server"),
+        ("git@github.com:ghp_0a", "here"),
+        ("https://github.com/ghp_0a", "here"),
+        ("https://git.a-company.com/?token=0a", "here"),
+        ("https://git.a-company.com/a-company/chat?token=0a", "here"),
+        ("https://bot:gh/p_0a@git.a-company.com/chat", "here"),
+        ("../chat.git", "here"),
+    ],
+)
+def test_a_repository_has_the_name_of_its_remote(
+    run: Run, here: Path, remote: str, name: str
+) -> None:
     def git(*words: str) -> None:
         subprocess.run(["git", *words], cwd=here, check=True, capture_output=True)
 
     git("init")
-    git("remote", "add", "origin", "git@github.com:a-company/Chat.Server.git")
+    git("remote", "add", "origin", remote)
     run("init")
-    assert 'name="chat-server",' in (here / "inventories/prod.py").read_text()
+    assert f'    name="{name}",' in (here / "inventories/prod.py").read_text()
 
 
 @pytest.mark.parametrize(
