@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -78,12 +79,13 @@ def init(  # noqa: PLR0917 - click passes them by name
 
     Files that are there already are left as they are.
     """
+    from wsdeploy.plan.summary import readable  # noqa: PLC0415
     from wsdeploy.project import entry, layout  # noqa: PLC0415 - templates take time to load
 
     place = Path(folder)
     path = os.path.relpath(app, place) if app else ""
     if app and not (Path(app).is_file() or Path(app).is_dir()):
-        sys.exit(f"--app {app}: give a file or a folder")
+        sys.exit(f"--app {readable(app)}: give a file or a folder")
     user, addresses = _hosts(hosts)
     _check(domain, secrets)
     project = layout.Project(
@@ -103,11 +105,11 @@ def init(  # noqa: PLR0917 - click passes them by name
     try:
         written = layout.write(place, files)
     except layout.LayoutError as error:
-        sys.exit(f"{error}; nothing was written")
+        sys.exit(f"{readable(str(error))}; nothing was written")
     except OSError as error:
         again = "run it again when that is mended: it adds the files that are missing"
-        sys.exit(f"{error.filename}: {error.strerror}; {again}")
-    click.echo(_report(folder, written))
+        sys.exit(f"{readable(str(error.filename))}: {error.strerror}; {again}")
+    click.echo(_report(readable(folder), written))
     click.echo("\nNext:")
     for line in _next_commands(place, project, has_project="pyproject.toml" in files):
         click.echo(f"  {line}")
@@ -166,13 +168,21 @@ def _report(folder: str, written: Written) -> str:
 def _next_commands(place: Path, project: Project, *, has_project: bool) -> list[str]:
     run = "uv run " if shutil.which("uv") and has_project else ""
     edit = ", ".join(project.to_edit)
-    lines = [] if place.resolve() == Path.cwd() else [f"cd {place}"]
+    lines = [] if place.resolve() == Path.cwd() else [f"cd {_shell_word(place)}"]
     lines.append(f"{run}pyinfra inventories/sandbox.py deploy.py  # try it here: Linux, as root")
     if edit:
         lines.append(f"$EDITOR inventories/prod.py  # the lines marked EDIT: {edit}")
     lines.append(f"{run}wsdeploy check inventories/prod.py")
     lines.append(f"{run}pyinfra inventories/prod.py deploy.py")
     return lines
+
+
+def _shell_word(place: Path) -> str:
+    """Return a folder as a shell takes it, without what a terminal would obey."""
+    from wsdeploy.plan.summary import readable  # noqa: PLC0415
+
+    path = f"./{place}" if str(place).startswith("-") else str(place)
+    return readable(shlex.quote(path))
 
 
 @main.command()

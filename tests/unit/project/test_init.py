@@ -63,6 +63,29 @@ def test_a_folder_that_is_not_there_becomes_a_project(
     ]
 
 
+@pytest.mark.parametrize(
+    ("folder", "line"),
+    [
+        ("my chat", "cd 'my chat'"),
+        ("$(id)", "cd '$(id)'"),
+        ("-x", "cd ./-x"),
+        ("\x1b[2J", "cd '\\x1b[2J'"),
+    ],
+)
+def test_folders_with_strange_names(run: Run, here: Path, folder: str, line: str) -> None:
+    done = run("init", "--", folder)
+    assert next_commands(done.output)[0] == line
+    assert (here / folder / "deploy.py").is_file()
+    assert done.output.replace("\n", "").isprintable()
+
+
+def test_a_refusal_spells_strange_names(run: Run, here: Path) -> None:
+    (here / "\x1b").mkdir()
+    (here / "\x1b/tests").write_text("")
+    done = run("init", "\x1b")
+    assert done.output == "\\x1b/tests: a folder has to be here; nothing was written\n"
+
+
 def test_our_own_repository_is_such_a_project() -> None:
     made = Project("ws").files()
     differs = [
