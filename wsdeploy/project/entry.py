@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from wsdeploy.plan.summary import readable
@@ -47,7 +47,8 @@ def find(app: Path, path: str) -> Entry:
     """Return how an app is started. path: what the inventory calls it."""
     if app.is_file():
         options = _ways([_read(app)])
-        return Entry(path, "file", (*options, *_lock(app.parent)))
+        lock, named = _file_lock(app.parent, path)
+        return Entry(path, "file", (*options, *lock), named)
     sources = _sources(app)
     declared = _declared(app)
     command, works = _command(declared, sources, app)
@@ -144,6 +145,9 @@ def _entries(declared: dict[str, Any], sources: dict[str, str]) -> Iterator[list
     for name in (*USUAL, *(f"{package}.{name}" for name in USUAL)):
         if RUNS_ITSELF.search(sources.get(name, "")):
             yield ["python", "-m", name]
+    usual = [name for name in USUAL if name in sources]
+    if len(usual) == 1:
+        yield ["python", "-m", usual[0]]
 
 
 def _importable(declared: dict[str, Any], app: Path) -> bool:
@@ -161,6 +165,19 @@ def _needs(declared: dict[str, Any], app: Path) -> str:
     found = [_read(app / name) for name in ("requirements.txt", "requirements.in")]
     needs = declared.get("project", {}).get("dependencies")
     return "\n".join([*map(str, needs if isinstance(needs, list) else []), *found])
+
+
+def _file_lock(home: Path, path: str) -> tuple[list[str], bool]:
+    """Return what to say of the lock beside a file, and whether that names one.
+
+    A project that deploys the file from its own folder gets a uv.lock, which is not the file's.
+    """
+    if not (home / "requirements.txt").is_file():
+        return _lock(home), False
+    setting = f'requirements="{PurePath(path).with_name("requirements.txt").as_posix()}",'
+    if (home / "uv.lock").is_file():
+        return [f"# EDIT: {setting}  # or uv.lock: which of them is the app's"], False
+    return [setting], True
 
 
 def _lock(home: Path) -> list[str]:

@@ -20,6 +20,10 @@ class LockError(Exception):
 UNREAD = ("poetry.lock", "Pipfile.lock", "pylock.toml", "pdm.lock", "conda-lock.yml")
 
 
+PROJECT_LOCKS = ("uv.lock", "requirements.txt")
+"""Locks of a project, the one that is taken first at the front."""
+
+
 def unread(folder: Path) -> str | None:
     """Return the name of a lock in a folder that is none of those that are read, or None."""
     return next((name for name in UNREAD if (folder / name).is_file()), None)
@@ -30,11 +34,16 @@ def find(folder: Path, described: project.Project | None) -> Path | None:
 
     The projects of a uv workspace have one uv.lock together.
     """
-    names = ("uv.lock", "requirements.txt") if described else ("requirements.txt",)
+    names = PROJECT_LOCKS if described else ("requirements.txt",)
     found = next((folder / name for name in names if (folder / name).is_file()), None)
     if found is None and described and (shared := project.workspace(folder)):
         found = shared / "uv.lock"
     return found
+
+
+def ambiguous(home: Path, described: project.Project | None) -> bool:
+    """Tell whether an app's folder has two locks, either of which may be the app's."""
+    return described is not None and all((home / name).is_file() for name in PROJECT_LOCKS)
 
 
 def read(lock: Path, home: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsdeploy.release import folder, project, requirements
+from wsdeploy.release import code, folder, project, requirements
 from wsdeploy.settings.section import Problem, refused
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ def read(app: App) -> Source:
         needed = requirements.read(locked, home) if locked else None
     except requirements.LockError as error:
         found.append(refused("app.requirements", str(locked), str(error)))
+    if app.requirements is None and requirements.ambiguous(home, described):
+        wanted = f"{home} has uv.lock and requirements.txt; name the one that is the app's"
+        found.append(Problem("app.requirements", wanted))
     if locked is None and (name := requirements.unread(home)):
         found.append(
             Problem(
@@ -105,6 +108,7 @@ def read(app: App) -> Source:
         if locked is None and described and described.depends:
             wanted = f"{home} has dependencies and no lock; make one with uv lock --project {home}"
             found.append(Problem("app.requirements", wanted))
+    found += _unfit(app, tree, described, needed, locked)
     if any(name == "wsapp.py" or name.startswith("wsapp/") for name in tree.files):
         wanted = "it has a module called wsapp, as this project's own for apps is; rename it"
         found.append(refused("app.path", app.path, wanted))
@@ -118,6 +122,38 @@ def read(app: App) -> Source:
         # Of a package that is built, its installation decides.
         python=described.python if path.is_dir() and described and not described.built else "",
     )
+
+
+def _unfit(
+    app: App,
+    tree: folder.Tree,
+    described: project.Project | None,
+    needed: str | None,
+    locked: Path | None,
+) -> Iterator[Problem]:
+    """Yield what the app's code tells of why it can't start."""
+    path = Path(app.path)
+    # A build may make modules that its folder has not.
+    if app.command and not (path.is_dir() and described and described.built):
+        yield from code.command_problems(app.command, tree.files, needed)
+    main = "__main__.py" if path.is_dir() else path.name
+    first = code.first_file(tree.files, main, app.command)
+    if first is None:
+        return
+    shown = str(path / first) if path.is_dir() else app.path
+    if problem := code.syntax_problem(shown, tree.files[first]):
+        yield problem
+    elif (
+        needed is not None
+        and code.is_empty(needed)
+        and code.imports_websockets(tree.files[first])
+        and not any(name.startswith(("websockets/", "src/websockets/")) for name in tree.files)
+    ):
+        wanted = (
+            f"{shown} needs websockets, and {locked} has no package; "
+            "lock what the app needs, or name its own lock"
+        )
+        yield Problem("app.requirements", wanted)
 
 
 def _alone(file: Path) -> folder.Tree:

@@ -266,12 +266,30 @@ def test_a_failure_while_it_writes_says_how_to_go_on(
 
 GUARD = '\nif __name__ == "__main__":\n    main()\n'
 ECHO = f"from wsapp import run\n\ndef main():\n    pass\n{GUARD}"
-LOCK = {"requirements.txt": ""}
+LOCKED = f"websockets==17.0 --hash=sha256:{'0' * 64}\n"
+LOCK = {"requirements.txt": LOCKED}
+NO_COMMAND = 'command=["python", "-m", "chat"],  # EDIT: what starts your app'
+OWN_LOCK = 'requirements="requirements.txt",'
 PACKAGE = '[project]\nname = "a-chat"\nversion = "1"\n{}[build-system]\nrequires = ["uv_build"]\n'
 SCRIPT = '[project.scripts]\n{} = "a_chat.server:main"\n'
 MINE = "import os\nos.environ['WS_SOCKET'] # /healthz\n"
 APPS = {
-    "file": ("chat.py", {"chat.py": ECHO, **LOCK}, []),
+    "file": ("chat.py", {"chat.py": ECHO, **LOCK}, [OWN_LOCK]),
+    "file-in-a-folder": (
+        "src/chat.py",
+        {"src/chat.py": ECHO, "src/requirements.txt": LOCKED},
+        ['requirements="src/requirements.txt",'],
+    ),
+    "file-with-two-locks": (
+        "chat.py",
+        {
+            "chat.py": ECHO,
+            "pyproject.toml": '[project]\nname = "chat"\nversion = "1"\n',
+            "uv.lock": "",
+            **LOCK,
+        },
+        [f"# EDIT: {OWN_LOCK}  # or uv.lock: which of them is the app's"],
+    ),
     "file-without-lock": (
         "chat.py",
         {"chat.py": ECHO},
@@ -280,18 +298,27 @@ APPS = {
     "file-that-listens-elsewhere": (
         "chat.py",
         {"chat.py": f"import websockets{GUARD}", **LOCK},
-        ["# EDIT: let it listen where $WS_SOCKET says: docs/guides/apps.md", "health=None,"],
+        [
+            "# EDIT: let it listen where $WS_SOCKET says: docs/guides/apps.md",
+            "health=None,",
+            OWN_LOCK,
+        ],
     ),
-    "folder-with-main": ("chat", {"chat/__main__.py": ECHO, "chat/requirements.txt": ""}, []),
+    "folder-with-main": ("chat", {"chat/__main__.py": ECHO, "chat/requirements.txt": LOCKED}, []),
     "folder-with-a-usual-name": (
         "chat",
-        {"chat/server.py": ECHO, "chat/tests/app.py": ECHO, "chat/requirements.txt": ""},
+        {"chat/server.py": ECHO, "chat/tests/app.py": ECHO, "chat/requirements.txt": LOCKED},
         ['command=["python", "-m", "server"],'],
     ),
     "folder-that-tells-nothing": (
         "chat",
-        {"chat/one.py": MINE, "chat/requirements.txt": ""},
-        ['command=["python", "-m", "chat"],  # EDIT: what starts your app'],
+        {"chat/one.py": MINE, "chat/requirements.txt": LOCKED},
+        [NO_COMMAND],
+    ),
+    "folder-with-one-candidate": (
+        "chat",
+        {"chat/main.py": MINE, "chat/rooms.py": "", "chat/requirements.txt": LOCKED},
+        ['command=["python", "-m", "main"],'],
     ),
     "plain-folder-itself": (
         ".",
@@ -360,7 +387,19 @@ def test_an_app_that_exists(kind: str, init: Init, run: Run, here: Path, git: No
     assert (here / "pyproject.toml").exists() is (kind != "plain-folder-itself")
     if "uv.lock" not in theirs:
         done = run("check", "inventories/prod.py")
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == (NO_COMMAND in options), done.output
+
+
+def test_the_lock_of_a_file_is_not_that_of_the_project_which_deploys_it(
+    init: Init, run: Run, here: Path, git: None
+) -> None:
+    """The uv.lock of what `init` has made has none of the app's packages."""
+    (here / "server.py").write_text("import websockets\n")
+    (here / "requirements.txt").write_text("websockets==17.0\n")
+    init("--app", "server.py")
+    (here / "uv.lock").write_text("")
+    said = run("check", "inventories/prod.py").output
+    assert "app.requirements: 'requirements.txt' given; 'websockets==17.0' has no hash" in said
 
 
 STRANGE = {

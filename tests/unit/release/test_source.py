@@ -183,4 +183,107 @@ def test_what_deploys_an_app_from_its_own_folder_is_no_part_of_it(
     assert set(read(".", command=command).tree.files) == {"pyproject.toml", "src/chat/deploy.py"}
     # Of an app in a folder of its own, they are what it says they are.
     write(folder / "chat", {"pyproject.toml": described, "deploy.py": ""})
+    command = ["python", "-m", "deploy"]
     assert "deploy.py" in read("chat", command=command).tree.files
+
+
+def test_two_locks_of_which_none_is_named(
+    folder: Path, write: Write, complaints: Complaints, read: Read
+) -> None:
+    both = {"pyproject.toml": PROJECT, "uv.lock": "", "requirements.txt": LOCKED}
+    write(folder, {"app.py": "", **both})
+    assert (
+        "app.requirements: . has uv.lock and requirements.txt; name the one that is the app's"
+        in (complaints("app.py"))
+    )
+    assert read("app.py", requirements="requirements.txt").requirements == LOCKED
+
+
+NEEDED = (
+    "needs websockets, and requirements.txt has no package; "
+    "lock what the app needs, or name its own lock"
+)
+
+
+@pytest.mark.parametrize("line", ["import websockets", "from wsapp import run"])
+def test_a_lock_without_what_the_app_imports(
+    folder: Path, write: Write, complaints: Complaints, line: str
+) -> None:
+    write(folder, {"app.py": f"{line}\n", "requirements.txt": "# nothing\n"})
+    assert complaints("app.py") == [f"app.requirements: app.py {NEEDED}"]
+
+
+@pytest.mark.parametrize(
+    ("code", "lock"),
+    [
+        ("import websockets\n", LOCKED),
+        ("import websocketsd\n", ""),
+        ("try:\n    import websockets\nexcept ImportError:\n    pass\n", ""),
+    ],
+)
+def test_an_import_that_may_work(
+    folder: Path, write: Write, read: Read, code: str, lock: str
+) -> None:
+    write(folder, {"app.py": code, "requirements.txt": lock})
+    assert read("app.py").requirements == lock
+
+
+def test_a_library_that_the_app_brings_along(folder: Path, write: Write, read: Read) -> None:
+    files = {"__main__.py": "import websockets\n", "websockets/__init__.py": ""}
+    write(folder / "chat", {**files, "requirements.txt": ""})
+    assert read("chat").requirements == ""
+
+
+def test_a_file_that_python_can_not_read(
+    folder: Path, write: Write, complaints: Complaints
+) -> None:
+    write(folder, {"app.py": "import sys\ndef broken(:\n"})
+    assert complaints("app.py") == [
+        "app.path: app.py, line 2: invalid syntax; Python can't read it"
+    ]
+    write(folder / "chat", {"server/__main__.py": "(", "other.py": "("})
+    (line,) = complaints("chat", command=["python", "-m", "server"])
+    assert line.startswith("app.path: chat/server/__main__.py, line 1: ")
+
+
+@pytest.mark.parametrize(
+    "code", ["type Rooms = dict[str, int]\n", "def first[T](of: list[T]) -> T: ...\n"]
+)
+def test_what_only_newer_hosts_can_read(folder: Path, write: Write, read: Read, code: str) -> None:
+    write(folder, {"app.py": code})
+    assert read("app.py").main == "app/app.py"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["python", "-m", "chat"], "'chat' given; neither the app nor its lock has a module chat"),
+        (["python", "main.py"], "'main.py' given; processes start in another folder; say $WS_APP/"),
+        (["python", "$WS_APP/nope.py"], "'$WS_APP/nope.py' given; the app has no such file"),
+    ],
+)
+def test_a_command_for_what_the_app_has_not(
+    folder: Path, write: Write, complaints: Complaints, command: list[str], said: str
+) -> None:
+    write(folder / "server", {"main.py": "", "requirements.txt": LOCKED})
+    (line,) = complaints("server", command=command)
+    assert line.startswith(f"app.command: {said}")
+
+
+@pytest.mark.parametrize(
+    ("command", "lock"),
+    [
+        (["python", "-m", "main"], LOCKED),
+        (["python", "-m", "http.server"], ""),
+        (["python", "-m", "websockets"], LOCKED),
+        (["python", "-m", "gunicorn", "main"], f"{LOCKED}gunicorn==23.0 {HASH}\n"),
+        (["python", "-c", "pass"], ""),
+        (["python", "$WS_APP/main.py"], ""),
+        (["/usr/bin/env", "python3", "nope.py"], ""),
+    ],
+)
+def test_a_command_that_may_work(
+    folder: Path, write: Write, read: Read, command: list[str], lock: str
+) -> None:
+    write(folder / "server", {"main.py": "", "requirements.txt": lock})
+    assert read("server", command=command).main == "app"
