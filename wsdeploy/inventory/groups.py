@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from wsdeploy import command_line, templates
 from wsdeploy.inventory import local_files
 from wsdeploy.settings.app import App
 from wsdeploy.settings.names import is_address, is_host_name, is_placeholder, is_private_address
-from wsdeploy.settings.section import Problem, refused
+from wsdeploy.settings.section import Problem, Range, accepts, describe, refused
 from wsdeploy.settings.service import (
     MOST_PORT_WITH_TLS,
     TLS_PORTS_AFTER,
@@ -31,6 +32,32 @@ ROLES = ("app", "proxy")
 HOST_DATA = {"ssh_strict_host_key_checking": "yes"}
 """Data that all hosts have unless the inventory says otherwise. pyinfra's own default accepts any
 key of a host that it has never seen."""
+
+
+SSH_DATA: Mapping[str, type] = {
+    "ssh_hostname": str,
+    "ssh_port": int,
+    "ssh_user": str,
+    "ssh_password": str,
+    "ssh_key": str,
+    "ssh_key_password": str,
+    "ssh_allow_agent": bool,
+    "ssh_look_for_keys": bool,
+    "ssh_forward_agent": bool,
+    "ssh_config_file": str,
+    "ssh_known_hosts_file": str,
+    "ssh_strict_host_key_checking": str,
+    "ssh_paramiko_connect_kwargs": dict,
+    "ssh_connect_retries": int,
+    "ssh_connect_retry_min_delay": float,
+    "ssh_connect_retry_max_delay": float,
+    "ssh_file_transfer_protocol": str,
+}
+"""Host data that pyinfra's SSH connector reads. Other names are anybody's own data."""
+
+SSH_PORTS = Range(1, 65_535)
+
+PRIVATE_ADDRESS = "private_address"
 
 
 def hosts(
@@ -59,6 +86,7 @@ def hosts(
         *placed.all_problems(),
         *local_files.problems(placed),
         *_host_problems(given),
+        *_data_problems(given, data),
         *_key_problems(placed, given, data),
         *_tier_problems(placed),
         *_template_problems(),
@@ -82,8 +110,8 @@ def _topology(groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, An
         members[role] = tuple(name for name, _ in found)
         for name, own in found:
             data = {**shared, **own}
-            if "private_address" in data:
-                addresses[name] = data["private_address"]
+            if PRIVATE_ADDRESS in data:
+                addresses[name] = data[PRIVATE_ADDRESS]
             if "ssh_port" in data:
                 ssh_ports[name] = data["ssh_port"]
     return Topology(members["app"], members["proxy"], addresses, ssh_ports)
@@ -108,16 +136,60 @@ def _host_problems(groups: Mapping[str, Sequence[HostEntry]]) -> Iterator[Proble
             yield refused(role, name, "listed twice; list it once")
 
 
+def _data_problems(
+    groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """Yield what is wrong with host data; what several hosts have is complained of once."""
+    entries = [entry for group in groups.values() for entry in group if _is_entry(entry)]
+    found = dict.fromkeys(
+        problem
+        for data in (shared, *(entry[1] for entry in entries if isinstance(entry, tuple)))
+        for name, value in data.items()
+        if isinstance(name, str)
+        for problem in _datum_problems(name, value)
+    )
+    yield from found
+
+
+def _datum_problems(name: str, value: object) -> Iterator[Problem]:
+    if name in SSH_DATA:
+        wanted = SSH_DATA[name]
+        if value is None:
+            return
+        if name == "ssh_port" and not (accepts(int, value) and value in SSH_PORTS):
+            yield refused(name, value, f"give {SSH_PORTS}")
+        elif not accepts(wanted, value):
+            # Some of these are passwords.
+            yield Problem(
+                name, f"a value of type {type(value).__name__} given; give {describe(wanted)}"
+            )
+        elif name == "ssh_key" and not Path(str(value)).expanduser().is_file():
+            yield refused(name, value, "give one that exists on this machine")
+    elif name.startswith("ssh_"):
+        # What all of them begin with makes none of them alike.
+        known = {each.removeprefix("ssh_"): each for each in SSH_DATA}
+        close = difflib.get_close_matches(name.removeprefix("ssh_"), known, n=1)
+        hint = (
+            f" (did you mean {known[close[0]]}?)" if close else f"; known are {', '.join(SSH_DATA)}"
+        )
+        yield Problem(name, f"pyinfra has no such data{hint}")
+    elif name != PRIVATE_ADDRESS and difflib.get_close_matches(
+        name, [PRIVATE_ADDRESS], cutoff=0.85
+    ):
+        yield Problem(name, f"no such data (did you mean {PRIVATE_ADDRESS}?)")
+
+
 def _key_problems(
     settings: Settings, groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, Any]
 ) -> Iterator[Problem]:
-    entries = [entry for group in groups.values() for entry in group if _is_entry(entry)]
-    own = [entry[1] for entry in entries if isinstance(entry, tuple)]
-    for key in dict.fromkeys(data.get("ssh_key") for data in (shared, *own)):
-        if isinstance(key, str) and not Path(key).expanduser().is_file():
-            yield refused("ssh_key", key, "give one that exists on this machine")
-        elif isinstance(key, str) and isinstance(settings.app, App) and settings.app.path:
-            yield from local_files.travelling(settings.app, {"ssh_key": key})
+    """Yield which keys for SSH would travel with the app."""
+    app = settings.app
+    own = [entry[1] for group in groups.values() for entry in group if isinstance(entry, tuple)]
+    for key in dict.fromkeys(
+        str(each["ssh_key"]) for each in (shared, *own) if each.get("ssh_key")
+    ):
+        if isinstance(app, App) and app.path:
+            yield from local_files.travelling(app, {"ssh_key": key})
 
 
 def _template_problems() -> Iterator[Problem]:

@@ -229,5 +229,11 @@ def describe(hint: Any) -> str:
         return f"a dict, each value {describe(args[1])}"
     if isinstance(hint, type) and issubclass(hint, Section):
         return f"{hint.__name__}(...)"
-    words = {int: "a whole number", float: "a number", str: "a string", bool: "True or False"}
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: "a string",
+        bool: "True or False",
+        dict: "a dict",
+    }
     return words.get(hint, "None" if hint is type(None) else str(hint))

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
+from pyinfra.connectors.ssh import ConnectorData
 
 from tests.unit.settings.conftest import MakeSettings
 from wsdeploy import SettingsError, hosts
+from wsdeploy.inventory.groups import SSH_DATA
 
 HEAD = """
 from wsdeploy import App, SelfSigned, Settings, hosts
@@ -122,3 +124,36 @@ def test_a_key_that_nobody_has_seen_is_taken_only_where_the_inventory_says_so(
 ) -> None:
     (_, data), _ = hosts(make(), app=["app1"], ssh_strict_host_key_checking="accept-new")
     assert data["ssh_strict_host_key_checking"] == "accept-new"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"ssh_port": "twentytwo"}, "ssh_port: 'twentytwo' given; give a whole number from 1 to "),
+        ({"ssh_port": 0}, "ssh_port: 0 given; give a whole number from 1 to 65,535"),
+        ({"ssh_users": "root"}, "ssh_users: pyinfra has no such data (did you mean ssh_user?)"),
+        ({"ssh_colour": "red"}, "ssh_colour: pyinfra has no such data; known are ssh_hostname, "),
+        ({"ssh_password": 5}, "ssh_password: a value of type int given; give a string"),
+        ({"ssh_key": "no-such-key"}, "ssh_key: 'no-such-key' given; give one that exists on "),
+        (
+            {"privat_address": "10.0.0.1"},
+            "privat_address: no such data (did you mean private_address?)",
+        ),
+    ],
+)
+def test_host_data_that_is_mistaken(read: Read, data: dict[str, Any], said: str) -> None:
+    for groups in (
+        BOTH.format([("10.0.0.1", data)]),
+        f"{BOTH.format(['10.0.0.1'])[:-1]}, **{data})",
+    ):
+        (line,) = complaints(read, groups)
+        assert line.startswith(said)
+
+
+def test_host_data_of_ones_own(read: Read) -> None:
+    entry = ("10.0.0.1", {"rack": 7, "address": "x", "private_network": "y", "ssh_key": None})
+    assert read(BOTH.format([entry]))["app"] == [entry]
+
+
+def test_the_data_for_ssh_is_what_pyinfra_reads() -> None:
+    assert get_type_hints(ConnectorData) == SSH_DATA
