@@ -1,5 +1,6 @@
 """A folder of checks: a conftest.py of one line, and checks of one's own beside it."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from wsdeploy.checks import plugin
+from wsdeploy import App, SelfSigned, Settings
+from wsdeploy.checks import harness, plugin
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -77,3 +79,30 @@ def test_the_folder_is_not_in_the_way_of_other_tests(project: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "::test_app" in done.stdout
     assert "tests/hosts" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "command", "uses"),
+    [
+        ("import asyncio\nfrom websockets.asyncio.server import serve\n", None, False),
+        ("# with wsapp it would be shorter\n", None, False),
+        ("    from wsapp import run\n", None, True),
+        ("import wsapp.server\n", None, True),
+        ("", ["python", "-m", "wsapp"], True),
+    ],
+)
+def test_whether_an_app_is_one_with_wsapp(
+    tmp_path: Path, code: str, command: list[str] | None, uses: bool
+) -> None:
+    (tmp_path / "lib/wsapp").mkdir(parents=True)
+    (tmp_path / "lib/wsapp/__init__.py").write_text("from wsapp.server import run\n")
+    (tmp_path / "app.py").write_text(code)
+
+    def on_host(command: str, name: str) -> Any:
+        words = shlex.split(command % name)
+        here = [str(tmp_path) if word == "/srv/ws/current/" else word for word in words]
+        return SimpleNamespace(rc=subprocess.run(here, check=False).returncode)
+
+    settings = Settings("ws.a-company.com", App("app.py", command=command), SelfSigned())
+    host: Any = SimpleNamespace(run=on_host)
+    assert harness.uses_wsapp(host, settings) is uses
