@@ -379,7 +379,7 @@ def test_one_fault_is_one_change(
     faults = FAULTS | {
         "proxy-down": (no_longer(unit), {f"Proxy | {unit}"}),
         "proxy-marker": (entry(marker(f"ws-{own}"), sha256="0"), {f"Proxy | {unit}"}),
-        "other-proxy": (there(marker(f"ws-{other}")), {"Proxy | The other proxy"}),
+        "other-proxy": (there(marker(f"ws-{other}")), {"Proxy | No other proxy"}),
     }
     fleet = alone(*faults, proxy=proxy)
     surveys = converged(fleet)

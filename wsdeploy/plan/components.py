@@ -91,7 +91,7 @@ PUSHED_CERTIFICATE = Component(
 )
 REACH = Component(
     reach.NAME,
-    "App hosts that do not answer",
+    "App host monitor",
     ("proxy",),
     wanted=lambda it: reach.wanted(it.settings),
     files=reach.files,

@@ -21,7 +21,7 @@ def base() -> None:
     """Prepare a host for its roles."""
     settings = host.data.settings
     take_over_lock(name="Lock", settings=settings)
-    neighbours(name="Neighbours", settings=settings)
+    neighbours(name="No conflicts", settings=settings)
     packages(name="Packages", settings=settings)
     set_up(UPGRADES)
     set_up(UPGRADES_POLICY)

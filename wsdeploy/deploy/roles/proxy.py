@@ -35,7 +35,7 @@ def proxy() -> None:
     if wanted(REACH):
         set_up(REACH)
     set_up(chosen)
-    take_away(other, "The other proxy")
+    take_away(other, "No other proxy")
     if not wanted(REACH):
         # The proxy's configuration may have relied on it until now.
         take_away(REACH)
