@@ -83,7 +83,7 @@ bench: .venv/ready
 bench-quick: .venv/ready
 	$(BIN)/python -m bench --quick
 
-## Format, and mend what ruff can mend.
+## Format, and fix what ruff can fix.
 format: .venv/ready
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix

@@ -1,7 +1,7 @@
 """The same question that a certificate authority asks, asked by ourselves first.
 
-Authorities count failures: five an hour, and Let's Encrypt answers no more. Whether a name leads to
-proxies of this fleet, and their port 80 answers, can be seen without them.
+Authorities count failures: after five an hour, Let's Encrypt stops answering. Whether a name leads
+to proxies of this fleet, and their port 80 answers, can be seen without them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check(name: str, thumbprint: str, port: int = 80) -> None:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except OSError as error:
         reason = error.strerror or error
-        raise ChallengeError(f"{name} has no address ({reason}): mend its DNS records") from None
+        raise ChallengeError(f"{name} has no address ({reason}): fix its DNS records") from None
     token = secrets.token_urlsafe(16)
     reached = 0
     for address in dict.fromkeys(str(entry[4][0]) for entry in found):

@@ -205,7 +205,7 @@ def add(
             supervisor.call("addProcessGroup", new.group)
     except supervisor.SupervisorError:
         if fresh:
-            # Whoever mends what is wrong there would start what no gate has seen.
+            # Whoever fixes what is wrong there would start what no gate has seen.
             unlink(new)
         raise
 

@@ -1,4 +1,4 @@
-"""Operations: thin steps that compare a host's survey with its plan, and mend the difference.
+"""Operations: thin steps that compare a host's survey with its plan, and fix the difference.
 
 Each costs nothing over SSH on a host that is as planned, beyond the one survey that all of them
 share, and one exchange on a host that is not.
