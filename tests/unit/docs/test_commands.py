@@ -44,9 +44,8 @@ def calls(*names: str) -> list[pytest.ParameterSet]:
         line = itertools.dropwhile(lambda w: re.fullmatch(r"[A-Z_]+=.*", w), words)
         program, *rest = [*line] or [""]
         if program == "uvx" or [program, *rest[:1]] == ["uv", "run"]:
-            program, *rest = itertools.dropwhile(
-                lambda w: w == "run" or w.startswith("--") or w.endswith(".whl"), rest
-            )
+            no_program = re.compile(r"run|--.*|.*\.whl|\.|git\+.*")
+            program, *rest = [*itertools.dropwhile(no_program.fullmatch, rest)] or [""]
         # What reads the output is another program.
         rest = [*itertools.takewhile(lambda w: w != "|", rest)]
         if program.removeprefix(".venv/bin/") in names:
