@@ -62,6 +62,16 @@ def test_every_page_says_where_to_go_on(page: str) -> None:
     assert "](" in "\n".join(pages.PAGES[page].splitlines()[-12:])
 
 
+def test_pages_are_called_in_the_navigation_what_they_call_themselves() -> None:
+    entries = re.findall(r"^ +- (.+): (.+\.md)$", (pages.PROJECT / "mkdocs.yml").read_text(), re.M)
+    named = {f"docs/{path}": title for title, path in entries if f"docs/{path}" in pages.PAGES}
+    assert len(named) > 30
+    for page, title in named.items():
+        heading = pages.PAGES[page].splitlines()[0].removeprefix("# ")
+        # A decision has its number in its heading alone.
+        assert page == "docs/index.md" or re.sub(r"^\d+\. ", "", heading) == title, page
+
+
 @all_pages
 def test_paragraphs_have_one_sentence_a_line(page: str) -> None:
     written = pages.PAGES[page].partition(reference.BEGIN)[0]
