@@ -248,6 +248,8 @@ class Progress(TypedDict, total=False):
 
     gate: Gate
     drain: Drain
+    served: Serving
+    """Until now."""
     serves: Serving
     """From now on."""
 

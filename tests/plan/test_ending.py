@@ -119,20 +119,108 @@ def test_a_proxy_that_fails(deploy: Deploy, tiers: MakeFleet, converged: Converg
     assert serves.endswith("goes on serving at wss://ws.a-company.com/")
 
 
+HELD = {
+    "id": "hers", "owner": "anna@laptop", "since": 0.0, "step": "x", "until": None,
+    "process": {"pid": 7, "start": "1", "where": "another machine"},
+}  # fmt: skip
+REFUSED = {"wsdeploy-lock": json.dumps({"taken": False, "before": HELD})}
+
+
 def test_a_lock_that_another_run_has(
     deploy: Deploy, tiers: MakeFleet, converged: Converged
 ) -> None:
     fleet = tiers()
-    held = {
-        "id": "hers", "owner": "anna@laptop", "since": 0.0, "step": "x", "until": None,
-        "process": {"pid": 7, "start": "1", "where": "another machine"},
-    }  # fmt: skip
-    refused = {"wsdeploy-lock": json.dumps({"taken": False, "before": held})}
     surveys = with_old(converged(fleet), "app1", "app2")
-    done = deploy(fleet, surveys, "-y", others={"@fake/app1": refused})
+    done = deploy(fleet, surveys, "-y", others={"@fake/app1": REFUSED})
     first, _, step = said(done)
     assert "failed on @fake/app1: another run is at work on @fake/app1: anna@laptop" in first
     assert step.endswith("if it is gone, wsdeploy.unlock")
+
+
+COMMITS = {
+    letter: {"id": letter * 7, "subject": f"Say {letter}", "changed": False} for letter in "ba"
+}
+
+
+def history(live: str, previous: str | None) -> dict[str, object]:
+    """What a host answers that remembers the generations b and a, and restores anything."""
+    records = [
+        {
+            "generation": letter * 12, "release": letter * 12, "version": letter,
+            "listen": "unix:/run/ws/x", "processes": 4, "deployed": deployed, "since": deployed,
+            "by": "anna@laptop", "commit": COMMITS[letter],
+        }
+        for letter, deployed in (("b", 2.0), ("a", 1.0))
+    ]  # fmt: skip
+    answer = {"live": live * 12, "previous": previous and previous * 12, "records": records}
+    return {"wsdeploy-history": json.dumps(answer), "wsdeploy-restore": "{}"}
+
+
+B, A = (f'release {letter * 12} "Say {letter}" ({letter * 7})' for letter in "ba")
+
+
+def test_a_rollback(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> None:
+    fleet = tiers()
+    others = dict.fromkeys(fleet.names[:2], history("b", "a"))
+    what = ["wsdeploy.rollback"]
+    done = deploy(fleet, converged(fleet), "-y", "--json", others=others, what=what)
+    assert done.code == 0, done.said
+    serves, before, step = said(done)
+    assert serves.startswith(f"ws: {A} serves at wss://ws.a-company.com/ from 2 hosts")
+    assert before == f"before: {B}; it had no clients"
+    assert step.startswith("next: revert bbbbbbbbbbbb in the code, too; else the next deploy")
+    host = json.loads(done.out)["wsdeploy"]["run"]["hosts"]["@fake/app1"]
+    assert (host["before"]["commit"], host["now"]["commit"]) == (COMMITS["b"], COMMITS["a"])
+
+
+def test_a_rollback_that_fails(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> None:
+    fleet = tiers()
+    others = dict.fromkeys(fleet.names[:2], history("b", "a"))
+    others["@fake/app1"] = others["@fake/app1"] | failing("app1", "restore", "no")["@fake/app1"]
+    what = ["wsdeploy.rollback"]
+    first, serves, _ = said(deploy(fleet, converged(fleet), "-y", others=others, what=what))
+    assert first == "ws: failed on @fake/app1: no"
+    assert serves.startswith(f"{B} goes on serving at wss://ws.a-company.com/")
+
+
+def test_a_rollback_that_is_refused_the_lock(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
+    fleet = tiers()
+    others = dict.fromkeys(fleet.names[:2], history("b", "a"))
+    others["@fake/app1"] = others["@fake/app1"] | REFUSED
+    what = ["wsdeploy.rollback"]
+    _, serves, _ = said(deploy(fleet, converged(fleet), "-y", others=others, what=what))
+    assert serves == "what served at wss://ws.a-company.com/ goes on as it was"
+
+
+def test_a_restart(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> None:
+    fleet = tiers()
+    done = deploy(fleet, converged(fleet), "-y", "--json", what=["wsdeploy.restart"])
+    serves, anew = said(done)
+    assert re.match(r"ws: release \w{12} serves at wss://ws.a-company.com/ from 2 hosts", serves)
+    assert anew == "its processes were started anew; it had no clients"
+    assert "before" not in json.loads(done.out)["wsdeploy"]["run"]["hosts"]["@fake/app1"]
+
+
+def test_a_restart_that_fails(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> None:
+    fleet = tiers()
+    what = ["wsdeploy.restart"]
+    others = failing("app1", "restore", "no")
+    _, serves, _ = said(deploy(fleet, converged(fleet), "-y", others=others, what=what))
+    at = "wss://ws.a-company.com/"
+    assert serves == f"what serves at {at} is not known here; wsdeploy.releases shows it"
+
+
+def test_a_host_that_does_not_answer_the_survey(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
+    fleet = tiers()
+    surveys = with_old(converged(fleet), "app1", "app2")
+    done = deploy(fleet, surveys, "-y", others=failing("app2", "survey", "no"))
+    assert done.code == 1
+    assert "nothing serves" not in done.err
+    assert "serves nothing" not in done.err
 
 
 def test_the_first_run(deploy: Deploy, alone: MakeFleet, bare: Converged) -> None:

@@ -26,6 +26,8 @@ from wshost import requests
 
 LACKING = Survey()
 """The survey of a host that has to be sent the programs first."""
+SILENT = Survey(bare=True)
+"""That of a host that has not answered; pyinfra fails it."""
 
 
 class HostSurvey(FactBase[Survey]):
@@ -72,8 +74,9 @@ def _note_serving(settings: Settings, host: str, found: Survey) -> None:
     """Note what serves on a host before this run changes it, and by how many processes."""
     report = run.current().report(host)
     if host in settings.topology.app:
-        if report.untouched:
-            report.before = report.now = summary.serving(settings, found)
+        if found is SILENT:
+            return
+        report.look(summary.serving(settings, found))
         report.processes = Target(settings, host, found).processes
 
 
@@ -90,7 +93,7 @@ def _ask(host: Host, settings: Settings) -> Survey:
         answer = host.get_fact(HostSurvey, _stdin=remote.payload("survey.survey", request))
     if answer and not answer.bare:
         programs.note(host)
-    return answer or Survey(bare=True)
+    return answer or SILENT
 
 
 class HostHistory(FactBase[History]):
@@ -128,7 +131,13 @@ def _history(settings: Settings, host: Host) -> History:
     request: requests.History = {"name": settings.name}
     with ctx_host.use(host):
         asked = programs.payload("rollout.history", request, host=host)
-        return host.get_fact(HostHistory, _stdin=asked) or History(None, None, ())
+        found = host.get_fact(HostHistory, _stdin=asked)
+    if not found:
+        return History(None, None, ())
+    # Without a record, what serves is not known.
+    if (live := found.serving()) or found.live is None:
+        run.current().report(host.name).look(live)
+    return found
 
 
 class UnknownError(Exception):

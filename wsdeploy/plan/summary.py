@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from wsdeploy.command_line import Action
 from wsdeploy.plan.host import paths
@@ -22,8 +24,21 @@ CHANGES = 4
 AT_WORK = 2
 """Hosts of which it is said what they are at."""
 
+RELEASES_SHOW = "wsdeploy.releases shows it"
+
 GATED = ("rollout.rollout", "rollout.restore")
 """Programs that end before anything serves if what is new is not healthy."""
+
+
+class Unknown(enum.Enum):
+    """What stands for an answer that nobody has given: not the same as that nothing serves."""
+
+    UNKNOWN = "not known"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+Seen = Serving | Unknown | None
+"""What serves on a host, None for nothing, or UNKNOWN."""
 
 
 @dataclass
@@ -43,9 +58,9 @@ class Work:
 class HostReport:
     """What a run has seen of a host, and done to it."""
 
-    before: Serving | None = None
-    """What served when the run looked first; None for nothing, as on a proxy."""
-    now: Serving | None = None
+    before: Seen = UNKNOWN
+    """What served when the run looked first; it does not look on a proxy."""
+    now: Seen = UNKNOWN
     untouched: bool = True
     """Whether this run has not begun to change it."""
     processes: int = 0
@@ -65,10 +80,19 @@ class HostReport:
     @property
     def switched(self) -> bool:
         """Whether something else serves than before."""
-        return self.now != self.before
+        return self.now is not UNKNOWN and self.now != self.before
+
+    def look(self, serves: Serving | None) -> None:
+        """Note what a look at the host has found."""
+        if self.untouched:
+            self.before = self.now = serves
+        elif self.now is UNKNOWN:
+            self.now = serves
 
     def take(self, news: Progress) -> None:
         """Take a piece of news of the program at work."""
+        if "served" in news and self.before is UNKNOWN:
+            self.before = self.now = news["served"]
         if "serves" in news:
             self.now = news["serves"]
         if self.work:
@@ -127,8 +151,11 @@ class Outcome:
             "failed": self.failed,
             "hosts": {
                 host: {
-                    "before": report.before,
-                    "now": report.now,
+                    **{
+                        when: serves
+                        for when, serves in (("before", report.before), ("now", report.now))
+                        if serves is not UNKNOWN
+                    },
                     "processes": report.processes,
                     "clients_closed": report.clients,
                     "seconds": report.seconds,
@@ -190,10 +217,18 @@ def readable(line: str) -> str:
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
 
 
-def described(serving: Serving | None) -> str:
+def known(seen: Seen) -> Serving | None:
+    """Return what serves, or None if nothing does, or nobody knows."""
+    return None if seen is UNKNOWN else seen
+
+
+def described(seen: Seen) -> str:
     """Return a release in words, with the commit that it was built from if that is known."""
-    if serving is None:
+    if seen is UNKNOWN:
+        return "not known here"
+    if seen is None:
         return "nothing"
+    serving = seen
     built_from = serving["commit"]
     if built_from is None:
         return f"release {serving['release']}"
@@ -247,12 +282,14 @@ def _done(outcome: Outcome) -> Iterator[str]:
 
 
 def _before(outcome: Outcome, report: HostReport) -> str:
-    before, now = report.before, report.now
-    if before is None or now is None:
-        return "before: nothing; it is the first release there"
+    before, now = report.before, known(report.now)
     if outcome.action == "restart":
         return f"its processes were started anew; {_closed(outcome)}"
-    same = before["release"] == now["release"]
+    if before is None:
+        return "before: nothing; it is the first release there"
+    if before is UNKNOWN:
+        return f"before: not known here; {_closed(outcome)}"
+    same = now is not None and before["release"] == now["release"]
     what = f"the same with other settings ({before['generation']})" if same else described(before)
     return f"before: {what}; {_closed(outcome)}"
 
@@ -270,19 +307,29 @@ def _closed(outcome: Outcome) -> str:
 def _next(outcome: Outcome, switched: Sequence[HostReport]) -> str | None:
     if not switched or outcome.action == "restart":
         return None
-    before = switched[0].before
+    before, now = switched[0].before, known(switched[0].now)
+    if before is UNKNOWN:
+        return None
     if outcome.action == "rollback":
-        return (
-            f"revert {before['release']} in the code, too; else the next deploy brings it again"
-            if before
-            else None
-        )
+        return _reverted(outcome, before, now)
     if before is None:
         return f"{_pyinfra(outcome, 'wsdeploy.capacity')} says how many clients it can hold"
-    now = switched[0].now
     same = now is not None and before["release"] == now["release"]
     what = before["generation"] if same else before["release"]
     return f"{_pyinfra(outcome, 'wsdeploy.rollback')} brings {what} back"
+
+
+def _reverted(outcome: Outcome, before: Serving | None, now: Serving | None) -> str | None:
+    """Return what keeps the next deploy from undoing a rollback."""
+    if before is None or now is None:
+        return None
+    if " " in outcome.command:
+        # With `to`, it may have gone forwards.
+        return "let the code and the inventory say the same; the next deploy brings what they say"
+    if before["release"] == now["release"]:
+        what = before["generation"]
+        return f"revert the settings, too; else the next deploy brings {what} again"
+    return f"revert {before['release']} in the code, too; else the next deploy brings it again"
 
 
 def _failed(outcome: Outcome) -> Iterator[str]:
@@ -299,7 +346,8 @@ def _failed(outcome: Outcome) -> Iterator[str]:
     closed = any(report.clients for report in outcome.apps.values())
     unnoticed = any(reports[host].gate_closed for host in failed) and not closed
     serve = [*_serve(outcome)]
-    if len(serve) == 1 and unnoticed and len(failed) == 1:
+    seen = all(report.now is not UNKNOWN for report in outcome.apps.values())
+    if len(serve) == 1 and seen and unnoticed and len(failed) == 1:
         serve = [f"{serve[0]}; no client was closed"]
     yield from serve
     lost = [host for host in failed if reports[host].lost]
@@ -313,7 +361,7 @@ def _failed(outcome: Outcome) -> Iterator[str]:
     else:
         again = f"next: mend it and run {_pyinfra(outcome)}"
         switched = [report for report in outcome.apps.values() if report.switched]
-        if outcome.action == "deploy" and switched and (before := switched[0].before):
+        if outcome.action == "deploy" and switched and (before := known(switched[0].before)):
             again += f"; or wsdeploy.rollback brings {before['release']} back"
         yield again
 
@@ -329,7 +377,7 @@ def _interrupted(outcome: Outcome) -> Iterator[str]:
     if len(working) > AT_WORK:
         yield f"so do {_names([*working][AT_WORK:])}"
     switched = [report for report in outcome.apps.values() if report.switched]
-    if switched and switched[0].before:
+    if switched and known(switched[0].before):
         closed = sum(report.clients for report in outcome.apps.values())
         before = f"before: {described(switched[0].before)}"
         yield f"{before}; {_closed(outcome)}" if closed else before
@@ -360,7 +408,7 @@ def _healthy(gate: Gate) -> str:
 
 def _serve(outcome: Outcome) -> Iterator[str]:
     """Yield what serves where: one line if all app hosts have the same."""
-    groups: dict[tuple[str, bool], dict[str, HostReport]] = {}
+    groups: dict[tuple[object, bool], dict[str, HostReport]] = {}
     for host, report in outcome.apps.items():
         group = groups.setdefault((_version(report.now), report.switched), {})
         group[host] = report
@@ -370,16 +418,19 @@ def _serve(outcome: Outcome) -> Iterator[str]:
     for (_, switched), hosts in groups.items():
         now = next(iter(hosts.values())).now
         verb = "serves" if len(hosts) == 1 else "serve"
+        if now is UNKNOWN:
+            yield f"what {_names(hosts)} {verb} is {described(now)}; {RELEASES_SHOW}"
+            continue
         how = " since this run" if switched else " as before"
         yield f"{_names(hosts)} {verb} {described(now)}{how}"
 
 
-def _version(serving: Serving | None) -> str:
+def _version(seen: Seen) -> object:
     """Return what is the same on hosts that serve the same, whose releases may differ by kind."""
-    if serving is None:
-        return ""
-    found = serving["commit"]
-    return found["id"] if found and not found["changed"] else serving["release"]
+    if seen is None or seen is UNKNOWN:
+        return seen
+    found = seen["commit"]
+    return found["id"] if found and not found["changed"] else seen["release"]
 
 
 def _all_serve(outcome: Outcome) -> str:
@@ -387,6 +438,10 @@ def _all_serve(outcome: Outcome) -> str:
     if not reports:
         return f"{outcome.address} is served by hosts that were no part of this run"
     first = reports[0]
+    if first.now is UNKNOWN:
+        if all(report.untouched and not report.lost for report in reports):
+            return f"what served at {outcome.address} goes on as it was"
+        return f"what serves at {outcome.address} is {described(first.now)}; {RELEASES_SHOW}"
     if first.now is None:
         return f"nothing serves at {outcome.address} yet"
     if outcome.failed:

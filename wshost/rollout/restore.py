@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wshost.common import progress
 from wshost.rollout import generations, history, rollout
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def main(request: Restore) -> None:
         sys.exit(f"there is no record {what}; deploy first")
     again: Rollout = {**record.request, "by": request["by"], "later": request["later"]}
     if action == "restart":
+        # The run has not asked before: it changes nothing about what serves.
+        progress.tell({"served": history.serving(record.request)})
         again["generation"] = generations.next_id(record.id)
     if not Path(f"/srv/{name}/releases/{again['release']}").is_dir():
         sys.exit(f"release {again['release']} of generation {generation_id} is not on this host")

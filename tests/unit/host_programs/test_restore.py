@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.host_programs.conftest import Supervisord, rollout_request
-from wshost.common import atomic
+from wshost.common import atomic, progress
 from wshost.requests import Rollout
 from wshost.rollout import generations, history, restore, rollout
 
@@ -50,6 +50,13 @@ def test_the_live_one_by_another_name(asked: Ask) -> None:
     assert action == "restart"
     changed = {"generation": f"{LIVE}-1", "by": "bert@desk", "later": ["app2"]}
     assert request == rollout_request(LIVE) | changed
+
+
+def test_a_restart_tells_what_it_starts_anew(asked: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(progress, "tell", told.append)
+    asked(None)
+    assert told == [{"served": history.serving(rollout_request(LIVE))}]
 
 
 def test_names_of_restarts() -> None:

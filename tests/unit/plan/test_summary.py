@@ -9,7 +9,7 @@ import pytest
 from tests.unit.plan.conftest import MakeSettings
 from wsdeploy.plan import summary
 from wsdeploy.plan.host.survey import PathState, Survey
-from wsdeploy.plan.summary import HostReport, Outcome, Work
+from wsdeploy.plan.summary import UNKNOWN, HostReport, Outcome, Seen, Work
 from wshost.requests import Drain, Progress, Serving
 
 DOCS = (Path(__file__).parents[3] / "docs" / "operate" / "deploys.md").read_text()
@@ -32,7 +32,7 @@ ROOM = 110
 """Columns of a line. Names of the example take some 40."""
 
 
-def report(before: Serving | None = OLD, now: Serving | None = NEW, **more: Any) -> HostReport:
+def report(before: Seen = OLD, now: Seen = NEW, **more: Any) -> HostReport:
     return HostReport(before, now, processes=4, **more)
 
 
@@ -164,6 +164,69 @@ MORE = {
         ws: {OLDER} serves at {AT} from app1, 4 processes
         before: {NEWER}; it had no clients
         next: revert c04d1f6a8e77 in the code, too; else the next deploy brings it again
+        """,
+    ),
+    "a rollback to other settings": (
+        outcome(
+            report(NEW | {"generation": "new"}), action="rollback", command="wsdeploy.rollback"
+        ),
+        f"""
+        ws: {NEWER} serves at {AT} from app1, 4 processes
+        before: the same with other settings (new); it had no clients
+        next: revert the settings, too; else the next deploy brings new again
+        """,
+    ),
+    "a rollback by name": (
+        outcome(report(), action="rollback", command="wsdeploy.rollback to=c04d1f6a8e77"),
+        f"""
+        ws: {NEWER} serves at {AT} from app1, 4 processes
+        before: {OLDER}; it had no clients
+        next: let the code and the inventory say the same; the next deploy brings what they say
+        """,
+    ),
+    "a rollback of hosts that did not tell what they served": (
+        outcome(report(UNKNOWN, OLD), action="rollback", command="wsdeploy.rollback"),
+        f"""
+        ws: {OLDER} serves at {AT} from app1, 4 processes
+        before: not known here; it had no clients
+        """,
+    ),
+    "a restart before which nobody has looked": (
+        outcome(report(UNKNOWN, NEW), action="restart", command="wsdeploy.restart"),
+        f"""
+        ws: {NEWER} serves at {AT} from app1, 4 processes
+        its processes were started anew; it had no clients
+        """,
+    ),
+    "a restart that is refused the lock": (
+        outcome(
+            failed(HostReport(), "another run is at work", ""),
+            action="restart",
+            command="wsdeploy.restart",
+            failed=True,
+            refused=True,
+        ),
+        f"""
+        ws: failed on app1: another run is at work
+        what served at {AT} goes on as it was
+        next: when that has ended, {RUN} wsdeploy.restart; if it is gone, wsdeploy.unlock
+        """,
+    ),
+    "a host that did not say what it serves": (
+        outcome(failed(HostReport(untouched=False), "no", ""), failed=True),
+        f"""
+        ws: failed on app1: no
+        what serves at {AT} is not known here; wsdeploy.releases shows it
+        next: mend it and run {RUN} deploy.py
+        """,
+    ),
+    "one host of two that did not say what it serves": (
+        outcome(failed(HostReport(untouched=False), "no", ""), report(now=OLD), failed=True),
+        f"""
+        ws: failed on app1: no
+        what app1 serves is not known here; wsdeploy.releases shows it
+        app2 serves {OLDER} as before
+        next: mend it and run {RUN} deploy.py
         """,
     ),
     "a restart": (
@@ -327,6 +390,27 @@ def test_what_a_program_tells_is_kept() -> None:
     assert host.switched
     host.finish()
     assert (host.clients, host.seconds, host.now) == (50, 33.0, NEW)
+
+
+def test_what_serves_is_not_known_until_somebody_looks() -> None:
+    host = HostReport()
+    assert not host.switched
+    host.look(OLD)
+    host.untouched = False
+    host.look(NEW)
+    assert (host.before, host.now) == (OLD, OLD)
+    restarted = HostReport(untouched=False)
+    restarted.take({"served": OLD})
+    assert (restarted.before, restarted.now) == (OLD, OLD)
+    late = HostReport(untouched=False)
+    late.look(NEW)
+    assert (late.before, late.now) == (UNKNOWN, NEW)
+
+
+def test_json_has_nothing_of_what_is_not_known() -> None:
+    found: Any = outcome(report(None, NEW), report(UNKNOWN, UNKNOWN)).to_json()["hosts"]
+    assert (found["app1"]["before"], found["app1"]["now"]) == (None, NEW)
+    assert not {"before", "now"} & set(found["app2"])
 
 
 def test_what_serves_by_a_survey(make: MakeSettings) -> None:

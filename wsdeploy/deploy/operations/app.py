@@ -12,6 +12,7 @@ from pyinfra.context import host, state
 from wsdeploy.deploy import facts, owner, run
 from wsdeploy.deploy.operations.flow import failed_elsewhere, remaining_hosts
 from wsdeploy.deploy.operations.send import change, failure, log_reasons, without_traceback
+from wsdeploy.plan import summary
 from wsdeploy.plan.app import generation as plan
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import paths
@@ -119,6 +120,6 @@ def _generation(target: Target) -> plan.Generation:
 def _note_commit(settings: Settings, wanted: plan.Generation) -> None:
     """Note which commit it is that serves, where the host has not kept that: the same code."""
     report = run.current().report(host.name)
-    for serving in (report.before, report.now):
+    for serving in map(summary.known, (report.before, report.now)):
         if serving and not serving["commit"] and serving["release"] == wanted.release:
             serving["commit"] = run.current().commit(settings.app.path)

@@ -50,7 +50,7 @@ def restore(
         "by": owner.name(),
         "later": [*remaining_hosts(settings)],
     }
-    yield change("rollout.restore", request)
+    yield change("rollout.restore", request, serves=target.serving() if target else None)
 
 
 @operation()

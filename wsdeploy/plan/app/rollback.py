@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wsdeploy.plan import summary
-from wshost.requests import Commit
+from wshost.requests import Commit, Serving
 
 
 class NoWayBackError(Exception):
@@ -35,6 +35,10 @@ class Record:
     commit: Commit | None = None
     """What its release was built from, if that is known."""
 
+    def serving(self) -> Serving:
+        """Return what serves while this generation does."""
+        return {"generation": self.generation, "release": self.release, "commit": self.commit}
+
 
 @dataclass(frozen=True)
 class History:
@@ -59,6 +63,11 @@ class History:
     def record(self, generation: str | None) -> Record | None:
         """Return the record of a generation, or None."""
         return next((each for each in self.records if each.generation == generation), None)
+
+    def serving(self) -> Serving | None:
+        """Return what serves, or None if nothing does, or there is no record of it."""
+        record = self.record(self.live)
+        return record.serving() if record else None
 
     def of_version(self, version: str) -> Record | None:
         """Return the record of a version: the live one's, or the newest."""
