@@ -184,10 +184,10 @@ def _key_problems(
 ) -> Iterator[Problem]:
     """Yield which keys for SSH would travel with the app."""
     app = settings.app
-    own = [entry[1] for group in groups.values() for entry in group if isinstance(entry, tuple)]
-    for key in dict.fromkeys(
-        str(each["ssh_key"]) for each in (shared, *own) if each.get("ssh_key")
-    ):
+    entries = [entry for group in groups.values() for entry in group if _is_entry(entry)]
+    own = [entry[1] for entry in entries if isinstance(entry, tuple)]
+    keys = [each["ssh_key"] for each in (shared, *own) if isinstance(each.get("ssh_key"), str)]
+    for key in dict.fromkeys(keys):
         if isinstance(app, App) and app.path:
             yield from local_files.travelling(app, {"ssh_key": key})
 
