@@ -1,5 +1,6 @@
 """A folder of checks: a conftest.py of one line, and checks of one's own beside it."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -34,10 +35,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Return how pytest ends that only collects."""
+def run(folder: Path, *options: str, only_collect: bool = True) -> subprocess.CompletedProcess[str]:
+    """Return how pytest ends."""
+    collect = ["--collect-only"] if only_collect else []
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:xdist", *options],
+        [sys.executable, "-m", "pytest", *collect, "-q", "-p", "no:xdist", *options],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -106,3 +108,56 @@ def test_whether_an_app_is_one_with_wsapp(
     settings = Settings("ws.a-company.com", App("app.py", command=command), SelfSigned())
     host: Any = SimpleNamespace(run=on_host)
     assert harness.uses_wsapp(host, settings) is uses
+
+
+DISRUPTIVE = """
+import pytest
+
+@pytest.mark.disruptive
+def test_disruption():
+    pass
+"""
+
+
+@pytest.fixture
+def two_folders(tmp_path: Path) -> Path:
+    """A project with two folders of checks, and disruptive tests there and elsewhere."""
+    (tmp_path / "app.py").write_text("")
+    (tmp_path / "prod.py").write_text(INVENTORY)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\naddopts = "--import-mode=importlib"\n'
+    )
+    for name in ("hosts", "more", "unit"):
+        folder = tmp_path / "tests" / name
+        folder.mkdir(parents=True)
+        (folder / f"test_{name}.py").write_text(DISRUPTIVE)
+        if name != "unit":
+            (folder / "conftest.py").write_text("from wsdeploy.checks.plugin import *\n")
+    return tmp_path
+
+
+def test_disruptive_tests_of_other_folders_are_not_skipped(two_folders: Path) -> None:
+    words = ("tests/hosts/test_hosts.py", "tests/unit", "--inventory", "prod.py")
+    done = run(two_folders, *words, "-vv", only_collect=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tests/hosts/test_hosts.py::test_disruption SKIPPED" in done.stdout
+    assert "tests/unit/test_unit.py::test_disruption PASSED" in done.stdout
+    asked_for = run(two_folders, *words, "--disruptive", only_collect=False)
+    assert "2 passed" in asked_for.stdout, asked_for.stdout + asked_for.stderr
+
+
+def test_our_disruptive_checks_are_skipped(two_folders: Path) -> None:
+    words = ("tests/hosts", "--inventory", "prod.py", "-m", "disruptive", "-vv")
+    done = run(two_folders, *words, only_collect=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^tests/hosts/(?!test_hosts).* SKIPPED", done.stdout, re.MULTILINE)
+    assert "PASSED" not in done.stdout
+
+
+def test_a_project_may_have_two_folders_of_checks(two_folders: Path) -> None:
+    done = run(two_folders, "tests/hosts", "tests/more", "--inventory", "prod.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line]
+    assert {"tests/hosts/test_hosts.py", "tests/more/test_more.py"} < {*found}
+    assert f"tests/hosts/{plugin.CHECKS[0].name}" in found
+    assert f"tests/more/{plugin.CHECKS[0].name}" not in found, "a fleet is checked once"

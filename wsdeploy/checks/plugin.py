@@ -32,9 +32,12 @@ _collected = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the checks."""
-    parser.addoption("--inventory", help="inventory file of the fleet to check")
-    parser.addoption(
+    """Add the options of the checks, unless another folder of checks has added them."""
+    group = parser.getgroup("wsdeploy", "checks of a fleet")
+    if group.options:
+        return
+    group.addoption("--inventory", help="inventory file of the fleet to check")
+    group.addoption(
         "--disruptive",
         action="store_true",
         help="also run the tests that stop a process of the app, which closes its connections",
@@ -46,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "disruptive: stops something that serves clients")
     path = config.getoption("--inventory", None)
     try:
-        if path:
+        if path and _fleets not in config.stash:
             config.stash[_fleets] = load(path)
     except (SettingsError, ValueError, OSError) as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
@@ -94,14 +97,22 @@ class _Check(pytest.Module):
         assert self.parent is not None
         return self.parent.ihook
 
+    def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
+        for item in super().collect():
+            # Those hooks miss the tests in it, whose path is in this package.
+            _skip_disruptive(item)
+            yield item
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what disturbs clients, unless it is asked for."""
-    if config.getoption("--disruptive", False):
-        return
-    for item in items:
-        if item.get_closest_marker("disruptive"):
-            item.add_marker(pytest.mark.skip(reason="closes connections; say --disruptive"))
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Skip a test of the folder that disturbs clients, unless it is asked for."""
+    _skip_disruptive(item)
+
+
+def _skip_disruptive(item: pytest.Item | pytest.Collector) -> None:
+    asked_for = item.config.getoption("--disruptive", False)
+    if item.get_closest_marker("disruptive") and not asked_for:
+        item.add_marker(pytest.mark.skip(reason="closes connections; say --disruptive"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
