@@ -32,6 +32,7 @@ NOT_PLANNED = {
     paths.host_keypair("ws", spare=True),
     paths.left("ws").rstrip("/"),
     paths.record("ws", "GENERATION"),
+    paths.serving("ws"),
     paths.sockets("ws", "GENERATION"),
     paths.sockets("ws", "current"),
     f"{paths.releases('ws')}/ID",
