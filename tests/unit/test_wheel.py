@@ -1,8 +1,12 @@
-"""The wheel: built without an index, with all that a deployment needs, and nothing else."""
+"""The wheel: built without an index, with all that a deployment needs, and nothing else.
+
+And the source distribution, which is the repository.
+"""
 
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from email.parser import Parser
@@ -17,23 +21,27 @@ PROJECT = Path(__file__).parents[2]
 ELSEWHERE = {"templates": "wsdeploy/data/templates", "files": "wsdeploy/data/files"}
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
+def build(kind: str, folder: Path) -> None:
     subprocess.run(
         [
-            find_uv_bin(), "build", "--quiet", "--wheel", "--no-build-isolation", "--offline",
+            find_uv_bin(), "build", "--quiet", kind, "--no-build-isolation", "--offline",
             "--python", sys.executable, "--out-dir", str(folder), str(PROJECT),
         ],
         check=True,
         capture_output=True,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build("--wheel", folder)
     (built,) = folder.glob("*.whl")
     return built
 
 
-def wanted() -> Iterator[str]:
-    """The files of the repository that belong in it, by their paths in it."""
+def repository() -> list[str]:
+    """The paths of the files in the repository."""
     done = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=PROJECT,
@@ -43,13 +51,17 @@ def wanted() -> Iterator[str]:
     )
     if done.returncode:
         pytest.skip("only git knows what belongs in it")
-    for path in done.stdout.splitlines():
+    return [path for path in done.stdout.splitlines() if (PROJECT / path).is_file()]
+
+
+def wanted() -> Iterator[str]:
+    """The files of the repository that belong in the wheel, by their paths in it."""
+    for path in repository():
         first, _, rest = path.partition("/")
-        if (PROJECT / path).is_file():
-            if first in ELSEWHERE:
-                yield f"{ELSEWHERE[first]}/{rest}"
-            elif first in ("wsdeploy", "wsdeploy_sandbox", "wsapp", "wshost"):
-                yield path
+        if first in ELSEWHERE:
+            yield f"{ELSEWHERE[first]}/{rest}"
+        elif first in ("wsdeploy", "wsdeploy_sandbox", "wsapp", "wshost"):
+            yield path
 
 
 def test_it_has_all_files_of_its_packages(wheel: Path) -> None:
@@ -59,6 +71,14 @@ def test_it_has_all_files_of_its_packages(wheel: Path) -> None:
     assert "wsdeploy/data/templates/nginx/nginx.conf.j2" in names
     assert "wsapp/py.typed" in names
     assert "wsdeploy/py.typed" in names
+
+
+def test_the_source_has_all_that_the_makefile_needs(tmp_path: Path) -> None:
+    build("--sdist", tmp_path)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        names = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    assert names == {*repository(), "PKG-INFO"}
 
 
 def test_its_metadata(wheel: Path) -> None:
@@ -94,7 +114,7 @@ def test_what_is_installed_works_by_itself(wheel: Path, tmp_path: Path) -> None:
     """As in a project that has nothing of this repository."""
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
+        archive.extractall(site)  # noqa: S202 - a wheel of our own
     project = tmp_path / "project"
     project.mkdir()
 
