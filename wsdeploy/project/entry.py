@@ -174,7 +174,8 @@ def _file_lock(home: Path, path: str) -> tuple[list[str], bool]:
     """
     if not (home / "requirements.txt").is_file():
         return _lock(home), False
-    setting = f'requirements="{PurePath(path).with_name("requirements.txt").as_posix()}",'
+    lock = PurePath(path).with_name("requirements.txt").as_posix()
+    setting = f"requirements={literal(lock)},"
     if (home / "uv.lock").is_file():
         return [f"# EDIT: {setting}  # or uv.lock: which of them is the app's"], False
     return [setting], True

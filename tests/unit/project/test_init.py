@@ -477,8 +477,11 @@ def test_literals_of_python(text: str) -> None:
 
 
 def test_a_path_with_all_kinds_of_letters(init: Init, here: Path) -> None:
-    name = "\U0001f4e6 it's\n<a>.py"
+    folder = '\U0001f4e6 "it\'s"\n<a>'
+    name = f"{folder}/app.py"
+    (here / folder).mkdir()
     (here / name).write_text(ECHO)
+    (here / folder / "requirements.txt").write_text("")
     init("--app", name)
     for path in ("inventories/prod.py", "inventories/sandbox.py"):
         constants = [
@@ -486,7 +489,7 @@ def test_a_path_with_all_kinds_of_letters(init: Init, here: Path) -> None:
             for node in ast.walk(ast.parse((here / path).read_text()))
             if isinstance(node, ast.Constant)
         ]
-        assert name in constants
+        assert {name, f"{folder}/requirements.txt"} < {*constants}
 
 
 def test_a_secret_is_read_where_one_deploys(
