@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -38,14 +39,28 @@ def deploys(arguments: Sequence[str]) -> bool:
     return not operations or any(word.endswith("deploy.py") for word in arguments)
 
 
+def dry(arguments: Sequence[str]) -> bool:
+    """Tell whether a run only says what it would do."""
+    return "--dry" in arguments
+
+
 def command(arguments: Sequence[str]) -> tuple[Action, str] | None:
     """Return what a run does to what serves, and the words that tell it to; None if nothing."""
     path = inventory(arguments)
     if path is None:
         return None
     words = arguments[arguments.index(path) + 1 :]
-    for word in words:
+    for index, word in enumerate(words):
         if word in AGAIN:
-            return AGAIN[word], word
+            again = [word, *_arguments(words[index + 1 :])]
+            return AGAIN[word], " ".join(map(shlex.quote, again))
     files = [word for word in words if word.endswith(".py")]
     return ("deploy", " ".join(files)) if files else None
+
+
+def _arguments(words: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments of a command among the words after it, which may be options, too."""
+    for before, word in zip(("", *words), words, strict=False):
+        # The value of an option can look the same.
+        if "=" in word and not word.startswith("-") and before != "--data":
+            yield word

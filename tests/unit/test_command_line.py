@@ -49,7 +49,12 @@ def test_who_needs_the_apps_code(arguments: list[str], needed: bool) -> None:
     [
         (["-y", "prod.py", "deploy.py", "--limit", "app1"], ("deploy", "deploy.py")),
         (["prod.py", "base.py", "deploy.py"], ("deploy", "base.py deploy.py")),
-        (["--config", "other.py", "prod.py", "wsdeploy.rollback", "to=1"], ("rollback", ROLLBACK)),
+        (["--config", "other.py", "prod.py", "wsdeploy.rollback"], ("rollback", ROLLBACK)),
+        (["prod.py", "wsdeploy.rollback", "to=1"], ("rollback", f"{ROLLBACK} to=1")),
+        (
+            ["prod.py", "wsdeploy.rollback", "--data", "a=b", "--limit", "app1", "to=1"],
+            ("rollback", f"{ROLLBACK} to=1"),
+        ),
         (["prod.py", "wsdeploy.restart"], ("restart", "wsdeploy.restart")),
         (["prod.py", "wsdeploy.releases"], None),
         (["prod.py", "exec", "--", "uptime"], None),
