@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import pyinfra_server
-from tests.plan.conftest import Answers, Converged, Deploy, MakeFleet, Run
+from tests.plan.conftest import TIERS, Answers, Converged, Deploy, Fleet, MakeFleet, Run
 
 REPOSITORY = Path(__file__).parents[2]
 OLD = {"generation": "0" * 12, "release": "1" * 12}
@@ -88,7 +88,9 @@ def test_a_release_that_fails_on_the_second_host(
 ) -> None:
     fleet = tiers()
     surveys = with_old(converged(fleet), "app1", "app2")
-    others = failing("app2", "rollout", "ws_00 is not healthy: no\nThe last lines of")
+    aside = "sudo: unable to resolve host app2: Name or service not known"
+    words = f"{aside}\nws_00 is not healthy: no\nThe last lines of"
+    others = failing("app2", "rollout", words)
     done = deploy(fleet, surveys, "-y", others=others)
     assert done.code == 1
     first, new, old, step = said(done)
@@ -98,15 +100,19 @@ def test_a_release_that_fails_on_the_second_host(
     assert step.startswith("next: mend it and run pyinfra -y ")
 
 
-def test_a_release_that_is_refused_everywhere(
-    deploy: Deploy, tiers: MakeFleet, converged: Converged
+@pytest.mark.parametrize(
+    ("listen", "promise"), [("unix", "; no client was closed"), ("shared", "")]
+)
+def test_a_release_that_is_refused(
+    deploy: Deploy, alone: MakeFleet, converged: Converged, listen: str, promise: str
 ) -> None:
-    fleet = tiers()
-    surveys = with_old(converged(fleet), "app1", "app2")
-    done = deploy(fleet, surveys, "-y", others=failing("app1", "rollout", "no"))
+    fleet = alone(app=f"listen={listen!r}")
+    surveys = with_old(converged(fleet), "one")
+    done = deploy(fleet, surveys, "-y", others=failing("one", "rollout", "no"))
     first, serves, _ = said(done)
-    assert first == "ws: failed on @fake/app1: no"
-    assert serves.endswith("goes on serving at wss://ws.a-company.com/; no client was closed")
+    assert first == "ws: failed on @fake/one: no"
+    # The kernel sends clients to processes that share a port with those that serve.
+    assert serves.endswith(f"goes on serving at wss://ws.a-company.com/{promise}")
 
 
 def test_a_proxy_that_fails(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> None:
@@ -117,6 +123,17 @@ def test_a_proxy_that_fails(deploy: Deploy, tiers: MakeFleet, converged: Converg
     first, serves, _ = said(done)
     assert first == "ws: failed on @fake/lb1: nginx -t failed"
     assert serves.endswith("goes on serving at wss://ws.a-company.com/")
+
+
+def test_a_lock_that_can_not_be_asked_for(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
+    fleet = alone()
+    silent = {"@fake/one": {"wsdeploy-lock": {"success": False}}}
+    done = deploy(fleet, with_old(converged(fleet), "one"), "-y", others=silent)
+    first, _, step = said(done)
+    assert first.endswith("can't be taken: it did not answer")
+    assert "unlock" not in step
 
 
 HELD = {
@@ -221,6 +238,26 @@ def test_a_host_that_does_not_answer_the_survey(
     assert done.code == 1
     assert "nothing serves" not in done.err
     assert "serves nothing" not in done.err
+
+
+def test_a_group_of_somebody_elses_that_comes_first(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
+    fleet = tiers()
+    groups = f'databases = [("@fake/db1", {{}})]\n{TIERS}'
+    mixed = Fleet(fleet.source, fleet.names, groups)
+    done = deploy(mixed, with_old(converged(fleet), "app1", "app2"), "-y", "--json")
+    assert said(done)[0].startswith("ws: release ")
+    assert json.loads(done.out)["wsdeploy"]["run"]["service"] == "ws"
+
+
+def test_an_address_that_holds_a_token(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
+    fleet = alone(app='probe=Probe(path="/chat?token=secret")')
+    done = deploy(fleet, converged(fleet), "-y", "--json")
+    assert "serves at wss://ws.a-company.com/chat from" in done.err
+    assert "secret" not in done.said
 
 
 def test_the_first_run(deploy: Deploy, alone: MakeFleet, bare: Converged) -> None:

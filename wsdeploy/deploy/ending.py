@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from gevent.pool import Pool  # type: ignore[import-untyped]
+from pyinfra.api.host import Host
 from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 
+from wsdeploy import command_line
 from wsdeploy.command_line import Action
 from wsdeploy.deploy import progress, run
 from wsdeploy.plan import summary
@@ -57,10 +59,12 @@ def outcome(state: State, action: Action, inventory: str, command: str) -> Outco
     if settings is None or not current.reports or not (state.is_executing or state.failed_hosts):
         return None
     reports, topology = current.reports, settings.topology
+    lost = {host for host, report in reports.items() if report.lost}
     return Outcome(
         action=action,
         name=settings.name,
-        address=f"wss://{settings.domain}{settings.app.probe.path}",
+        # A query may hold a token.
+        address=f"wss://{settings.domain}{settings.app.probe.path.partition('?')[0]}",
         inventory=inventory,
         command=command,
         apps={host: reports[host] for host in topology.app if host in reports},
@@ -68,7 +72,10 @@ def outcome(state: State, action: Action, inventory: str, command: str) -> Outco
         absent=[host for host in topology.app if host not in reports],
         changed=_changed(state),
         began=bool(state.is_executing),
-        refused=bool(current.lock.refusals),
+        refused=current.lock.elsewhere,
+        dry=command_line.dry(sys.argv[1:]),
+        gated=settings.listen() == "unix",
+        nobody_else=all(host.name in lost for host in state.inventory if _is_part(state, host)),
         interrupted=current.interrupted,
         failed=failed,
     )
@@ -100,11 +107,14 @@ def _with_results(
 
 
 def _settings(state: State) -> Settings | None:
-    """Return the settings that the hosts of a run have, if they are ours."""
-    for host in state.inventory:
-        found = host.data.get("settings")
-        return found if isinstance(found, Settings) else None
-    return None
+    """Return the settings that the hosts of a run have; hosts of the user's own have none."""
+    found = (host.data.get("settings") for host in state.inventory)
+    return next((each for each in found if isinstance(each, Settings)), None)
+
+
+def _is_part(state: State, host: Host) -> bool:
+    """Tell whether a host is part of a run, by --limit and --exclude."""
+    return bool(state.is_host_in_limit(host))
 
 
 def _changed(state: State) -> dict[str, list[str]]:

@@ -142,6 +142,7 @@ def _take(settings: Settings, target: Host, step: str, over: LockState | None = 
     if over is None and target.name not in lock.seen and plan.abandoned(before, owner.is_gone):
         _take(settings, target, step, over=before)
         return
+    lock.elsewhere = not plan.is_free(before)
     raise RefusedError(plan.refusal(before, target.name))
 
 

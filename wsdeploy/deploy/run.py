@@ -45,6 +45,8 @@ class Lock:
     """What the lock of a host was like when it was surveyed."""
     refusals: list[str] = field(default_factory=list)
     """Why this run can't have the lock, and the same again for each host that was told of it."""
+    elsewhere: bool = False
+    """Whether that is because another run has it."""
 
 
 @dataclass

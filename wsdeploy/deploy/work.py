@@ -14,6 +14,8 @@ from wsdeploy.plan.summary import HostReport, Work
 from wshost.requests import Serving
 
 LOST = "the connection was lost"
+ASIDE = "sudo: unable to resolve host"
+"""What sudo says first where /etc/hosts lacks the host's own name; it goes on then."""
 
 
 class Change(StringCommand):
@@ -64,12 +66,14 @@ def _title(state: State, host: Host) -> str:
 
 def _cause(lines: Iterable[str], program: str) -> str:
     """Return the line that says most: programs of ours begin with it, others end so."""
-    said = [line.strip() for line in lines if line.strip()] or ["it did not say why"]
-    return said[0] if program else said[-1]
+    said = [line.strip() for text in lines for line in text.splitlines() if line.strip()]
+    telling = [line for line in said if not line.startswith(ASIDE)] or said
+    if not telling:
+        return "it did not say why"
+    return telling[0] if program else telling[-1]
 
 
 def _lose(current: run.Run, report: HostReport, error: str = "") -> None:
     """Note that a host can't be reached any more, unless this run has left it."""
     if not current.interrupted:
-        report.lost = True
-        report.cause = f"{LOST} ({error})" if error else LOST
+        report.lose(f"{LOST} ({error})" if error else LOST)

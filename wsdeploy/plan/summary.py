@@ -109,6 +109,13 @@ class HostReport:
             self.seconds = max(self.seconds, drain["seconds"])
         self.work = None
 
+    def lose(self, cause: str) -> None:
+        """Note that the host can't be reached any more."""
+        self.lost, self.cause = True, cause
+        if self.work and self.work.program in GATED and "serves" not in self.work.news:
+            # It goes on alone.
+            self.now = UNKNOWN
+
     def fail(self, cause: str) -> None:
         """Note that the host failed, and why."""
         self.cause = self.cause or cause
@@ -139,6 +146,12 @@ class Outcome:
     """Whether it got as far as changing anything."""
     refused: bool = False
     """Whether another run has the lock."""
+    dry: bool = False
+    """Whether it was only to say what it would do."""
+    gated: bool = True
+    """Whether clients reach new processes only when all of these are healthy."""
+    nobody_else: bool = False
+    """Whether none of its hosts is left without those that can't be reached."""
     interrupted: bool = False
     failed: bool = False
 
@@ -344,7 +357,7 @@ def _failed(outcome: Outcome) -> Iterator[str]:
     else:
         yield f"{outcome.name}: failed; why is said above"
     closed = any(report.clients for report in outcome.apps.values())
-    unnoticed = any(reports[host].gate_closed for host in failed) and not closed
+    unnoticed = outcome.gated and any(reports[host].gate_closed for host in failed) and not closed
     serve = [*_serve(outcome)]
     seen = all(report.now is not UNKNOWN for report in outcome.apps.values())
     if len(serve) == 1 and seen and unnoticed and len(failed) == 1:
@@ -354,10 +367,20 @@ def _failed(outcome: Outcome) -> Iterator[str]:
     if lost:
         working = [host for host in lost if reports[host].work]
         if working:
-            yield f"{_names(working)} may have gone on alone; wsdeploy.releases shows what serves"
+            said = any(report.now is UNKNOWN for report in outcome.apps.values())
+            show = "" if said else "; wsdeploy.releases shows what serves"
+            yield f"{_names(working)} may have gone on alone{show}"
+    look = f"{_pyinfra(outcome, 'wsdeploy.releases')} shows what serves where; look first"
+    if outcome.refused:
+        # That may have been the same rollback.
+        rollback = outcome.action == "rollback"
+        then = "look at wsdeploy.releases first" if rollback else _pyinfra(outcome)
+        yield f"next: when that has ended, {then}; if it is gone, wsdeploy.unlock"
+    elif outcome.action == "rollback":
+        # Another one could go further back.
+        yield f"next: {look}"
+    elif lost:
         yield _without(outcome, lost)
-    elif outcome.refused:
-        yield f"next: when that has ended, {_pyinfra(outcome)}; if it is gone, wsdeploy.unlock"
     else:
         again = f"next: mend it and run {_pyinfra(outcome)}"
         switched = [report for report in outcome.apps.values() if report.switched]
@@ -460,12 +483,15 @@ def _absent(outcome: Outcome) -> Iterator[str]:
 
 
 def _without(outcome: Outcome, lost: Sequence[str]) -> str:
+    if outcome.nobody_else:
+        return f"next: {_pyinfra(outcome)} when it is back"
     exclude = " ".join(f"--exclude {host}" for host in lost)
     return f"next: {_pyinfra(outcome)} when it is back, or without it: {exclude}"
 
 
 def _pyinfra(outcome: Outcome, command: str = "") -> str:
-    return f"pyinfra -y {outcome.inventory} {command or outcome.command}"
+    option = "--dry" if outcome.dry and not command else "-y"
+    return f"pyinfra {option} {outcome.inventory} {command or outcome.command}"
 
 
 def _changes(changed: Mapping[str, Sequence[str]]) -> str:

@@ -73,9 +73,11 @@ def failed(
     return host
 
 
-def lost(host: HostReport) -> HostReport:
-    host.work = at_work({"drain": DRAIN})
-    host.lost, host.cause = True, "the connection was lost"
+def lost(
+    host: HostReport, program: str = "rollout.retire", news: Progress | None = None
+) -> HostReport:
+    host.work = Work("App | Processes", program, news or {})
+    host.lose("the connection was lost")
     return host
 
 
@@ -210,6 +212,84 @@ MORE = {
         ws: failed on app1: another run is at work
         what served at {AT} goes on as it was
         next: when that has ended, {RUN} wsdeploy.restart; if it is gone, wsdeploy.unlock
+        """,
+    ),
+    "a rollback that fails late": (
+        outcome(
+            report(NEW, OLD),
+            failed(report(NEW, OLD), "no", "rollout.retire"),
+            action="rollback",
+            command="wsdeploy.rollback",
+            failed=True,
+        ),
+        f"""
+        ws: failed on app2: no
+        {OLDER} serves at {AT}
+        next: {RUN} wsdeploy.releases shows what serves where; look first
+        """,
+    ),
+    "a rollback that loses a host": (
+        outcome(lost(report(NEW, OLD)), action="rollback", command="x", failed=True),
+        f"""
+        ws: failed on app1: the connection was lost
+        {OLDER} serves at {AT}
+        app1 may have gone on alone; wsdeploy.releases shows what serves
+        next: {RUN} wsdeploy.releases shows what serves where; look first
+        """,
+    ),
+    "another run has the lock that a rollback wants": (
+        outcome(
+            failed(HostReport(), "another run is at work", ""),
+            action="rollback",
+            command="wsdeploy.rollback",
+            failed=True,
+            refused=True,
+        ),
+        f"""
+        ws: failed on app1: another run is at work
+        what served at {AT} goes on as it was
+        next: when that has ended, look at wsdeploy.releases first; if it is gone, wsdeploy.unlock
+        """,
+    ),
+    "a bad release on a port that old and new processes share": (
+        outcome(failed(report(now=OLD)), failed=True, gated=False),
+        f"""
+        ws: failed on app1: {UNHEALTHY}
+        {OLDER} goes on serving at {AT}
+        next: mend it and run {RUN} deploy.py
+        """,
+    ),
+    "a host that is lost while its gate waits": (
+        outcome(lost(report(now=OLD), "rollout.rollout"), nobody_else=True, failed=True),
+        f"""
+        ws: failed on app1: the connection was lost
+        what serves at {AT} is not known here; wsdeploy.releases shows it
+        app1 may have gone on alone
+        next: {RUN} deploy.py when it is back
+        """,
+    ),
+    "a host that is lost when it has switched": (
+        outcome(lost(report(), "rollout.rollout", {"serves": NEW}), failed=True),
+        f"""
+        ws: failed on app1: the connection was lost
+        {NEWER} serves at {AT}
+        app1 may have gone on alone; wsdeploy.releases shows what serves
+        next: {RUN} deploy.py when it is back, or without it: --exclude app1
+        """,
+    ),
+    "a dry run of the only host, that is off": (
+        outcome(
+            HostReport(lost=True),
+            began=False,
+            dry=True,
+            nobody_else=True,
+            failed=True,
+            changed={},
+        ),
+        f"""
+        ws: nothing was changed, as app1 can't be reached
+        what served at {AT} goes on as it was
+        next: pyinfra --dry inventories/prod.py deploy.py when it is back
         """,
     ),
     "a host that did not say what it serves": (
