@@ -34,6 +34,11 @@ def begin(mark: str) -> None:
     _marks[:] = [mark]
 
 
+def is_wanted() -> bool:
+    """Tell whether anybody wants to know."""
+    return bool(_marks)
+
+
 def tell(news: Progress) -> None:
     """Tell a piece of news, if anybody wants to know."""
     if not _marks:

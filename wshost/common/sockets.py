@@ -24,6 +24,10 @@ CONNECTED = "03"
 """The same for connections, of TCP and of unix sockets."""
 ACCEPTS = 0x10000
 """The kernel's flag of unix sockets that listen: __SO_ACCEPTCON."""
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, REQUEST_DUMP = 4, 20, 0x301
+SHOW_PEER, UNIX_DIAG_PEER, ANY_STATE = 0x4, 2, 0xFFFFFFFF
+UNIX_MESSAGE = 32
+"""The kernel's numbers of sock_diag, and the size of its answer's head for a unix socket."""
 NOBODY = "0"
 """The inode of a connection that no process has accepted yet."""
 
@@ -107,6 +111,13 @@ def held(members: Iterable[int], port: int | None = None, closed: Iterable[int] 
     port: count only TCP connections to this port, of those that they listen on.
     closed: TCP ports that they may have listened on before.
     """
+    return len(connections(members, closed, port))
+
+
+def connections(
+    members: Iterable[int], closed: Iterable[int] = (), port: int | None = None
+) -> set[str]:
+    """Return the inodes of those connections."""
     own = {inode for pid in members for inode in _sockets(pid)}
     # Each once: a busy table that changes while it is read can list a socket twice.
     found: set[str] = set()
@@ -127,7 +138,53 @@ def held(members: Iterable[int], port: int | None = None, closed: Iterable[int] 
         rows = [row for row in _rows("/proc/net/unix") if len(row) > 7 and row[6] in own]
         # A process that drains has closed its listener.
         found |= {row[6] for row in rows if row[5] == CONNECTED}
-    return len(found)
+    return found
+
+
+def reached_by(pids: Iterable[int], accepted: Iterable[str]) -> set[str]:
+    """Return the inodes of those accepted connections whose other end these processes have."""
+    wanted, theirs = set(accepted), {inode for pid in pids for inode in _sockets(pid)}
+    if not wanted or not theirs:
+        return set()
+    found = {inode for inode, peer in _unix_peers() if inode in wanted and peer in theirs}
+    for table in TABLES:
+        ends = {}
+        for fields in _rows(table):
+            if fields[9] in wanted or fields[9] in theirs:
+                ends[fields[1], fields[2]] = fields[9]
+        for (local, remote), inode in ends.items():
+            if inode in wanted and ends.get((remote, local)) in theirs:
+                found.add(inode)
+    return found
+
+
+def _unix_peers() -> Iterator[tuple[str, str]]:
+    """Yield the inodes of unix sockets and of those at their other ends (man 7 sock_diag).
+
+    None if the kernel does not tell: /proc/net/unix has no peers.
+    """
+    request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, ANY_STATE, 0, SHOW_PEER, 0, 0)
+    header = struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, REQUEST_DUMP, 1, 0)
+    with (
+        contextlib.suppress(OSError, struct.error),
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel,
+    ):
+        kernel.settimeout(0.05)
+        kernel.sendall(header + request)
+        while True:
+            data, at = kernel.recv(65_536), 0
+            while at < len(data):
+                length, kind = struct.unpack_from("=IH", data, at)
+                if kind != SOCK_DIAG_BY_FAMILY or length < UNIX_MESSAGE:
+                    return
+                inode = str(struct.unpack_from("=I", data, at + 20)[0])
+                attribute = at + UNIX_MESSAGE
+                while attribute + 8 <= at + length:
+                    size, name = struct.unpack_from("=HH", data, attribute)
+                    if name == UNIX_DIAG_PEER:
+                        yield inode, str(struct.unpack_from("=I", data, attribute + 4)[0])
+                    attribute += max(4, size + 3 & ~3)
+                at += length + 3 & ~3
 
 
 def _inode(local: tuple[str, int], remote: tuple[str, int]) -> str | None:

@@ -19,9 +19,10 @@ from concurrent.futures import wait as wait_for
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wshost.common import sockets, storage, supervisor
+from wshost.common import storage, supervisor
 from wshost.rollout import (
     belongings,
+    clients,
     description,
     drain,
     gate,
@@ -180,9 +181,9 @@ def _ask(old: Generation) -> bool:
     """
     if not old.sockets.is_dir():
         return False
-    running = [each for each in old.processes() if each.get("statename") == "RUNNING"]
-    families = sockets.families({each["pid"] for each in running})
-    busy = [pid for pid, members in families.items() if sockets.held(members)]
+    running = {each["pid"] for each in old.processes() if each.get("statename") == "RUNNING"}
+    counts = clients.counted(old)
+    busy = [pid for pid, count in counts.items() if pid in running and count.clients]
     path, found = old.sockets / launch.MOVE, False
     for _ in busy:
         _place(path, f"{FEW}\n", old.name)

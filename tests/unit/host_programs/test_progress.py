@@ -14,7 +14,8 @@ from tests.unit.host_programs.conftest import Until, rollout_request
 from wshost.common import progress, sockets
 from wshost.common.listen import Listen
 from wshost.requests import Progress
-from wshost.rollout import drain, gate
+from wshost.rollout import clients, drain, gate
+from wshost.rollout.clients import Count
 from wshost.rollout.generations import Generation
 
 NEWS: Progress = {"gate": {"healthy": 1, "of": 2, "seconds": 0.5}}
@@ -100,20 +101,50 @@ def test_a_look_is_told_as_long_as_the_work_takes(told: Told, until: Until) -> N
 
 
 def test_a_drain(told: Told, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = [50, 50, 51, 23, 7]
-    # Where a port is shared, some come until the old one stops.
+    # The watchdog has two of the connections. A proxy asks for health, and once it is two clients
+    # who come, as they do where a port is shared until the old generation stops.
+    left = [52, 53, 52, 54, 54, 25, 9, 1]
     monkeypatch.setattr(sockets, "held", lambda *_, **__: left.pop(0) if left else 0)
+    monkeypatch.setattr(sockets, "families", lambda leaders: {each: {each} for each in leaders})
+    monkeypatch.setattr(clients, "counted", lambda *_: {1: Count(26, 25), 2: Count(26, 25)})
     monkeypatch.setattr(Generation, "processes", lambda _: [{"pid": os.getpid()}])
     monkeypatch.setattr(Generation, "described", lambda _: None)
     with drain.told([OLD], 60):
         until(lambda: not left)
     found = [(each["drain"]["left"], each["drain"]["of"]) for each in told()]
-    assert found[:5] == [(50, 50), (50, 50), (51, 51), (23, 51), (7, 51)]
-    assert found[-1] == (0, 51)
+    assert found[:6] == [(50, 50), (50, 50), (50, 50), (50, 50), (50, 50), (52, 52)]
+    assert found[6:9] == [(23, 52), (7, 52), (0, 52)]
+    assert found[-1] == (0, 52)
+
+
+def test_a_drain_of_nobody(told: Told, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [2, 2, 2]
+    monkeypatch.setattr(sockets, "held", lambda *_, **__: left.pop(0) if left else 2)
+    monkeypatch.setattr(sockets, "families", lambda leaders: {each: {each} for each in leaders})
+    monkeypatch.setattr(clients, "counted", lambda *_: {1: Count(1, 0), 2: Count(1, 0)})
+    monkeypatch.setattr(Generation, "processes", lambda _: [{"pid": os.getpid()}])
+    monkeypatch.setattr(Generation, "described", lambda _: None)
+    with drain.told([OLD], 60):
+        until(lambda: not left)
+    assert {each["drain"]["of"] for each in told()} == {0}
+
+
+def test_a_drain_whose_clients_can_not_be_counted(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted(*_: object) -> dict[int, Count]:
+        raise OSError("no")
+
+    monkeypatch.setattr(clients, "counted", counted)
+    monkeypatch.setattr(Generation, "processes", lambda _: [])
+    with drain.told([OLD], 60):
+        pass
+    assert told()[-1]["drain"]["left"] == 0
 
 
 def test_a_drain_that_fails_is_not_called_done(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "held", lambda *_, **__: 50)
+    monkeypatch.setattr(clients, "counted", lambda *_: {1: Count(50, 50)})
     monkeypatch.setattr(Generation, "processes", lambda _: [])
     monkeypatch.setattr(Generation, "described", lambda _: None)
     with pytest.raises(OSError, match="no"), drain.told([OLD], 60):

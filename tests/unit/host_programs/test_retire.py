@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.host_programs.conftest import Supervisord
-from wshost.common import sockets
 from wshost.requests import Retire
-from wshost.rollout import description, retire
+from wshost.rollout import clients, description, retire
+from wshost.rollout.clients import Count
 from wshost.rollout.generations import Generation
 
 NEW, OLD, OLDER = "c" * 12, "b" * 12, "a" * 12
@@ -101,8 +101,19 @@ def test_a_folder_in_the_way_keeps_nobody_from_retiring(
     supervisord.processes = [
         {"group": f"ws-{OLD}", "name": "ws_00", "statename": "RUNNING", "pid": os.getpid()}
     ]
-    monkeypatch.setattr(sockets, "held", lambda _: 1)
+    monkeypatch.setattr(clients, "counted", lambda _: {os.getpid(): Count(2, 1)})
     monkeypatch.setattr(shutil, "chown", lambda *_: None)
     (host / f"run/ws/{OLD}/.move/x").mkdir(parents=True)
     retire.move_few([Generation("ws", OLD)], retire.Watch(KEPT))
     assert (host / f"run/ws/{OLD}/.move/x").is_dir()
+
+
+def test_connections_that_are_no_clients_are_not_waited_for(
+    host: Path, supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisord.processes = [
+        {"group": f"ws-{OLD}", "name": "ws_00", "statename": "RUNNING", "pid": os.getpid()}
+    ]
+    monkeypatch.setattr(clients, "counted", lambda _: {os.getpid(): Count(1, 0)})
+    monkeypatch.setattr(retire, "_place", lambda *_: pytest.fail("it was asked"))
+    retire.move_few([Generation("ws", OLD)], retire.Watch(KEPT))
