@@ -75,6 +75,20 @@ def test_lines_of_progress_are_taken_out(
     assert work.news == {"drain": DRAIN}
 
 
+def test_lines_of_another_shape_do_no_harm(
+    reader: Reader, current: run.Run, shown: list[str]
+) -> None:
+    read, kept = reader
+    mark = progress.listen("app1")
+    news: tuple[object, ...] = ({"drain": {"left": 1}}, {"serves": 5}, {"gate": DRAIN}, [], 5, None)
+    read("stderr", [*(line(mark, each) for each in news), f"{mark} {'[' * 100_000}\n"])
+    assert kept == []
+    assert shown == []
+    work = current.report("app1").work
+    assert work
+    assert work.news == {}
+
+
 def test_an_answer_is_not_looked_at(reader: Reader, shown: list[str]) -> None:
     read, kept = reader
     answer = [line(progress.listen("app1"), {"drain": DRAIN})]

@@ -107,7 +107,7 @@ class HostHistory(FactBase[History]):
         """Read the answer. Raises FactProcessError, which fails this host only."""
         try:
             return History.from_json(json.loads(remote.answer(output)))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise FactProcessError(f"not a history: {error}") from error
 
 

@@ -23,7 +23,7 @@ from pyinfra.connectors import util
 from pyinfra.context import ctx_state
 
 from wsdeploy.deploy import run
-from wsdeploy.plan import summary
+from wsdeploy.plan import answers, summary
 from wshost.requests import Progress
 
 EVERY = 10
@@ -93,7 +93,7 @@ class _Reader:
             mark, _, told = text.partition(" ")
             if mark not in current.listening:
                 yield line
-            elif news := _read_news(told):
+            elif news := _read(told):
                 current.report(current.listening[mark]).take(news)
                 self._show(current)
 
@@ -105,13 +105,12 @@ class _Reader:
             logger.info(summary.readable(text))
 
 
-def _read_news(told: str) -> Progress | None:
+def _read(told: str) -> Progress:
     try:
-        news: Progress = json.loads(told)
-    except ValueError:
-        # The host went while it told it.
-        return None
-    return news
+        return answers.progress(json.loads(told))
+    except (ValueError, RecursionError):
+        # The host went while it told it, or told something else.
+        return {}
 
 
 class _WithProgress:

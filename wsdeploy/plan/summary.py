@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wsdeploy.command_line import Action
+from wsdeploy.plan import answers
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
@@ -190,12 +191,11 @@ def serving(settings: Settings, survey: Survey) -> Serving | None:
     found: Serving = {"generation": link.target, "release": identifier, "commit": None}
     try:
         noted = json.loads(survey.texts.get(paths.serving(name)) or "{}")
-        if noted.get("release") == identifier and (kept := noted.get("commit")):
-            short, subject, changed = (kept[key] for key in ("id", "subject", "changed"))
-            found["commit"] = {"id": str(short), "subject": str(subject), "changed": bool(changed)}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, RecursionError):
         # It is there for people to read only.
-        pass
+        return found
+    if isinstance(noted, dict) and noted.get("release") == identifier:
+        found["commit"] = answers.commit(noted.get("commit"))
     return found
 
 

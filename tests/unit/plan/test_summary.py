@@ -506,6 +506,8 @@ def test_what_serves_by_a_survey(make: MakeSettings) -> None:
         (None, bare),
         ("{", bare),
         ("[]", bare),
+        ("[" * 3000, bare),
+        (f'{{"a": {"[" * 3000}{"]" * 3000}}}', bare),
         ('{"release": "c04d1f6a8e77", "commit": 5}', bare),
         ('{"release": "another", "commit": {"id": "1", "subject": "", "changed": false}}', bare),
         (

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wsdeploy.plan import summary
+from wsdeploy.plan import answers, summary
 from wshost.requests import Commit, Serving
 
 
@@ -52,8 +52,11 @@ class History:
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> History:
-        """Read the answer of the host's program."""
-        records = tuple(Record(**record) for record in answer["records"])
+        """Read the answer of the host's program. Raises TypeError or KeyError if it is none."""
+        records = tuple(
+            Record(**{**record, "commit": answers.commit(record.get("commit"))})
+            for record in answer["records"]
+        )
         return cls(answer["live"], answer["previous"], records)
 
     def to_json(self) -> dict[str, Any]:
