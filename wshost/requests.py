@@ -247,6 +247,8 @@ class Progress(TypedDict, total=False):
     """A piece of news that a program tells while it is at work (common.progress)."""
 
     gate: Gate
+    reached: bool
+    """Whether clients may reach new processes before all of these are healthy."""
     drain: Drain
     served: Serving
     """Until now."""

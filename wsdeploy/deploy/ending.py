@@ -74,7 +74,6 @@ def outcome(state: State, action: Action, inventory: str, command: str) -> Outco
         began=bool(state.is_executing),
         refused=current.lock.elsewhere,
         dry=command_line.dry(sys.argv[1:]),
-        gated=settings.listen() == "unix",
         nobody_else=all(host.name in lost for host in state.inventory if _is_part(state, host)),
         interrupted=current.interrupted,
         failed=failed,

@@ -36,6 +36,8 @@ def progress(found: object) -> Progress:
         healthy, of, seconds = numbers
         gate: Gate = {"healthy": int(healthy), "of": int(of), "seconds": seconds}
         news["gate"] = gate
+    if found.get("reached") is True:
+        news["reached"] = True
     if numbers := _numbers(found.get("drain"), "left", "of", "seconds", "at_most"):
         left, of, seconds, at_most = numbers
         drain: Drain = {"left": int(left), "of": int(of), "seconds": seconds, "at_most": at_most}

@@ -121,7 +121,8 @@ class HostReport:
         """Note that the host failed, and why."""
         self.cause = self.cause or cause
         if self.work:
-            self.gate_closed = self.work.program in GATED and "drain" not in self.work.news
+            noticed = {"drain", "reached"} & self.work.news.keys()
+            self.gate_closed = self.work.program in GATED and not noticed
             self.work = None
 
 
@@ -149,8 +150,6 @@ class Outcome:
     """Whether another run has the lock."""
     dry: bool = False
     """Whether it was only to say what it would do."""
-    gated: bool = True
-    """Whether clients reach new processes only when all of these are healthy."""
     nobody_else: bool = False
     """Whether none of its hosts is left without those that can't be reached."""
     interrupted: bool = False
@@ -357,7 +356,7 @@ def _failed(outcome: Outcome) -> Iterator[str]:
     else:
         yield f"{outcome.name}: failed; why is said above"
     closed = any(report.clients for report in outcome.apps.values())
-    unnoticed = outcome.gated and any(reports[host].gate_closed for host in failed) and not closed
+    unnoticed = any(reports[host].gate_closed for host in failed) and not closed
     serve = [*_serve(outcome)]
     seen = all(report.now is not UNKNOWN for report in outcome.apps.values())
     if len(serve) == 1 and seen and unnoticed and len(failed) == 1:

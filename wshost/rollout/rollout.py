@@ -133,6 +133,7 @@ def start_beside(
         # What one process has shown for all, the others need not show while clients reach them.
         tried = trial.held(new, request)
         terms = terms._replace(healthy_for=0) if tried else terms
+        progress.tell({"reached": True})
     generations.add(new, request)
     generations.start(new)
     wait_healthy(new, names, terms)

@@ -112,6 +112,27 @@ def test_where_both_share_a_port_one_process_is_tried_first(
     assert taken == ["held new", "remove new", "start old"]
 
 
+def test_it_is_told_when_clients_may_reach_what_is_not_checked_yet(
+    listens: Callable[[str, str], None],
+    steps: Steps,
+    request_for: MakeRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken, faults = steps
+    monkeypatch.setattr(progress, "tell", lambda news: taken.append(f"tell {[*news]}"))
+    run(request_for())
+    assert not [step for step in taken if step.startswith("tell")]
+    taken.clear()
+    listens(OLD, TCP)
+    run(request_for())
+    assert taken[:3] == ["held new", "tell ['reached']", "add new"]
+    taken.clear()
+    faults["held new"] = GateClosedError("no")
+    with pytest.raises(GateClosedError):
+        run(request_for())
+    assert taken == ["held new", "remove new", "start old"]
+
+
 def test_what_serves_is_not_tried_again(
     listens: Callable[[str, str], None],
     steps: Steps,

@@ -23,6 +23,8 @@ GATE = {"healthy": 1, "of": 2, "seconds": 0.5}
         ({"serves": SERVES | {"release": 5}}, {}),
         ({"serves": "all"}, {}),
         ({"another": 1}, {}),
+        ({"reached": True}, {"reached": True}),
+        ({"reached": 1}, {}),
         ({"drain": {"left": 23}}, {}),
         ({"drain": DRAIN | {"left": "23"}}, {}),
         ({"drain": DRAIN | {"at_most": float("inf")}}, {}),

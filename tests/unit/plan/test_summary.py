@@ -66,9 +66,12 @@ UNHEALTHY = (
 
 
 def failed(
-    host: HostReport, cause: str = UNHEALTHY, program: str = "rollout.rollout"
+    host: HostReport,
+    cause: str = UNHEALTHY,
+    program: str = "rollout.rollout",
+    news: Progress | None = None,
 ) -> HostReport:
-    host.work = Work("App | Processes", program)
+    host.work = Work("App | Processes", program, news or {})
     host.fail(cause)
     return host
 
@@ -252,7 +255,7 @@ MORE = {
         """,
     ),
     "a bad release on a port that old and new processes share": (
-        outcome(failed(report(now=OLD)), failed=True, gated=False),
+        outcome(failed(report(now=OLD), news={"reached": True}), failed=True),
         f"""
         ws: failed on app1: {UNHEALTHY}
         {OLDER} goes on serving at {AT}
