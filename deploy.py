@@ -2,9 +2,9 @@
 
     pyinfra inventories/prod.py deploy.py
 
-What the service is stands in the inventory. Operations of your own go before or after `service()`;
-each runs on every host, those of a role on hosts whose `host.groups` has the role's name. Hosts of
-a group that only you know, such as `metrics = [...]` in the inventory, get yours alone.
+The inventory says what the service is. Operations of your own go before or after `service()`; each
+runs on every host, unless you choose hosts by `host.groups`, which has `app`, `proxy`, or both.
+Hosts in groups of your own, such as `metrics = [...]` in the inventory, get your operations alone.
 """
 
 from wsdeploy.deploy.service import service
