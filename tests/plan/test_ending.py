@@ -160,7 +160,7 @@ def history(live: str, previous: str | None) -> dict[str, object]:
     records = [
         {
             "generation": letter * 12, "release": letter * 12, "version": letter,
-            "listen": "unix:/run/ws/x", "processes": 4, "deployed": deployed, "since": deployed,
+            "listen": "unix:/run/ws/x", "processes": 3, "deployed": deployed, "since": deployed,
             "by": "anna@laptop", "commit": COMMITS[letter],
         }
         for letter, deployed in (("b", 2.0), ("a", 1.0))
@@ -179,7 +179,9 @@ def test_a_rollback(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> N
     done = deploy(fleet, converged(fleet), "-y", "--json", others=others, what=what)
     assert done.code == 0, done.said
     serves, before, step = said(done)
-    assert serves.startswith(f"ws: {A} serves at wss://ws.a-company.com/ from 2 hosts")
+    # What is brought back has its own number of processes.
+    where = "wss://ws.a-company.com/ from 2 hosts, 6 processes"
+    assert serves == f"ws: {A} serves at {where}"
     assert before == f"before: {B}; it had no clients"
     assert step.startswith("next: revert bbbbbbbbbbbb in the code, too; else the next deploy")
     host = json.loads(done.out)["wsdeploy"]["run"]["hosts"]["@fake/app1"]

@@ -72,12 +72,15 @@ def survey(settings: Settings) -> Survey:
 
 def _note_serving(settings: Settings, host: str, found: Survey) -> None:
     """Note what serves on a host before this run changes it, and by how many processes."""
-    report = run.current().report(host)
+    current = run.current()
+    report = current.report(host)
     if host in settings.topology.app:
         if found is SILENT:
             return
         report.look(summary.serving(settings, found))
-        report.processes = Target(settings, host, found).processes
+        if current.phase.histories is None:
+            # Else what serves may have another number of them than the settings ask for.
+            report.processes = Target(settings, host, found).processes
 
 
 def _ask(host: Host, settings: Settings) -> Survey:
@@ -135,8 +138,10 @@ def _history(settings: Settings, host: Host) -> History:
     if not found:
         return History(None, None, ())
     # Without a record, what serves is not known.
-    if (live := found.serving()) or found.live is None:
-        run.current().report(host.name).look(live)
+    if (live := found.record(found.live)) or found.live is None:
+        report = run.current().report(host.name)
+        report.look(live.serving() if live else None)
+        report.processes = live.processes if live else 0
     return found
 
 

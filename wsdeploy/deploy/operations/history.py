@@ -40,6 +40,7 @@ def restore(
         yield failure(f"{failed} is unhealthy; {host.name} was left as it is")
         return
     if target:
+        run.current().report(host.name).processes = target.processes
         host.log(
             f"back to generation {target.generation} (release {target.release}); "
             "the next deploy.py brings what the settings describe"

@@ -67,11 +67,6 @@ class History:
         """Return the record of a generation, or None."""
         return next((each for each in self.records if each.generation == generation), None)
 
-    def serving(self) -> Serving | None:
-        """Return what serves, or None if nothing does, or there is no record of it."""
-        record = self.record(self.live)
-        return record.serving() if record else None
-
     def of_version(self, version: str) -> Record | None:
         """Return the record of a version: the live one's, or the newest."""
         found = [each for each in self.records if each.version == version]
