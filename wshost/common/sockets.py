@@ -10,7 +10,7 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -111,14 +111,27 @@ def held(members: Iterable[int], port: int | None = None, closed: Iterable[int] 
     port: count only TCP connections to this port, of those that they listen on.
     closed: TCP ports that they may have listened on before.
     """
-    return len(connections(members, closed, port))
+    return len(_accepted(_inodes(members), closed, port))
 
 
 def connections(
-    members: Iterable[int], closed: Iterable[int] = (), port: int | None = None
-) -> set[str]:
-    """Return the inodes of those connections."""
-    own = {inode for pid in members for inode in _sockets(pid)}
+    families: Mapping[int, Iterable[int]], closed: Iterable[int] = ()
+) -> dict[int, set[str]]:
+    """Return the inodes of those connections, by the leaders of families.
+
+    All at once: to read the kernel's tables takes long on a busy host.
+    """
+    own = {leader: _inodes(members) for leader, members in families.items()}
+    found = _accepted(set().union(*own.values()), closed)
+    return {leader: inodes & found for leader, inodes in own.items()}
+
+
+def _inodes(members: Iterable[int]) -> set[str]:
+    return {inode for pid in members for inode in _sockets(pid)}
+
+
+def _accepted(own: set[str], closed: Iterable[int], port: int | None = None) -> set[str]:
+    """Return which of these sockets are connections that were accepted."""
     # Each once: a busy table that changes while it is read can list a socket twice.
     found: set[str] = set()
     for table in TABLES:
@@ -143,7 +156,7 @@ def connections(
 
 def reached_by(pids: Iterable[int], accepted: Iterable[str]) -> set[str]:
     """Return the inodes of those accepted connections whose other end these processes have."""
-    wanted, theirs = set(accepted), {inode for pid in pids for inode in _sockets(pid)}
+    wanted, theirs = set(accepted), _inodes(pids)
     if not wanted or not theirs:
         return set()
     found = {inode for inode, peer in _unix_peers() if inode in wanted and peer in theirs}

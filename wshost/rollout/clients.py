@@ -43,8 +43,7 @@ def counted(old: Generation, closed: Iterable[int] = ()) -> dict[int, Count]:
     closed: TCP ports that they may have listened on before.
     """
     running = {p["pid"]: p["name"] for p in old.processes() if p.get("pid")}
-    families = sockets.families({*running})
-    held = {pid: sockets.connections(members, closed) for pid, members in families.items()}
+    held = sockets.connections(sockets.families({*running}), closed)
     told = _told(old, [running[pid] for pid, inodes in held.items() if inodes])
     unasked = {pid for pid, inodes in held.items() if inodes and running[pid] not in told}
     others: set[str] = set()

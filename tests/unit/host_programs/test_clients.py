@@ -131,7 +131,7 @@ def test_nobody_is_asked_who_has_no_connection(
     generation: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generation("unix:/nowhere", os.getpid())
-    monkeypatch.setattr(sockets, "connections", lambda *_: set())
+    monkeypatch.setattr(sockets, "connections", lambda *_: {os.getpid(): set()})
     monkeypatch.setattr(clients, "_answer", lambda *_: pytest.fail("it was asked"))
     assert clients.counted(OLD) == {os.getpid(): Count(0, 0)}
 
@@ -163,7 +163,8 @@ def test_whose_connections_are_the_watchdogs(
         pid = server(where, "")
         connect(where)
         until(lambda pid=pid: sockets.held([pid]) == 1)  # type: ignore[misc]
-        accepted = sockets.connections([pid])
+        accepted = sockets.connections({pid: [pid]})[pid]
+        assert len(accepted) == 1
         assert sockets.reached_by([os.getpid()], accepted) == accepted
         assert sockets.reached_by([pid], accepted) == set()
         assert sockets.reached_by([], accepted) == set()
