@@ -65,27 +65,27 @@ class App(Section):
     """The application: a Python program that serves WebSockets, and how to run it."""
 
     path: str
-    """The app, relative to the folder that pyinfra is started in: a Python file, a folder, or a
+    """The app, relative to the folder in which pyinfra is started: a Python file, a folder, or a
     Python project (a folder with a pyproject.toml)."""
     processes: Annotated[int, Range(1, PROCESSES_MOST)] | Literal["auto"] = "auto"
     """Processes per host; "auto" is one per core of each host, and at least two. One
-    process uses one core, and more than there are cores make messages slower; see
+    process uses one core, and more processes than cores make messages slower; see
     docs/operate/capacity.md."""
     command: Sequence[str] | None = None
     """Command that runs the app, such as ["python", "-m", "chat"]. `python` is the host's
     interpreter with the release's packages; $WS_SOCKET, $WS_HOST, $WS_PORT, $WS_APP (the app's
-    folder in its release) and other variables are replaced by their values. It is started in the
-    folder that its unix sockets belong in, whichever way it listens. None runs the file, or the
+    folder in its release) and other variables are replaced with their values. The command is
+    started in the folder of the unix sockets, whichever way it listens. None runs the file, or the
     folder's __main__.py."""
     requirements: str | None = None
     """Lock file with the app's dependencies, each pinned and with hashes, as written by
     `uv pip compile --universal --generate-hashes`. None takes `uv.lock` or `requirements.txt` in
     the app's folder, if there is one."""
     exclude: Sequence[str] = EXCLUDED
-    """What of the app's folder no release takes: names and patterns as in a shell, of files and
-    folders right in it, or paths below it (`["data/*.csv"]`). What is not in a release makes no new
-    one when it changes. The default is what no process needs: tests, docs, the inventory. A
-    project that is built gives its own build all of them."""
+    """Files of the app's folder that no release takes: names and patterns as in a shell, of files
+    and folders directly in it, or paths below it (`["data/*.csv"]`). Changing an excluded file
+    makes no new release. The default is what no process needs: tests, docs, the inventory. In a
+    project with a `[build-system]`, the build still gets them, so there a change does."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables of the app. On the host only root and the app can read them."""
     secrets: Mapping[str, FromEnv | FromFile | FromCommand] = field(default_factory=dict)
@@ -94,9 +94,8 @@ class App(Section):
     deploy. They are shown nowhere."""
     writable: Sequence[str] = ()
     """Folders that the app may write to, beside /var/lib/NAME and /tmp: absolute paths outside of
-    /home, /root, /run/user, /tmp, /var/tmp, /dev, /proc and /sys. Missing ones are made for the
-    app's user; those that are there keep their owner. It applies when Supervisor is started
-    next."""
+    /home, /root, /run/user, /tmp, /var/tmp, /dev, /proc and /sys. Missing folders are made for the
+    app's user; existing ones keep their owner. A change applies when Supervisor is started next."""
     listen: Literal["unix", "tcp", "shared"] | None = None
     """How processes listen: each on a `unix` socket, each on its own `tcp` port, or all on
     one `shared` port, among which the kernel balances. None is unix where app and proxy are on
@@ -114,36 +113,36 @@ class App(Section):
     ping_interval: Annotated[float, Range(1, 300, "seconds")] = 20
     """Seconds between the pings that keep connections alive and find dead ones."""
     ping_timeout: Annotated[float, Range(1, 300, "seconds")] | None = 20
-    """Seconds to wait for the answer to a ping before the connection counts as dead. None
-    never counts it as dead for that, for clients that stop for long, such as phones and browsers
-    in the background."""
+    """Seconds to wait for the answer to a ping before the connection counts as dead. With None, a
+    missing answer does not matter: for clients that stand still for long, such as phones and
+    browsers in the background."""
     drain: Annotated[float, Range(0, 3600, "seconds")] = 30
     """Seconds over which a process that stops closes its connections. Everyone
     reconnects: 10,000 clients in 30 seconds are 333 TLS handshakes a second."""
     shutdown_drain: Annotated[float, Range(0, 300, "seconds")] = 10
-    """Seconds for the same when the host itself stops or reboots, and never more than
-    `drain`."""
+    """Seconds over which connections are closed when the host itself stops or reboots; never more
+    than `drain`."""
     max_age: Annotated[float, Range(60, 604_800, "seconds")] | None = None
-    """Seconds after which a connection is closed with `close_code`, or None for no
-    limit. Each ends at its own age, 80 to 100 % of this. Clients come back and are balanced
-    anew: without it, a process that was restarted has few of them for as long as they stay."""
+    """Seconds after which a connection is closed with `close_code`, or None for no limit. Each
+    connection ends at a random age of 80 to 100 % of this. Clients come back and are balanced
+    anew; without it, a restarted process has few clients for as long as the others stay."""
     close_code: Literal[1001, 1012] = 1012
     """Close code of a drain: 1012 (service restart) or 1001 (going away)."""
     start_timeout: Annotated[float, Range(1, 600, "seconds")] = 30
     """Seconds within which all processes of a new release must answer."""
     healthy_for: Annotated[float, Range(0, 600, "seconds")] = 2
-    """Seconds for which they must then stay healthy before clients are sent to them."""
+    """Seconds for which all of them must then stay healthy before clients are sent there."""
     hang_timeout: Annotated[float, Range(1, 600, "seconds")] | None = 10
-    """Seconds without an answer after which a process counts as hung and is killed. So a
-    handler may not block the event loop for four fifths of this: inference and other work that
-    holds Python's lock does for seconds. None never kills any."""
+    """Seconds without an answer after which a process counts as hung and is killed. So a handler
+    must not block the event loop for four fifths of this; inference and other work that holds
+    Python's lock blocks it for seconds. None kills no process."""
     health: str | None = "/healthz"
     """Path where the app answers a plain GET with 200 while it is healthy, as wsapp does at
     /healthz; None for an app that has no such path. The proxy's /healthz asks it."""
     probe: Probe = field(default_factory=Probe)
     """The check that a process and the whole path through the proxy must pass."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least important level that the app logs."""
+    """Lowest level that the app logs."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""

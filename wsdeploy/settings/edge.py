@@ -27,8 +27,8 @@ class Behind(Section):
     understood), `x-forwarded-for` if it ends TLS itself and opens a new TLS connection to the
     proxies."""
     direct: bool = False
-    """Whether others may connect too, under their own address. Say so while clients move to the
-    balancer or away from it; otherwise they could go around it."""
+    """Whether others may connect too, under their own address. Set it only while clients move to
+    the balancer or away from it, because it lets clients bypass the balancer."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -38,7 +38,7 @@ class Behind(Section):
 
 
 class Edge(Section):
-    """What the proxy lets through to the app. All else it answers itself.
+    """What the proxy lets through to the app. It answers everything else itself.
 
     docs/guides/edge.md has each limit with its reason, and how to choose it.
     """
@@ -50,25 +50,25 @@ class Edge(Section):
     that rely on cookies."""
     origin_required: bool = False
     """Whether clients that send no Origin get 403, too. Browsers always send it, other programs
-    mostly don't."""
+    usually don't."""
     paths: Sequence[str] = ()
-    """Paths where handshakes are taken, such as "/chat" or "/rooms/*"; a * at the end stands for
-    anything. Others get 404. Empty takes them anywhere."""
+    """Paths at which handshakes are accepted, such as "/chat" or "/rooms/*"; a * at the end stands
+    for anything. Handshakes at other paths get 404. Empty accepts them at any path."""
     plain_paths: Sequence[str] = ()
-    """Paths where a GET or HEAD that is no handshake is passed to the app, spelled likewise. Others
-    get 404, but for /healthz."""
+    """Paths at which a GET or HEAD that is not a handshake is passed to the app, written like
+    `paths`. At other paths it gets 404, except at /healthz."""
     handshakes_per_second: Annotated[int, Range(1, 100_000)] = 200
-    """Handshakes a second of one client address (of IPv6, one /64), over ten seconds:
+    """Handshakes a second from one client address (of IPv6, one /64), averaged over ten seconds:
     2,000 may come at once. More get 503."""
     connections: Annotated[int, Range(1, 1_000_000)] | None = None
-    """WebSockets of one client address (of IPv6, one /64) at the same time. More
-    get 503. None is half of `max_connections`, but at least 1,000."""
+    """WebSockets from one client address (of IPv6, one /64) at the same time. More get 503. None
+    is half of `max_connections`, but at least 1,000."""
     unlimited_networks: Sequence[str] = ()
-    """Networks with so many clients behind an address that the two limits above do not fit: large
-    offices, mobile operators (CGNAT). They do not apply to these."""
+    """Networks to which `connections` and `handshakes_per_second` do not apply, because they have
+    many clients behind one address: large offices, mobile operators (CGNAT)."""
     header_size: Annotated[int, Range(1024, 32_768, "bytes")] = 8192
-    """Bytes that the request line may have, and each header, such as a cookie. All
-    headers together may have twice that."""
+    """Bytes that the request line may have, and each header, such as a cookie. All headers
+    together may have twice as many."""
     behind: Behind | None = None
     """The balancer that clients come through, if they do not come directly: `Behind(...)`."""
 

@@ -74,26 +74,27 @@ class Settings(Section):
     """Clients that one proxy host should hold at once. Open files, backlogs and
     worker connections follow from it; a host that allows less gets what it allows, and says so."""
     firewall: Firewall | bool = True
-    """What others may reach on the hosts, by an nftables table of the service's own: `True`, which
-    is `Firewall()`, or `Firewall(...)` with more; see docs/operate/hosts.md. `False` leaves that to
+    """What others may reach on the hosts, by a separate nftables table: `True`, which is
+    `Firewall()`, or `Firewall(...)` with more; see docs/operate/hosts.md. `False` leaves that to
     you."""
     edge: Edge = Edge()
-    """Who may connect, where and how often, and what balancer is in front: `Edge(...)`."""
+    """Who may connect, where and how often, and which balancer is in front: `Edge(...)`."""
     name: str = "ws"
     """Name of the service on its hosts: of its user, its folders and its processes."""
     hosts_at_once: Annotated[int, Range(1, 100)] = 1
-    """App hosts that get a new release at the same time. The first one always gets it
-    alone, and if it fails there, the others keep what they have."""
+    """App hosts that get a new release at the same time. The first host always gets it alone, and
+    if it fails there, the other hosts keep what they have."""
     internal_tls: bool = False
-    """Whether what passes from proxies to app hosts is encrypted, where they are different hosts.
-    Each side shows a certificate that the other one knows; hosts make their own."""
+    """Whether traffic between proxies and app hosts is encrypted, where they are different hosts.
+    Each side shows a certificate that the other side knows; hosts make their own."""
     security_updates: bool = False
     """Whether hosts install Debian's security updates by themselves (unattended-upgrades). False
-    leaves a host as it is. Neither restarts what holds connections; see docs/operate/hosts.md."""
+    leaves a host as it is. Neither restarts programs that hold connections; see
+    docs/operate/hosts.md."""
     take_over: bool = False
-    """Whether a host's nginx, HAProxy or Supervisor may become the service's, though it has a
-    configuration or programs of somebody else's. What was there stays on the host, under a path
-    that the run names. False ends the run before it changes anything."""
+    """Whether the deployment may take over a host's nginx, HAProxy or Supervisor although it has
+    somebody else's configuration or programs. What was there stays on the host, under a path that
+    the run names. False ends the run before it changes anything."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""

@@ -20,10 +20,10 @@ class TLS(Section):
     1.2 and 1.3, `modern` only 1.3, which clients have had since about 2018."""
     hsts: Annotated[int, Range(0, 315_360_000, "seconds")] = 63_072_000
     """Seconds for which browsers refuse to reach the domain without TLS, once they have been there
-    (Strict-Transport-Security); 0 sends none. Mozilla's two years. It can't
-    be taken back before it is over: see docs/explanation/tls.md."""
+    (Strict-Transport-Security); 0 sends no such header. The default is Mozilla's, two years. It
+    can't be taken back before the time is over: see docs/explanation/tls.md."""
     hsts_subdomains: bool = False
-    """Whether that is also so for all names below the domain, whoever serves them."""
+    """Whether `hsts` also applies to all names below the domain, whoever serves them."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -38,9 +38,9 @@ class SelfSigned(TLS):
     """
 
     names: Sequence[str] = ()
-    """Further names and addresses in the certificate, beside the domain."""
+    """Further names and addresses in the certificate, in addition to the domain."""
     days: Annotated[int, Range(2, 825, "a whole number of days")] = 365
-    """Days that a certificate is valid. It is renewed when a third of them is left."""
+    """Days for which a certificate is valid. It is renewed when a third of them is left."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -53,26 +53,28 @@ class SelfSigned(TLS):
 class Acme(TLS):
     """A certificate from an authority that speaks ACME, such as Let's Encrypt.
 
-    Each proxy gets its own and renews it by itself, from a timer. The authority asks port 80
-    of `domain`, so that has to lead to the proxies by then, and any of them can answer.
+    Each proxy gets its own certificate and renews it by itself, from a timer. The authority asks
+    port 80 of `domain`, so the domain has to lead to the proxies, any of which can answer.
     """
 
     email: str
     """Address that the authority may write to."""
     names: Sequence[str] = ()
-    """Further host names in the certificate, beside the domain. They must lead here, too."""
+    """Further host names in the certificate, in addition to the domain. They must lead to the
+    proxies, too."""
     directory_url: str = "https://acme-v02.api.letsencrypt.org/directory"
-    """The authority. Try it with Let's Encrypt's staging directory first, whose limits are wide and
-    whose certificates no client trusts: https://acme-staging-v02.api.letsencrypt.org/directory"""
+    """The authority. First try Let's Encrypt's staging directory, whose limits are wide and whose
+    certificates no client trusts: https://acme-staging-v02.api.letsencrypt.org/directory"""
     key_type: Literal["ec256", "ec384", "rsa2048", "rsa4096"] = "ec256"
-    """Type of the certificate's key. All but very old clients know ECDSA, which costs the proxy a
-    tenth of what RSA does."""
+    """Type of the certificate's key. All but very old clients support ECDSA, which costs the proxy
+    a tenth of what RSA costs."""
     authority: str | None = None
     """File on this machine with the certificate to trust when talking to `directory_url`, for a
-    private authority; None trusts those that Debian trusts."""
+    private authority; None trusts the authorities that Debian trusts."""
     check: bool = True
-    """Whether a proxy first asks all names itself what the authority will ask. It saves failures,
-    which authorities count; a host that can't reach its own public address has to do without."""
+    """Whether a proxy first asks all names itself what the authority will ask. That avoids
+    failures, which authorities count. Set False for a host that can't reach its own public
+    address."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
