@@ -110,8 +110,10 @@ def init(  # noqa: PLR0917 - click passes them by name
         again = "run it again when that is mended: it adds the files that are missing"
         sys.exit(f"{readable(str(error.filename))}: {error.strerror}; {again}")
     click.echo(_report(readable(folder), written))
+    if app and "inventories/prod.py" in written.kept:
+        click.echo("  --app changes no inventory that is there: name the app in its App(...)")
     click.echo("\nNext:")
-    for line in _next_commands(place, project, has_project="pyproject.toml" in files):
+    for line in _next_commands(place, project, written, has_project="pyproject.toml" in files):
         click.echo(f"  {line}")
 
 
@@ -165,12 +167,26 @@ def _report(folder: str, written: Written) -> str:
     return "\n  ".join([*lines, *written.advice])
 
 
-def _next_commands(place: Path, project: Project, *, has_project: bool) -> list[str]:
+def _next_commands(
+    place: Path, project: Project, written: Written, *, has_project: bool
+) -> list[str]:
+    """Return what to do next with a new project, in an order that works."""
+    from wsdeploy.project.layout import SANDBOX_DOMAIN, requirement  # noqa: PLC0415
+
     run = "uv run " if shutil.which("uv") and has_project else ""
-    edit = ", ".join(project.to_edit)
     lines = [] if place.resolve() == Path.cwd() else [f"cd {_shell_word(place)}"]
+    if written.lacks_wsdeploy:
+        lines.append(f"uv add --dev {shlex.quote(requirement())}")
+    if not project.app.complete:
+        # Without these, nothing starts in the sandbox either.
+        both = "inventories/sandbox.py inventories/prod.py"
+        lines.append(f"$EDITOR {both}  # the lines marked EDIT: app")
     lines.append(f"{run}pyinfra inventories/sandbox.py deploy.py  # try it here: Linux, as root")
-    if edit:
+    domain = f"{project.name}.{SANDBOX_DOMAIN}"
+    lines.append(f"{run}pyinfra inventories/sandbox.py wsdeploy.certificates  # to talk to it:")
+    client = f"{run}python -m websockets wss://{domain}/"
+    lines.append(f"SSL_CERT_FILE=certificates/{domain}.pem {client}")
+    if edit := ", ".join(each for each in project.to_edit if each != "app"):
         lines.append(f"$EDITOR inventories/prod.py  # the lines marked EDIT: {edit}")
     lines.append(f"{run}wsdeploy check inventories/prod.py")
     lines.append(f"{run}pyinfra inventories/prod.py deploy.py")

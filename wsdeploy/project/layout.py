@@ -25,6 +25,9 @@ REMOTE = re.compile(
 ECHO = Entry("files/app.py", "file")
 """The app that a project begins with which has none."""
 
+SANDBOX_DOMAIN = "sandbox.test"
+"""What the names of sandbox hosts end with. `wsdeploy_sandbox` itself only loads on Linux."""
+
 SKELETON = {
     "deploy.py": "deploy.py",
     "config.py": "config.py",
@@ -73,11 +76,9 @@ class Project:
 
     def files(self) -> dict[str, str]:
         """Return the texts of its files, by their paths."""
-        major, minor, *_ = __version__.split(".")
         context = {
             "needs": "files/requirements.in" if not self.given else "its own lock",
-            "version": f"{major}.{minor}",
-            "next_version": f"{major}.{int(minor) + 1}",
+            "requirement": requirement(),
             "given": self.given,
             "literal": literal,
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
@@ -113,6 +114,8 @@ class Written:
     """Those that were there with another content."""
     advice: tuple[str, ...]
     """What to add to some of those, a line for each."""
+    lacks_wsdeploy: bool = False
+    """Whether the project that was there does not depend on wsdeploy yet."""
 
 
 class LayoutError(Exception):
@@ -135,6 +138,7 @@ def write(folder: Path, files: Mapping[str, str]) -> Written:
 def _sort(folder: Path, files: Mapping[str, str]) -> Written:
     """Return what is to become of each file, before the first is written."""
     new, kept, advice = [], [], []
+    lacks_wsdeploy = False
     # A folder that is there is the app's own, whatever it is for.
     taken = {"templates"} if (folder / "templates").is_dir() else set()
     for path, text in files.items():
@@ -145,11 +149,12 @@ def _sort(folder: Path, files: Mapping[str, str]) -> Written:
             if not target.is_file() or target.read_bytes() != text.encode():
                 kept.append(path)
                 advice += _advice(path, target)
+                lacks_wsdeploy |= path == "pyproject.toml" and "wsdeploy" not in _text(target)
             continue
         new.append(path)
     for place in dict.fromkeys((folder / path).parent for path in new):
         _check_folder(folder, place)
-    return Written(tuple(new), tuple(kept), tuple(advice))
+    return Written(tuple(new), tuple(kept), tuple(advice), lacks_wsdeploy)
 
 
 def _check_folder(project: Path, place: Path) -> None:
@@ -165,9 +170,7 @@ def _check_folder(project: Path, place: Path) -> None:
 
 def _advice(path: str, target: Path) -> list[str]:
     """Return what a file of the user's needs for the rest to work."""
-    text = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
-    if path == "pyproject.toml" and "wsdeploy" not in text:
-        return ['pyproject.toml: add wsdeploy by: uv add --dev "wsdeploy[checks]"']
+    text = _text(target)
     if path == ".gitignore":
         missing = [each for each in ("/certificates/", "pyinfra-debug.log") if each not in text]
         return [f".gitignore: add {' and '.join(missing)}"] if missing else []
@@ -181,6 +184,16 @@ def _advice(path: str, target: Path) -> list[str]:
             "deploy.py: add: from wsdeploy.deploy.service import service; service()",
         ]
     return []
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+
+
+def requirement() -> str:
+    """Return what a project that deploys depends on: this version, up to the next minor one."""
+    major, minor, *_ = __version__.split(".")
+    return f"wsdeploy[checks]>={major}.{minor},<{major}.{int(minor) + 1}"
 
 
 def service_name(folder: Path) -> str:

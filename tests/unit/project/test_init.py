@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.project.conftest import Init, Run
+from wsdeploy.project import layout
 from wsdeploy.project.entry import literal
 from wsdeploy.project.layout import Project
+from wsdeploy_sandbox import host
 
 REPOSITORY = Path(__file__).parents[3]
 ALL = {
@@ -57,6 +59,9 @@ def test_a_folder_that_is_not_there_becomes_a_project(
     assert next_commands(done.output) == [
         "cd chat",
         "uv run pyinfra inventories/sandbox.py deploy.py  # try it here: Linux, as root",
+        "uv run pyinfra inventories/sandbox.py wsdeploy.certificates  # to talk to it:",
+        "SSL_CERT_FILE=certificates/chat.sandbox.test.pem "
+        "uv run python -m websockets wss://chat.sandbox.test/",
         "$EDITOR inventories/prod.py  # the lines marked EDIT: domain, email, host",
         "uv run wsdeploy check inventories/prod.py",
         "uv run pyinfra inventories/prod.py deploy.py",
@@ -84,6 +89,28 @@ def test_a_refusal_spells_strange_names(run: Run, here: Path) -> None:
     (here / "\x1b/tests").write_text("")
     done = run("init", "\x1b")
     assert done.output == "\\x1b/tests: a folder has to be here; nothing was written\n"
+
+
+def test_what_the_app_lacks_comes_before_the_sandbox(run: Run, here: Path) -> None:
+    (here / "chat.py").write_text("import websockets\n")
+    edit, sandbox, *rest = next_commands(run("init", "--app", "chat.py").output)
+    assert edit == (
+        "$EDITOR inventories/sandbox.py inventories/prod.py  # the lines marked EDIT: app"
+    )
+    assert "pyinfra inventories/sandbox.py deploy.py" in sandbox
+    assert "$EDITOR inventories/prod.py  # the lines marked EDIT: domain, email, host" in rest
+
+
+def test_an_inventory_that_is_there_keeps_its_app(run: Run, here: Path) -> None:
+    run("init")
+    (here / "main.py").write_text("")
+    done = run("init", "--app", "main.py")
+    wanted = "  --app changes no inventory that is there: name the app in its App(...)\n"
+    assert wanted in done.output
+
+
+def test_sandbox_hosts_have_the_names_that_are_printed() -> None:
+    assert host.DOMAIN == layout.SANDBOX_DOMAIN
 
 
 def test_our_own_repository_is_such_a_project() -> None:
@@ -191,12 +218,13 @@ def test_files_that_are_there_are_left(run: Run, here: Path) -> None:
     (kept,) = re.findall(r"left as they are: (.*)", done.output)
     assert set(kept.split(", ")) == theirs.keys() - {"templates/index.html"}
     for line in (
-        'pyproject.toml: add wsdeploy by: uv add --dev "wsdeploy[checks]"',
         ".gitignore: add /certificates/ and pyinfra-debug.log",
         "config.py: pyinfra reads it, too; add: from wsdeploy.deploy import start; ",
         "deploy.py: add: from wsdeploy.deploy.service import service; service()",
     ):
         assert f"\n  {line}" in done.output
+    # Without wsdeploy in the project, none of the others would run.
+    assert next_commands(done.output)[0] == "uv add --dev 'wsdeploy[checks]>=0.1,<0.2'"
 
 
 def test_again_it_changes_nothing(run: Run, here: Path) -> None:
