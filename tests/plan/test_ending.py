@@ -260,9 +260,10 @@ def test_an_address_that_holds_a_token(
 
 def test_the_first_run(deploy: Deploy, alone: MakeFleet, bare: Converged) -> None:
     fleet = alone()
-    _, before, step = said(deploy(fleet, bare(fleet), "-y"))
+    _, before, step, client = said(deploy(fleet, bare(fleet), "-y"))
     assert before == "before: nothing; it is the first release there"
-    assert "wsdeploy.capacity" in step
+    assert "wsdeploy.certificates" in step
+    assert client.startswith("SSL_CERT_FILE=certificates/")
 
 
 def test_what_is_only_planned_or_asked_sums_nothing_up(

@@ -28,7 +28,8 @@ WAYS_OUT = {
     "StrictPolicy: No host key for ": "compare its fingerprint and log in once with ssh, or add "
     "its line to known_hosts; for CI see docs/operate/hosts.md, The first contact",
     "Could not connect ": "to go on without it: --exclude and its name",
-    "Could not resolve hostname ": "see its name in the inventory; to go on without it: --exclude",
+    "Could not resolve hostname ": "check its name in the inventory; to go on without it: "
+    "--exclude",
 }
 """What to do about a line of pyinfra's that has these words in it."""
 

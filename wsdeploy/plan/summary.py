@@ -18,7 +18,7 @@ from wshost.requests import Commit, Drain, Gate, Progress, Serving
 
 SUBJECT = 32
 """Characters of a commit's subject in a line."""
-CAUSE = 110
+CAUSE = 200
 """Characters of why a host failed; all of it is in what pyinfra has shown."""
 CHANGES = 4
 """Parts of hosts that are named of those that changed."""
@@ -140,6 +140,8 @@ class Outcome:
     """The app hosts of the run, in the inventory's order."""
     proxies: Mapping[str, HostReport] = field(default_factory=dict)
     """Its other hosts."""
+    certificate: str | None = None
+    """What `wsdeploy.certificates` makes for clients to verify with; None if they need no such."""
     absent: Sequence[str] = ()
     """App hosts that are no part of it."""
     changed: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -289,7 +291,10 @@ def _done(outcome: Outcome) -> Iterator[str]:
         if any(report.clients for report in outcome.apps.values()):
             yield f"old processes are gone; {_closed(outcome)}"
     yield from _absent(outcome)
-    if next_step := _next(outcome, switched):
+    if outcome.certificate and switched and switched[0].before is None:
+        yield f"next: {_pyinfra(outcome, 'wsdeploy.certificates')}, and a client is"
+        yield f"SSL_CERT_FILE={outcome.certificate} python -m websockets {outcome.address}"
+    elif next_step := _next(outcome, switched):
         yield f"next: {next_step}"
 
 
@@ -350,7 +355,7 @@ def _failed(outcome: Outcome) -> Iterator[str]:
     if failed:
         host, *others = failed
         cause = reports[host].cause or "it can't be reached any more"
-        cause = cause if len(cause) <= CAUSE else f"{cause[: CAUSE - 1]}…"
+        cause = cause if len(cause) <= CAUSE else f"{_words(cause[: CAUSE - 2])} …"
         more = f" (and {_names(others)} failed, too)" if others else ""
         yield f"{outcome.name}: failed on {host}{more}: {cause}"
     else:
@@ -482,10 +487,16 @@ def _absent(outcome: Outcome) -> Iterator[str]:
 
 
 def _without(outcome: Outcome, lost: Sequence[str]) -> str:
+    back, them = ("it is", "it") if len(lost) == 1 else ("they are", "them")
+    again = f"next: {_pyinfra(outcome)} when {back} back"
     if outcome.nobody_else:
-        return f"next: {_pyinfra(outcome)} when it is back"
-    exclude = " ".join(f"--exclude {host}" for host in lost)
-    return f"next: {_pyinfra(outcome)} when it is back, or without it: {exclude}"
+        return again
+    return f"{again}, or without {them}: {' '.join(f'--exclude {host}' for host in lost)}"
+
+
+def _words(text: str) -> str:
+    """Return a text that was cut, without the part of a word that may be at its end."""
+    return text.rpartition(" ")[0].rstrip(" ,;:") or text
 
 
 def _pyinfra(outcome: Outcome, command: str = "") -> str:

@@ -384,6 +384,26 @@ MORE = {
         next: {RUN} wsdeploy.releases shows what serves where; look first
         """,
     ),
+    "a first run without an authority": (
+        outcome(report(before=None), certificate="certificates/ws.a-company.com.pem"),
+        f"""
+        ws: {NEWER} serves at {AT} from app1, 4 processes
+        before: nothing; it is the first release there
+        next: {RUN} wsdeploy.certificates, and a client is
+        SSL_CERT_FILE=certificates/ws.a-company.com.pem python -m websockets {AT}
+        """,
+    ),
+    "all hosts are off": (
+        outcome(
+            HostReport(lost=True), HostReport(lost=True),
+            began=False, nobody_else=True, failed=True, changed={},
+        ),
+        f"""
+        ws: nothing was changed, as app1, app2 can't be reached
+        what served at {AT} goes on as it was
+        next: {RUN} deploy.py when they are back
+        """,
+    ),
     "proxies alone": (
         outcome(proxies={"lb1": HostReport()}, absent=["app1"], changed={}),
         f"""
@@ -433,9 +453,17 @@ def test_an_app_that_is_in_no_git() -> None:
     assert "release c04d1f6a8e77 serves" in summary.lines(outcome(report(now, now)))[1]
 
 
-def test_a_cause_is_cut() -> None:
-    run = outcome(failed(report(now=OLD), "x" * 1000), failed=True)
-    assert len(summary.lines(run)[0]) <= ROOM + 20
+@pytest.mark.parametrize(
+    ("cause", "shown"),
+    [
+        ("x" * 1000, "x" * 198 + " …"),
+        ("waited, and waited, " * 50, "waited, and waited, " * 9 + "waited, and …"),
+        ("short", "short"),
+    ],
+)
+def test_a_cause_is_cut_after_a_word(cause: str, shown: str) -> None:
+    run = outcome(failed(report(now=OLD), cause), failed=True)
+    assert summary.lines(run)[0] == f"ws: failed on app1: {shown}"
 
 
 def test_a_gate_that_came_after_a_drain_promises_nothing() -> None:
