@@ -137,10 +137,10 @@ def _hosts(given: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 
 def _check(domain: str | None, secrets: Sequence[str]) -> None:
     from wsdeploy.settings.app import OWN_VARIABLES, VARIABLE  # noqa: PLC0415
-    from wsdeploy.settings.names import is_domain  # noqa: PLC0415
+    from wsdeploy.settings.names import domain_wanted, is_domain  # noqa: PLC0415
 
     if domain is not None and not is_domain(domain):
-        sys.exit(f"--domain {domain}: give a full host name, such as ws.your-company.com")
+        sys.exit(f"--domain {domain}: {domain_wanted(domain)}")
     for each in secrets:
         if not VARIABLE.fullmatch(each):
             sys.exit(f"--secret {each}: give the name of a variable, never its value")

@@ -7,8 +7,11 @@ import re
 
 LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE | re.ASCII)
 
-# RFC 2606 sets these aside for documentation; nobody's service lives there.
-PLACEHOLDERS = ("example.com", "example.net", "example.org", "example")
+# RFC 2606 sets the first of these aside for documentation; the last stand in our own, and in many
+# others'. Nobody's service lives there.
+PLACEHOLDERS = (
+    "example.com", "example.net", "example.org", "example", "your-company.com", "your-name.com",
+)  # fmt: skip
 
 
 def is_address(name: str) -> bool:
@@ -42,7 +45,14 @@ def is_domain(name: str) -> bool:
     return len(labels) > 1 and is_host_name(name) and not labels[-1].isdigit()
 
 
+def domain_wanted(given: str) -> str:
+    """Return what to give instead of a name that is no full domain name."""
+    if is_domain(given.removesuffix(".")):
+        return "leave out the dot at its end"
+    return "give a full host name, such as ws.your-company.com"
+
+
 def is_placeholder(name: str) -> bool:
-    """Tell whether `name` is one of the names that documentation uses (RFC 2606)."""
+    """Tell whether `name` is one of the names that documentation uses."""
     name = name.lower()
     return any(name == p or name.endswith(f".{p}") for p in PLACEHOLDERS)

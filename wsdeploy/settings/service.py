@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from wsdeploy.settings.app import App
 from wsdeploy.settings.edge import Edge
 from wsdeploy.settings.firewall import Firewall
-from wsdeploy.settings.names import is_domain, is_placeholder
+from wsdeploy.settings.names import domain_wanted, is_domain, is_placeholder
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.section import Problem, Range, Section, refused
 from wsdeploy.settings.tls import Acme, CertFiles, SelfSigned
@@ -101,7 +101,7 @@ class Settings(Section):
         if is_placeholder(self.domain):
             yield refused("domain", self.domain, "that is a placeholder; give your service's name")
         elif not is_domain(self.domain):
-            yield refused("domain", self.domain, "give a full host name, such as ws.your-name.com")
+            yield refused("domain", self.domain, domain_wanted(self.domain))
         # 20 characters leave room for the suffixes of users and groups, which may have 32.
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", self.name):
             yield refused(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY
 from typing import Annotated, Literal
 
-from wsdeploy.settings.names import is_address, is_domain
+from wsdeploy.settings.names import is_address, is_domain, is_placeholder
 from wsdeploy.settings.section import Problem, Range, Section, refused
 
 
@@ -81,7 +81,7 @@ class Acme(TLS):
         yield from super().problems()
         if not re.fullmatch(r"[^@\s,]+@[^@\s,]+\.[^@\s,.]+", self.email):
             yield refused("email", self.email, "give an address, such as ops@your-company.com")
-        elif self.email.rpartition("@")[2] in ("example.com", "example.org", "example.net"):
+        elif is_placeholder(self.email.rpartition("@")[2]):
             yield refused("email", self.email, "that is a placeholder; give your own address")
         for name in self.names:
             if not is_domain(name):

@@ -19,7 +19,7 @@ from wsapp.process import process_numbers
 from wsdeploy.plan.host.limits import BACKLOG_LEAST
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.target import Target
-from wsdeploy.settings import App, SelfSigned, Settings, reference
+from wsdeploy.settings import App, SelfSigned, Settings, SettingsError, reference
 
 README = pages.PAGES["README.md"]
 SETTINGS = {
@@ -133,9 +133,13 @@ def test_the_inventory_of_ten_lines_is_one(monkeypatch: pytest.MonkeyPatch) -> N
     (code,) = pages.blocks(README, "python")
     assert code in pages.blocks(pages.PAGES["docs/index.md"], "python")
     assert len(code.splitlines()) <= 10
+    with pytest.raises(SettingsError) as refused:
+        exec(code, {})  # noqa: S102 (our own text)
+    # Who only copies it is told what to put in.
+    assert {problem.setting for problem in refused.value.problems} == {"domain", "tls.email", "app"}
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 (our own text)
-    assert names["settings"].domain == "ws.your-company.com"
+    exec(code.replace("your-company", "a-company"), names)  # noqa: S102
+    assert names["settings"].domain == "ws.a-company.com"
     assert len(names["app"][0]) == len(names["proxy"][0]) == 1
 
 

@@ -75,7 +75,7 @@ def test_mistakes(read: Read) -> None:
 def test_what_is_no_host(read: Read) -> None:
     wanted: dict[str, Any] = {
         NAME: ("", "a b", "a..b", "root@10.0.0.1", "10.0.0.1:22", "[::1]", "-a.com", "a_b", LONG_S),
-        PLACEHOLDER: ("app1.example.com", "APP1.Example.COM"),
+        PLACEHOLDER: ("app1.example.com", "APP1.Example.COM", "app1.your-company.com"),
         'give "name" or ("name", {data})': (5, None, ("h",), ("h", {}, 1), (5, {}), ["h"]),
     }
     for message, entries in wanted.items():

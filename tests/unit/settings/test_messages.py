@@ -22,7 +22,7 @@ from wsdeploy import (
 from wsdeploy.inventory.local_files import check
 from wsdeploy.settings.service import TAKEN_NAMES
 
-FULL_NAME = "give a full host name, such as ws.your-name.com"
+FULL_NAME = "give a full host name, such as ws.your-company.com"
 PLACEHOLDER = "that is a placeholder; give your service's name"
 SHORT_NAME = "give lower-case letters, digits and hyphens, at most 20"
 WHOLE_NUMBER = "give a whole number"
@@ -44,7 +44,8 @@ TOP: Table = {
             f"w{LONG_S}.a-company.com",
             f"ws.a-{KELVIN}ompany.com",
         ],
-        PLACEHOLDER: ["ws.example.com", "example.org", "WS.Example.COM"],
+        "leave out the dot at its end": ["WS.A-Company.com."],
+        PLACEHOLDER: ["ws.example.com", "example.org", "WS.Example.COM", "ws.your-company.com"],
         "give a string": [7],
     },
     "hosts_at_once": {f"{WHOLE_NUMBER} from 1 to 100": [0, 101]},
