@@ -201,7 +201,7 @@ def _shell_word(place: Path) -> str:
     return readable(shlex.quote(path))
 
 
-@main.command()
+@main.command(short_help="Look for mistakes in an inventory and its files.")
 @INVENTORY
 def check(inventory: str) -> None:
     """Look for mistakes in an inventory, and in the files of this machine that it names.
@@ -232,7 +232,7 @@ def _by_roles(fleet: Fleet) -> str:
     return "; ".join(f"{roles}: {', '.join(names)}" for roles, names in groups.items())
 
 
-@main.command()
+@main.command(short_help="Show the files that hosts would get.")
 @INVENTORY
 @click.argument("host", required=False)
 @click.option("--output", type=click.Path(file_okay=False), help="A folder to write the files to.")

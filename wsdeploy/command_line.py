@@ -28,9 +28,14 @@ def inventory(arguments: Sequence[str]) -> str | None:
 def problem(arguments: Sequence[str]) -> str | None:
     """Return why a run with these arguments of pyinfra can't begin, or None."""
     path = inventory(arguments)
-    if path and not Path(path).is_file():
-        return f"{path}: no such file in {Path.cwd()}; no host was contacted"
-    return None
+    return missing(path) if path else None
+
+
+def missing(path: str) -> str | None:
+    """Return what to say of an inventory file that is not there; None if it is."""
+    if Path(path).is_file():
+        return None
+    return f"{path}: no such file in {Path.cwd()}; no host was contacted"
 
 
 def deploys(arguments: Sequence[str]) -> bool:

@@ -76,6 +76,13 @@ def test_without_a_fleet_nothing_is_checked() -> None:
     assert end.value.returncode == pytest.ExitCode.USAGE_ERROR
 
 
+@pytest.mark.parametrize("name", ["nope.py", "nope"])
+def test_an_inventory_that_is_not_there(project: Path, name: str) -> None:
+    done = run(project, "tests/hosts", "--inventory", name)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"{name}: no such file in {project}; no host was contacted" in done.stdout + done.stderr
+
+
 def test_the_folder_is_not_in_the_way_of_other_tests(project: Path) -> None:
     done = run(project)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -161,3 +168,41 @@ def test_a_project_may_have_two_folders_of_checks(two_folders: Path) -> None:
     assert {"tests/hosts/test_hosts.py", "tests/more/test_more.py"} < {*found}
     assert f"tests/hosts/{plugin.CHECKS[0].name}" in found
     assert f"tests/more/{plugin.CHECKS[0].name}" not in found, "a fleet is checked once"
+
+
+OLD_TLS = """
+import socket
+import ssl
+from types import SimpleNamespace
+
+import pytest
+
+from wsdeploy.checks.test_proxy import test_old_tls_is_refused
+
+@pytest.fixture
+def settings():
+    return SimpleNamespace(domain="ws.a-company.com")
+
+@pytest.fixture
+def tls():
+    return ssl.create_default_context()
+
+@pytest.fixture
+def dial():
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"this is no TLS")
+    yield lambda port: ours
+    theirs.close()
+"""
+
+
+def test_the_check_of_old_tls_does_not_warn_of_it(tmp_path: Path) -> None:
+    (tmp_path / "test_old.py").write_text(OLD_TLS)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-W", "error::DeprecationWarning"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -18,6 +18,7 @@ import pluggy
 import pytest
 import testinfra
 
+from wsdeploy import command_line
 from wsdeploy.inventory import Fleet, Host, load
 from wsdeploy.plan.app import process_counts
 from wsdeploy.plan.host import paths
@@ -48,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the inventory."""
     config.addinivalue_line("markers", "disruptive: stops something that serves clients")
     path = config.getoption("--inventory", None)
+    if path and (problem := command_line.missing(path)):
+        pytest.exit(problem, returncode=pytest.ExitCode.USAGE_ERROR)
     try:
         if path and _fleets not in config.stash:
             config.stash[_fleets] = load(path)

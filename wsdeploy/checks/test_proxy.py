@@ -196,6 +196,7 @@ def test_metrics_are_private(settings: Settings, dial: Dial, tls: ssl.SSLContext
     assert get(settings, dial, "/metrics", tls=tls).status == 404
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")  # that is what it is about
 def test_old_tls_is_refused(settings: Settings, dial: Dial, tls: ssl.SSLContext) -> None:
     tls.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     tls.maximum_version = ssl.TLSVersion.TLSv1_1
