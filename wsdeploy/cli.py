@@ -236,6 +236,7 @@ def _by_roles(fleet: Fleet) -> str:
 @INVENTORY
 @click.argument("host", required=False)
 @click.option("--output", type=click.Path(file_okay=False), help="A folder to write the files to.")
+@click.option("--all", "programs", is_flag=True, help="Show wsdeploy's own programs, too.")
 @click.option("--debian", type=click.Choice(["12", "13"]), default="12", show_default=True)
 @click.option("--cpus", type=click.IntRange(1, 1024), default=2, show_default=True)
 @click.option("--memory", type=click.FloatRange(0.1), default=4, show_default=True, metavar="GIB")
@@ -244,12 +245,16 @@ def render(  # noqa: PLR0917 - click passes them by name
     inventory: str,
     host: str | None,
     output: str | None,
+    programs: bool,
     debian: str,
     cpus: int,
     memory: float,
     files: int,
 ) -> None:
     """Show every file that the hosts of an inventory would get, or only those of HOST.
+
+    The programs that wsdeploy puts there, the same for every service, are shown with --all, and
+    written to a folder anyway.
 
     Nobody is asked, so the hosts are assumed to be as the options say. Values of the app's
     variables, and keys, are not shown.
@@ -267,7 +272,7 @@ def render(  # noqa: PLR0917 - click passes them by name
         sys.exit(f"{output} has something in it; give a new folder, or an empty one")
     try:
         for each in hosts:
-            _render(fleet, each, assumed, output)
+            _render(fleet, each, assumed, output, programs)
     except RenderError as error:
         sys.exit(f"{inventory}: {error}; no host was contacted")
     except BrokenPipeError:
@@ -276,15 +281,18 @@ def render(  # noqa: PLR0917 - click passes them by name
         sys.exit(f"{error.filename}: {error.strerror}")
 
 
-def _render(fleet: Fleet, host: Host, assumed: Assumed, output: str | None) -> None:
+def _render(fleet: Fleet, host: Host, assumed: Assumed, output: str | None, programs: bool) -> None:
     from wsdeploy import preview  # noqa: PLC0415
 
     click.echo(f"# {host.name} ({' and '.join(host.roles)}), assumed: {assumed}", err=True)
     for note in preview.notes(fleet.settings, host.name, assumed):
         click.echo(f"# {host.name}: {note}", err=True)
+    left_out = 0
     for each in preview.files(fleet.settings, host.name, assumed):
         file = each.file
-        if output is None:
+        if output is None and each.is_program and not programs:
+            left_out += 1
+        elif output is None:
             where = f"{host.name}:{file.path}"
             click.echo(f"==> {where} {file.mode:04o} {file.owner}:{file.group} ({each.part})")
             click.echo(each.text.rstrip("\n"), nl=bool(each.text))
@@ -293,6 +301,8 @@ def _render(fleet: Fleet, host: Host, assumed: Assumed, output: str | None) -> N
             target = Path(output, host.name, file.path.lstrip("/"))
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(each.text, encoding="utf-8")
+    if left_out:
+        click.echo(f"# {host.name}: {left_out} files of wsdeploy's own; --all shows them", err=True)
 
 
 def _load(inventory: str) -> Fleet:

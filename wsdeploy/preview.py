@@ -87,6 +87,11 @@ class Preview:
     text: str
     """Its content, but for what is secret."""
 
+    @property
+    def is_program(self) -> bool:
+        """Whether it is a program of wsdeploy's own, the same for every service."""
+        return "/wshost/" in self.file.path and self.file.path.endswith(".py")
+
 
 def files(settings: Settings, host: str, assumed: Assumed) -> Iterator[Preview]:
     """Yield the files of a host, part by part. host: its name in the inventory.

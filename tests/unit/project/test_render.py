@@ -46,6 +46,19 @@ def test_the_screen_shows_paths_modes_and_owners(render: Run) -> None:
     assert render("app1").output == done.output
 
 
+def test_our_own_programs_are_left_out(render: Run, here: Path) -> None:
+    few, all_of_them = render("app1"), render("app1", "--all")
+    program = "/wshost/watchdog/monitor.py"
+    assert program not in few.stdout
+    assert "/etc/systemd/system/ws-watchdog.service" in few.stdout
+    assert program in all_of_them.stdout
+    count = all_of_them.stdout.count("==> ") - few.stdout.count("==> ")
+    assert f"# app1: {count} files of wsdeploy's own; --all shows them\n" in few.stderr
+    assert "--all" not in all_of_them.stderr
+    render("app1", "--output", "out")
+    assert [*(here / "out").rglob("monitor.py")]
+
+
 def test_no_secret_is_shown(render: Run) -> None:
     done = render()
     assert done.exit_code == 0, done.output
