@@ -128,7 +128,7 @@ def handshake(
         if expect is not None:
             answer = stream.message().decode(errors="replace")
             if expect not in answer:
-                raise ProbeError(f"{answer[:200]!r} came back, without {expect!r} in it")
+                raise ProbeError(f"App.probe expects {expect!r}, and {answer[:200]!r} came back")
         stream.send(CLOSE, struct.pack("!H", 1000))
         code = struct.unpack("!H", stream.receive(CLOSE)[1][:2].ljust(2, b"\0"))[0]
         if code != 1000:

@@ -305,7 +305,7 @@ def test_a_message_without_an_expected_answer(app: MakeTarget) -> None:
 
 
 def test_a_wrong_message(app: MakeTarget) -> None:
-    with pytest.raises(ProbeError, match="'hello' came back, without 'bye' in it"):
+    with pytest.raises(ProbeError, match=r"App\.probe expects 'bye', and 'hello' came back"):
         probe.handshake(app(), TIMEOUT, send="hello", expect="bye")
 
 
