@@ -50,3 +50,19 @@ def unknown(folder: Path) -> Iterator[Path]:
         alike = len(name.parts) > 1 and (OURS / name.parts[0]).is_dir()
         if alike and not (path.name.startswith(PART) or (OURS / name).is_file()):
             yield name
+
+
+def only_for_wsdeploy(folder: Path) -> bool:
+    """Tell whether a folder has nothing but templates for wsdeploy, and what says so.
+
+    An app may have templates of its own in a folder of that name.
+    """
+    files = [path for path in folder.rglob("*") if not path.is_dir()]
+    return bool(files) and all(_is_for_wsdeploy(path.relative_to(folder)) for path in files)
+
+
+def _is_for_wsdeploy(name: Path) -> bool:
+    if name == Path("README.md"):
+        return True
+    part = name.name.startswith(PART) and name.suffix == ".j2" and len(name.parts) > 1
+    return (OURS / name).is_file() or (part and (OURS / name.parts[0]).is_dir())

@@ -15,9 +15,9 @@ from pyinfra.context import ctx_state
 from wsdeploy import command_line
 from wsdeploy.command_line import Action
 from wsdeploy.deploy import progress, run
-from wsdeploy.deploy.operations.certificates import FOLDER
 from wsdeploy.plan import summary
 from wsdeploy.plan.summary import Outcome
+from wsdeploy.release.source import CERTIFICATES
 from wsdeploy.settings import SelfSigned, Settings
 
 
@@ -69,7 +69,9 @@ def outcome(state: State, action: Action, inventory: str, command: str) -> Outco
         inventory=inventory,
         command=command,
         certificate=(
-            str(FOLDER / f"{settings.domain}.pem") if isinstance(settings.tls, SelfSigned) else None
+            str(CERTIFICATES / f"{settings.domain}.pem")
+            if isinstance(settings.tls, SelfSigned)
+            else None
         ),
         apps={host: reports[host] for host in topology.app if host in reports},
         proxies={host: report for host, report in reports.items() if host not in topology.app},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsdeploy import templates
 from wsdeploy.release import code, folder, project, requirements
 from wsdeploy.settings.section import Problem, refused
 
@@ -19,6 +20,12 @@ APP = "app"
 DEPLOYMENT = ("deploy.py", "inventories", "tests/hosts", ".github")
 """What deploys an app from its own folder, and is no part of it: who edits the inventory makes no
 new release."""
+
+
+CERTIFICATES = Path("certificates")
+"""Where `wsdeploy.certificates` writes them, below the current folder."""
+IGNORE_ALL = "*\n"
+"""The .gitignore that it writes there."""
 
 
 class SourceError(Exception):
@@ -75,7 +82,7 @@ def read(app: App) -> Source:
         described = project.read(home)
         # Of a project, its own build decides.
         exclude = [] if described and described.built else [*app.exclude]
-        exclude += DEPLOYMENT if path.resolve() == Path.cwd() else ()
+        exclude += _deployment(path) if path.resolve() == Path.cwd() else ()
         tree = folder.read(path, exclude) if path.is_dir() else _alone(path)
     except (RuntimeError, OSError):
         wanted = "a folder in it leads back to itself; take that link out"
@@ -121,6 +128,26 @@ def read(app: App) -> Source:
         package=described.name if path.is_dir() and described and described.built else None,
         # Of a package that is built, its installation decides.
         python=described.python if path.is_dir() and described and not described.built else "",
+    )
+
+
+def _deployment(folder: Path) -> Iterator[str]:
+    """Yield what deploys an app that is deployed from its own folder."""
+    yield from DEPLOYMENT
+    if templates.only_for_wsdeploy(folder / "templates"):
+        yield "templates"
+    if _are_fetched(folder / CERTIFICATES):
+        yield str(CERTIFICATES)
+
+
+def _are_fetched(folder: Path) -> bool:
+    """Tell whether a folder has just what `wsdeploy.certificates` writes."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    ignored = folder / ".gitignore"
+    return (
+        ignored.is_file()
+        and ignored.read_text(encoding="utf-8", errors="replace") == IGNORE_ALL
+        and all(name == ignored.name or name.endswith(".pem") for name in names)
     )
 
 

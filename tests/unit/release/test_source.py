@@ -177,6 +177,11 @@ def test_what_deploys_an_app_from_its_own_folder_is_no_part_of_it(
         "tests/hosts/conftest.py": "",
         ".github/workflows/deploy.yml": "",
         "pyinfra-debug.log": "",
+        "certificates/.gitignore": "*\n",
+        "certificates/ws.a-company.com.pem": "",
+        "templates/README.md": "",
+        "templates/nginx/nginx.conf.j2": "",
+        "templates/nginx/_own.j2": "",
     }
     write(folder, {"pyproject.toml": described, "src/chat/deploy.py": "", **deployment})
     command = ["python", "-m", "chat"]
@@ -185,6 +190,19 @@ def test_what_deploys_an_app_from_its_own_folder_is_no_part_of_it(
     write(folder / "chat", {"pyproject.toml": described, "deploy.py": ""})
     command = ["python", "-m", "deploy"]
     assert "deploy.py" in read("chat", command=command).tree.files
+
+
+@pytest.mark.parametrize(
+    "own",
+    ["templates/index.html", "templates/mail/_part.j2", "certificates/clients.pem"],
+)
+def test_folders_of_the_app_itself_are_part_of_it(
+    folder: Path, write: Write, read: Read, own: str
+) -> None:
+    ours = "templates/nginx/nginx.conf.j2"
+    write(folder, {"__main__.py": "", own: "", ours: ""})
+    assert own in read(".").tree.files
+    assert (ours in read(".").tree.files) is own.startswith("templates/")
 
 
 def test_two_locks_of_which_none_is_named(

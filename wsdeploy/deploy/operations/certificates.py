@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator
-from pathlib import Path
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.facts import FactBase
@@ -14,8 +13,7 @@ from pyinfra.context import host, inventory, state
 from wsdeploy.deploy.operations.send import failure
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.host.remote import AS_ROOT
-
-FOLDER = Path("certificates")
+from wsdeploy.release.source import CERTIFICATES, IGNORE_ALL
 
 
 class Certificate(FactBase[str]):
@@ -44,12 +42,12 @@ def certificates() -> Generator[StringCommand, None, None]:
         if not pem:
             yield failure("there is no certificate yet; deploy first")
             return
-        FOLDER.mkdir(exist_ok=True)
+        CERTIFICATES.mkdir(exist_ok=True)
         # Of an app that is deployed from its own folder, they would make another release.
-        (FOLDER / ".gitignore").write_text("*\n")
-        (FOLDER / f"{host.name}.pem").write_text(pem)
-        own = [FOLDER / f"{proxy.name}.pem" for proxy in inventory.get_group("proxy")]
-        bundle = FOLDER / f"{settings.domain}.pem"
+        (CERTIFICATES / ".gitignore").write_text(IGNORE_ALL)
+        (CERTIFICATES / f"{host.name}.pem").write_text(pem)
+        own = [CERTIFICATES / f"{proxy.name}.pem" for proxy in inventory.get_group("proxy")]
+        bundle = CERTIFICATES / f"{settings.domain}.pem"
         bundle.write_text("".join(path.read_text() for path in own if path.exists()))
         host.log(f"to verify with: {bundle}")
     yield from ()
