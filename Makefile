@@ -5,6 +5,8 @@ PROXY     ?= nginx
 SUITE     ?= bookworm
 INVENTORY ?= inventories/sandbox.py
 export PROXY SUITE
+# Hosts that the inventories of this project make; others on this machine belong to somebody else.
+SANDBOX_HOSTS := ws lb1 app1 app2
 # Where Python may not keep what it has compiled, each of a thousand processes compiles it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -88,9 +90,9 @@ format: .venv/ready
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-## Delete all sandbox hosts, and what make has installed.
+## Delete the sandbox hosts of these inventories, and what make has installed.
 clean:
-	-$(BIN)/sandbox down
+	-$(BIN)/sandbox down $(SANDBOX_HOSTS)
 	rm -rf .venv certificates site
 
 # Prints where the wheel of pip is that Python's ensurepip would install: Debian has it elsewhere.

@@ -14,7 +14,9 @@ from wsdeploy.inventory import load
 
 def main(inventory: str) -> None:
     """Talk to the service of an inventory over verified TLS, then print how to do the same."""
-    settings = load(inventory).settings
+    fleet = load(inventory)
+    settings = fleet.settings
+    names = " ".join(host.name for host in fleet.hosts)
     certificate = Path("certificates", f"{settings.domain}.pem")
     url = f"wss://{settings.domain}/"
     answer = asyncio.run(echo(url, ssl.create_default_context(cafile=certificate)))
@@ -24,7 +26,7 @@ def main(inventory: str) -> None:
         f"  SSL_CERT_FILE={certificate} .venv/bin/python -m websockets {url}\n\n"
         "Look at the host:            .venv/bin/sandbox list, .venv/bin/sandbox ssh NAME\n"
         f"Deploy again, as you like:   .venv/bin/pyinfra {inventory} deploy.py\n"
-        "Throw it away:               .venv/bin/sandbox down"
+        f"Throw it away:               .venv/bin/sandbox down {names}"
     )
 
 
