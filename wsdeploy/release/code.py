@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 from wsdeploy.plan.host.survey import DEBIAN_PYTHON
+from wsdeploy.release.folder import Tree
 from wsdeploy.settings.section import Problem, refused
 
 NEWEST = max(tuple(map(int, version.split("."))) for version in DEBIAN_PYTHON.values())
@@ -78,39 +79,45 @@ def is_empty(requirements: str) -> bool:
 
 
 def command_problems(
-    command: Sequence[str], files: Mapping[str, bytes], requirements: str | None
+    command: Sequence[str], tree: Tree, requirements: str | None, *, locked: bool
 ) -> Iterator[Problem]:
-    """Yield what a command of Python's names that a release does not have."""
+    """Yield what a command of Python's names that a release does not have.
+
+    locked: whether it is known what the app's lock has; None is no lock.
+    """
     program, *words = command
     if program != "python" or not words:
         return
     module, script = command_module(command), words[0]
     if module is not None:
-        if not _may_be_module(module.partition(".")[0], files, requirements):
+        if locked and not _may_be_module(module.partition(".")[0], tree, requirements):
             wanted = f"neither the app nor its lock has a module {module}; name the one to run"
             yield refused("command", module, wanted).inside("app")
     elif script.startswith("$WS_APP/"):
         path = script.removeprefix("$WS_APP/")
-        if path not in files and f"{path}/__main__.py" not in files:
+        names = {path, f"{path}/__main__.py"}
+        if names.isdisjoint((*tree.files, *tree.links)) and not path.startswith(
+            tuple(f"{link}/" for link in tree.links)
+        ):
             wanted = "the app has no such file; name the one to run"
             yield refused("command", script, wanted).inside("app")
-    elif not script.startswith(("-", "/", "$", "@")) and script in files:
+    elif not script.startswith(("-", "/", "$", "@")) and script in tree.files:
         wanted = f"processes start in another folder; say $WS_APP/{script}"
         yield refused("command", script, wanted).inside("app")
 
 
-def _may_be_module(name: str, files: Mapping[str, bytes], requirements: str | None) -> bool:
+def _may_be_module(name: str, tree: Tree, requirements: str | None) -> bool:
     """Tell whether a release may have a module; false only where it can't.
 
     A package may have modules of any name, so only a lock whose packages are known tells.
     """
     if "$" in name or name == "wsapp" or name in sys.stdlib_module_names:
         return True
-    for path in files:
+    for path in (*tree.files, *tree.links):
         *folders, last = path.split("/")
         if name in folders or last.partition(".")[0] == name:
             return True
-    locked = re.findall(r"^([A-Za-z0-9._-]+)\s*==", requirements or "", re.MULTILINE)
-    if requirements is not None and not is_empty(requirements) and set(locked) != {"websockets"}:
+    pinned = re.findall(r"^([A-Za-z0-9._-]+)\s*==", requirements or "", re.MULTILINE)
+    if requirements is not None and not is_empty(requirements) and set(pinned) != {"websockets"}:
         return True
-    return bool(locked) and name == "websockets"
+    return bool(pinned) and name == "websockets"

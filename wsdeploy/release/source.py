@@ -67,7 +67,6 @@ def of(app: App) -> Source:
 def read(app: App) -> Source:
     """Return the app that the settings name. Raises SourceError with all that is wrong with it."""
     path = Path(app.path)
-    found: list[Problem] = []
     if "\0" in app.path or path.resolve() == Path("/"):
         raise SourceError([refused("app.path", app.path, "give the app's file, or its folder")])
     if not path.exists():
@@ -89,33 +88,17 @@ def read(app: App) -> Source:
         raise SourceError([refused("app.path", app.path, wanted)]) from None
     except (folder.FolderError, project.ProjectError) as error:
         raise SourceError([refused("app.path", app.path, str(error))]) from None
-    locked = (
-        Path(app.requirements)
-        if app.requirements is not None
-        else requirements.find(home, described)
-    )
-    needed = None
-    try:
-        needed = requirements.read(locked, home) if locked else None
-    except requirements.LockError as error:
-        found.append(refused("app.requirements", str(locked), str(error)))
-    if app.requirements is None and requirements.ambiguous(home, described):
-        wanted = f"{home} has uv.lock and requirements.txt; name the one that is the app's"
-        found.append(Problem("app.requirements", wanted))
-    if locked is None and (name := requirements.unread(home)):
-        found.append(
-            Problem(
-                "app.requirements",
-                f"{home / name} is a lock that is not read here; write it as a requirements.txt "
-                f"with hashes, for example with {requirements.COMPILE}",
-            )
-        )
+    locked, needed, found = _lock(app, home, described)
+    known = not found
     if path.is_dir():
         found += _incomplete(app, tree, described)
         if locked is None and described and described.depends:
             wanted = f"{home} has dependencies and no lock; make one with uv lock --project {home}"
             found.append(Problem("app.requirements", wanted))
-    found += _unfit(app, tree, described, needed, locked)
+    # A build may make modules that its folder has not.
+    if app.command and not (path.is_dir() and described and described.built):
+        found += code.command_problems(app.command, tree, needed, locked=known)
+    found += _unfit(app, tree, needed, locked)
     if any(name == "wsapp.py" or name.startswith("wsapp/") for name in tree.files):
         wanted = "it has a module called wsapp, as this project's own for apps is; rename it"
         found.append(refused("app.path", app.path, wanted))
@@ -129,6 +112,33 @@ def read(app: App) -> Source:
         # Of a package that is built, its installation decides.
         python=described.python if path.is_dir() and described and not described.built else "",
     )
+
+
+def _lock(
+    app: App, home: Path, described: project.Project | None
+) -> tuple[Path | None, str | None, list[Problem]]:
+    """Return the app's lock, what it has, and what is wrong with it; None for what there isn't."""
+    locked = (
+        Path(app.requirements)
+        if app.requirements is not None
+        else requirements.find(home, described)
+    )
+    if app.requirements is None and requirements.ambiguous(home, described):
+        wanted = f"{home} has uv.lock and requirements.txt; name the one that is the app's"
+        return locked, None, [Problem("app.requirements", wanted)]
+    if locked is None:
+        name = requirements.unread(home)
+        if name is None:
+            return None, None, []
+        wanted = (
+            f"{home / name} is a lock that is not read here; write it as a requirements.txt "
+            f"with hashes, for example with {requirements.COMPILE}"
+        )
+        return None, None, [Problem("app.requirements", wanted)]
+    try:
+        return locked, requirements.read(locked, home), []
+    except requirements.LockError as error:
+        return locked, None, [refused("app.requirements", str(locked), str(error))]
 
 
 def _deployment(folder: Path) -> Iterator[str]:
@@ -152,17 +162,10 @@ def _are_fetched(folder: Path) -> bool:
 
 
 def _unfit(
-    app: App,
-    tree: folder.Tree,
-    described: project.Project | None,
-    needed: str | None,
-    locked: Path | None,
+    app: App, tree: folder.Tree, needed: str | None, locked: Path | None
 ) -> Iterator[Problem]:
     """Yield what the app's code tells of why it can't start."""
     path = Path(app.path)
-    # A build may make modules that its folder has not.
-    if app.command and not (path.is_dir() and described and described.built):
-        yield from code.command_problems(app.command, tree.files, needed)
     main = "__main__.py" if path.is_dir() else path.name
     first = code.first_file(tree.files, main, app.command)
     if first is None:
@@ -174,7 +177,7 @@ def _unfit(
         needed is not None
         and code.is_empty(needed)
         and code.imports_websockets(tree.files[first])
-        and not any(name.startswith(("websockets/", "src/websockets/")) for name in tree.files)
+        and not any("websockets" in name.split("/") for name in (*tree.files, *tree.links))
     ):
         wanted = (
             f"{shown} needs websockets, and {locked} has no package; "

@@ -210,10 +210,9 @@ def test_two_locks_of_which_none_is_named(
 ) -> None:
     both = {"pyproject.toml": PROJECT, "uv.lock": "", "requirements.txt": LOCKED}
     write(folder, {"app.py": "", **both})
-    assert (
+    assert complaints("app.py", command=["python", "-m", "gunicorn"]) == [
         "app.requirements: . has uv.lock and requirements.txt; name the one that is the app's"
-        in (complaints("app.py"))
-    )
+    ]
     assert read("app.py", requirements="requirements.txt").requirements == LOCKED
 
 
@@ -305,3 +304,18 @@ def test_a_command_that_may_work(
 ) -> None:
     write(folder / "server", {"main.py": "", "requirements.txt": lock})
     assert read("server", command=command).main == "app"
+
+
+def test_a_command_for_what_is_behind_a_link(folder: Path, write: Write, read: Read) -> None:
+    write(folder / "server", {"code/main.py": "", "requirements.txt": LOCKED})
+    (folder / "server/live").symlink_to("code")
+    for command in (["python", "$WS_APP/live/main.py"], ["python", "-m", "live.main"]):
+        assert read("server", command=command).main == "app"
+
+
+def test_a_lock_that_can_not_be_read_is_all_that_is_said(
+    folder: Path, write: Write, complaints: Complaints
+) -> None:
+    write(folder / "server", {"main.py": "", "requirements.txt": "gunicorn\n"})
+    (line,) = complaints("server", command=["python", "-m", "gunicorn", "main"])
+    assert line.startswith("app.requirements: ")
