@@ -107,7 +107,7 @@ def init(  # noqa: PLR0917 - click passes them by name
     except layout.LayoutError as error:
         sys.exit(f"{readable(str(error))}; nothing was written")
     except OSError as error:
-        again = "run it again when that is mended: it adds the files that are missing"
+        again = "run it again when that is fixed: it adds the files that are missing"
         sys.exit(f"{readable(str(error.filename))}: {error.strerror}; {again}")
     click.echo(_report(readable(folder), written))
     if app and "inventories/prod.py" in written.kept:

@@ -97,7 +97,7 @@ def test_a_release_that_fails_on_the_second_host(
     assert first == "ws: failed on @fake/app2: ws_00 is not healthy: no"
     assert re.fullmatch(r"@fake/app1 serves release \w{12} since this run", new)
     assert old.startswith("@fake/app2 serves release 111111111111 ")
-    assert step.startswith("next: mend it and run pyinfra -y ")
+    assert step.startswith("next: fix it and run pyinfra -y ")
 
 
 def test_a_release_that_is_refused_everywhere(

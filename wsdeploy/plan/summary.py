@@ -386,7 +386,7 @@ def _failed(outcome: Outcome) -> Iterator[str]:
     elif lost:
         yield _without(outcome, lost)
     else:
-        again = f"next: mend it and run {_pyinfra(outcome)}"
+        again = f"next: fix it and run {_pyinfra(outcome)}"
         switched = [report for report in outcome.apps.values() if report.switched]
         if outcome.action == "deploy" and switched and (before := known(switched[0].before)):
             again += f"; or wsdeploy.rollback brings {before['release']} back"

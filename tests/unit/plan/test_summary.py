@@ -113,7 +113,7 @@ SHOWN = {
         f"""
         ws: failed on app1: {UNHEALTHY}
         {OLDER} goes on serving at {AT}; no client was closed
-        next: mend it and run {RUN} deploy.py
+        next: fix it and run {RUN} deploy.py
         """,
     ),
     "Ctrl-C in a drain": (
@@ -259,7 +259,7 @@ MORE = {
         f"""
         ws: failed on app1: {UNHEALTHY}
         {OLDER} goes on serving at {AT}
-        next: mend it and run {RUN} deploy.py
+        next: fix it and run {RUN} deploy.py
         """,
     ),
     "a host that is lost while its gate waits": (
@@ -300,7 +300,7 @@ MORE = {
         f"""
         ws: failed on app1: no
         what serves at {AT} is not known here; wsdeploy.releases shows it
-        next: mend it and run {RUN} deploy.py
+        next: fix it and run {RUN} deploy.py
         """,
     ),
     "one host of two that did not say what it serves": (
@@ -309,7 +309,7 @@ MORE = {
         ws: failed on app1: no
         what app1 serves is not known here; wsdeploy.releases shows it
         app2 serves {OLDER} as before
-        next: mend it and run {RUN} deploy.py
+        next: fix it and run {RUN} deploy.py
         """,
     ),
     "a restart": (
@@ -329,7 +329,7 @@ MORE = {
         ws: failed on app2: {UNHEALTHY}
         app1 serves {NEWER} since this run
         app2, app3 serve {OLDER} as before
-        next: mend it and run {RUN} deploy.py; or wsdeploy.rollback brings 91bd0e7a3c55 back
+        next: fix it and run {RUN} deploy.py; or wsdeploy.rollback brings 91bd0e7a3c55 back
         """,
     ),
     "the first run, failed": (
@@ -337,7 +337,7 @@ MORE = {
         f"""
         ws: failed on app1: E: no
         nothing serves at {AT} yet
-        next: mend it and run {RUN} deploy.py
+        next: fix it and run {RUN} deploy.py
         """,
     ),
     "another run has the lock": (

@@ -286,7 +286,7 @@ def test_a_failure_while_it_writes_says_how_to_go_on(
     assert done.exit_code == 1
     assert done.output == (
         "inventories/prod.py: No space left on device; "
-        "run it again when that is mended: it adds the files that are missing\n"
+        "run it again when that is fixed: it adds the files that are missing\n"
     )
     assert run("init").exit_code == 0
     assert files(here) == ALL
