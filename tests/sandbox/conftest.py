@@ -77,17 +77,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 LONGEST = (
-    "test_deploys",
     "test_history",
     "test_generations",
+    "test_deploys",
+    "test_tiers",
+    "test_edge",
+    "test_hardening",
     "test_internal_tls",
     "test_apps",
-    "test_hardening",
-    "test_one_host",
     "test_liveness",
+    "test_one_host",
     "test_certificates",
-    "test_edge",
-    "test_tiers",
+    "test_project",
 )
 """Modules that take minutes, the longest first: started last, one would keep all waiting for it."""
 
