@@ -23,7 +23,7 @@ ASSETS = Path(__file__).parent / "assets"
 COMMAND = "pyinfra inventories/sandbox.py deploy.py"
 """As one types it; a recording has the program's path and options that spare a question."""
 
-WIDTH, LINE, COLUMN, TOP, SIDE = 860, 19, 7.85, 46, 18
+WIDTH, LINE, COLUMN, TOP, SIDE = 915, 19, 7.85, 46, 18
 """Pixels: of the picture, from line to line, of a letter, above the text, and beside it."""
 
 DOTS = ("#ff5f57", "#febc2e", "#28c840")
