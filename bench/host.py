@@ -17,7 +17,7 @@ from wsdeploy_sandbox.command import run, succeeds
 
 PROJECT = Path(__file__).resolve().parents[1]
 PROXIES = ("nginx", "haproxy")
-"""Each has a host of its own."""
+"""One host for each."""
 
 UNTRACKED = """
 table inet wsdeploy_bench {{}}
