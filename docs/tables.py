@@ -13,7 +13,9 @@ from pathlib import Path
 from wsapp.config import VARIABLES, Config
 from wsapp.metrics import Metrics, render
 from wsapp.process import process_numbers
+from wsdeploy.platforms import verdicts
 from wsdeploy.settings import reference
+from wsdeploy.settings.platforms import PLATFORMS
 
 PAGES = Path(__file__).parent / "reference"
 
@@ -54,6 +56,12 @@ def metrics() -> str:
     return "\n".join(_metrics()) + "\n"
 
 
+def platforms() -> str:
+    """Return what each platform keeps of each setting, and what each can be told itself."""
+    sections = [reference.table(each) for each in PLATFORMS]
+    return "\n".join(("## What is kept", "", verdicts.markdown(), *sections))
+
+
 def _metrics() -> Iterator[str]:
     yield "| Metric | Type | What it is |"
     yield "| --- | --- | --- |"
@@ -86,6 +94,7 @@ def _shown(value: object) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "environment.md": environment,
     "metrics.md": metrics,
+    "platforms.md": platforms,
     "settings.md": settings,
 }
 """Pages of docs/reference, and what stands between their markers."""

@@ -7,20 +7,25 @@ commands here: those of COMMANDS.
 from importlib import import_module
 from typing import Any
 
-from wsdeploy.inventory import hosts
+from wsdeploy.inventory import hosts, platform
 from wsdeploy.settings import (
     Acme,
     App,
     Behind,
     CertFiles,
+    Dokku,
     Edge,
     Firewall,
+    Fly,
     FromCommand,
     FromEnv,
     FromFile,
     HAProxy,
+    Heroku,
+    Koyeb,
     Nginx,
     Probe,
+    Render,
     SelfSigned,
     Settings,
     SettingsError,
@@ -33,18 +38,24 @@ __all__ = [
     "App",
     "Behind",
     "CertFiles",
+    "Dokku",
     "Edge",
     "Firewall",
+    "Fly",
     "FromCommand",
     "FromEnv",
     "FromFile",
     "HAProxy",
+    "Heroku",
+    "Koyeb",
     "Nginx",
     "Probe",
+    "Render",
     "SelfSigned",
     "Settings",
     "SettingsError",
     "hosts",
+    "platform",
 ]
 
 COMMANDS = {

@@ -87,11 +87,15 @@ def outcome(state: State, action: Action, inventory: str, command: str) -> Outco
 
 
 def _say(state: State, action: Action, inventory: str, command: str) -> None:
+    if not state.initialised:
+        return
     found = outcome(state, action, inventory, command)
-    if found is None:
+    done = state.current_stage == StateStage.Disconnect and not state.failed_hosts
+    lines = summary.lines(found) if found else run.current().closing if done else []
+    if not lines:
         return
     # What pyinfra has not written yet removes the rest of its own line.
-    sys.stderr.write("\n" + "".join(f"{line}\n" for line in summary.lines(found)))
+    sys.stderr.write("\n" + "".join(f"{line}\n" for line in lines))
     sys.stderr.flush()
 
 

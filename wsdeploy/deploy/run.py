@@ -74,6 +74,8 @@ class Run(BaseStateCallback):
     """Which host tells its progress by lines that begin with which mark."""
     results: dict[str, Any] = field(default_factory=dict)
     """What a command has found out, for `--json`."""
+    closing: list[str] = field(default_factory=list)
+    """What is to be said at the end of a run that has no hosts to speak of."""
     interrupted: bool = False
     """Whether Ctrl-C has ended the run."""
     commits: dict[str, Commit | None] = field(default_factory=dict)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import barrier
+from wsdeploy.deploy import run
+from wsdeploy.deploy.operations import barrier, platform_files
 from wsdeploy.deploy.roles import app, base, certificate, proxy, retire_old_generations, verify
 
 
@@ -13,7 +14,16 @@ def service() -> None:
 
     How a part of a host is set up stands in wsdeploy/deploy/roles and templates; what a host should
     have, in wsdeploy/plan. Hosts of other groups than `app` and `proxy` are left alone.
+
+    A service on a platform has only the files written that the platform needs (wsdeploy/platforms).
     """
+    if project := host.data.get("platform"):
+        for note in project.notes():
+            host.log(note)
+        run.current().closing = project.report()
+        platform_files(name=f"Files for {project.platform.title}", project=project)
+        return
+
     settings = host.data.get("settings")
     roles = settings.topology.roles(host.name) if settings else ()
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from wsdeploy.inventory.groups import ROLES
+from wsdeploy.inventory.project import Project
 from wsdeploy.settings import Settings, SettingsError
+
+
+class PlatformError(ValueError):
+    """An inventory has no hosts, as its service runs on a platform."""
+
+    def __init__(self, project: Project) -> None:
+        super().__init__(f"it is for {project.platform.title}, and has no hosts")
+        self.project = project
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,8 @@ class Fleet:
 def load(path: str | os.PathLike[str]) -> Fleet:
     """Run an inventory file and return its fleet.
 
-    Raises SettingsError for mistakes in it, and ValueError if it has no groups of our settings.
+    Raises SettingsError for mistakes in it, ValueError if it has no groups of our settings, and
+    PlatformError if it is one for a platform.
     """
     try:
         variables = runpy.run_path(str(Path(path).resolve()))
@@ -60,6 +70,10 @@ def load(path: str | os.PathLike[str]) -> Fleet:
             name, own = (entry, {}) if isinstance(entry, str) else entry
             found[name] = found.get(name, {}) | group[1] | own
             roles.setdefault(name, []).append(role)
+    for group in variables.values():
+        match group:
+            case ([_], {"platform": Project() as project}):
+                raise PlatformError(project)
     if settings is None:
         raise ValueError(f"{path} has no groups; say app, proxy = hosts(settings, app=[...])")
     return Fleet(settings, tuple(Host(n, tuple(roles[n]), data) for n, data in found.items()))

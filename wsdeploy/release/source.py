@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 APP = "app"
 """Where the app is in its release."""
 
-DEPLOYMENT = ("deploy.py", "inventories", "tests/hosts", ".github")
+DEPLOYMENT = (
+    "deploy.py", "inventories", "tests/hosts", ".github",
+    ".wsdeploy", "Procfile", "render.yaml", "fly.toml",
+)  # fmt: skip
 """What deploys an app from its own folder, and is no part of it: who edits the inventory makes no
 new release."""
 

@@ -3,6 +3,7 @@
 from wsdeploy.settings.app import App, Probe
 from wsdeploy.settings.edge import Behind, Edge
 from wsdeploy.settings.firewall import Firewall
+from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Render
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
 from wsdeploy.settings.service import Settings, SettingsError
@@ -13,14 +14,19 @@ __all__ = [
     "App",
     "Behind",
     "CertFiles",
+    "Dokku",
     "Edge",
     "Firewall",
+    "Fly",
     "FromCommand",
     "FromEnv",
     "FromFile",
     "HAProxy",
+    "Heroku",
+    "Koyeb",
     "Nginx",
     "Probe",
+    "Render",
     "SelfSigned",
     "Settings",
     "SettingsError",

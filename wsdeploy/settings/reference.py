@@ -25,7 +25,7 @@ HEAD = "| Setting | Type or values | Default | What it does |\n| --- | --- | ---
 
 def markdown() -> str:
     """Return a heading, an explanation and a table for each section of the settings."""
-    return "\n".join(_section(section) for section in sections(Settings))
+    return "\n".join(table(section) for section in sections(Settings))
 
 
 def written(text: str, tables: str) -> str:
@@ -78,7 +78,8 @@ def _held(hint: Any) -> Iterator[type[Section]]:
         yield from _held(part)
 
 
-def _section(section: type[Section]) -> str:
+def table(section: type[Section]) -> str:
+    """Return a heading, an explanation and a table for one section."""
     about = inspect.getdoc(section) or ""
     rows = "\n".join(f"| {' | '.join(row)} |" for row in _rows(section))
     return f"## `{section.__name__}`\n\n{about}\n\n{HEAD}\n{rows}\n"

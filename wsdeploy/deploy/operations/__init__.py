@@ -17,6 +17,7 @@ from wsdeploy.deploy.operations.history import releases, restore
 from wsdeploy.deploy.operations.lock import take_lock, take_over_lock, unlock
 from wsdeploy.deploy.operations.neighbours import neighbours
 from wsdeploy.deploy.operations.packages import packages
+from wsdeploy.deploy.operations.platform import platform_files
 from wsdeploy.deploy.operations.remove import remove_service
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "neighbours",
     "order_certificate",
     "packages",
+    "platform_files",
     "release",
     "releases",
     "removal",

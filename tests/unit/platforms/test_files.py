@@ -1,0 +1,258 @@
+"""The files of each platform, by what it documents of them."""
+
+import json
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from tests.unit.platforms.conftest import MADE, MakeProject, every_platform, made
+from wsapp.config import Config
+from wsdeploy.platforms import verdicts
+from wsdeploy.platforms.commands import commands
+from wsdeploy.settings import Edge, FromCommand, FromEnv, FromFile, Settings
+from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Platform, Render
+
+SECRETS = {
+    "DATABASE_URL": FromEnv("URL"),
+    "KEY": FromFile("a key"),
+    "TOKEN": FromCommand(["pass", "show", "a token"]),
+}
+AWKWARD = 'it\'s "$HOME" `x` \\ # ü\n'
+
+
+def blueprint(text: str) -> dict[str, Any]:
+    """Read the one service of a Blueprint as it is written here: each scalar as in JSON."""
+    service: dict[str, Any] = {"envVars": {}, "domains": []}
+    name = ""
+    for line in text.splitlines():
+        if match := re.fullmatch(r'    (\w+): ("?.*"?)', line):
+            value = match[2]
+            service[match[1]] = json.loads(value)
+        elif match := re.fullmatch(r"      - key: (.+)", line):
+            name = json.loads(match[1])
+        elif match := re.fullmatch(r"        (value|sync): (.+)", line):
+            service["envVars"][name] = json.loads(match[2])
+        elif match := re.fullmatch(r"      - (.+)", line):
+            service["domains"].append(json.loads(match[1]))
+    return service
+
+
+def exported(script: str) -> dict[str, str]:
+    return dict(re.findall(r"^export (WS_\w+)=(.+)$", script, re.MULTILINE))
+
+
+def environment(where: Platform, wanted: dict[str, str]) -> dict[str, str]:
+    """Return what an instance is told, but for the path of Python."""
+    if isinstance(where, Fly):
+        found: dict[str, str] = tomllib.loads(wanted["fly.toml"])["env"]
+        return found
+    if isinstance(where, Render):
+        return {
+            name: value
+            for name, value in blueprint(wanted["render.yaml"])["envVars"].items()
+            if value is not False
+        }
+    return exported(wanted[".wsdeploy/start"])
+
+
+@every_platform
+@pytest.mark.parametrize("drain", [0, 30, 3600])
+def test_a_process_is_gone_before_its_platform_kills_it(
+    project: MakeProject, where: Platform, drain: float
+) -> None:
+    wanted = dict(project(where, made({"drain": drain})).wanted)
+    limit = Config.from_env(environment(where, wanted)).stop_limit
+    allowed = float(verdicts.KILLED_AFTER[type(where)] or 0)
+    if isinstance(where, Render):
+        allowed = min(allowed, blueprint(wanted["render.yaml"])["maxShutdownDelaySeconds"])
+    elif isinstance(where, Fly):
+        allowed = min(allowed, tomllib.loads(wanted["fly.toml"])["kill_timeout"])
+    elif isinstance(where, Dokku):
+        allowed = float(re.findall(r"wait-to-retire (\d+)", said(made({"drain": drain})))[0])
+    assert limit <= allowed
+
+
+def said(settings: Settings, where: Platform = MADE[Dokku]) -> str:
+    return "\n".join(commands(settings, where))
+
+
+@every_platform
+def test_settings_of_the_app_reach_it(project: MakeProject, where: Platform) -> None:
+    app = {
+        "drain": 1, "max_age": 3600, "close_code": 1001, "compression": "off", "log_level": "debug",
+        "max_size": 1000, "ping_interval": 30, "ping_timeout": None,
+    }  # fmt: skip
+    edge = Edge(origins=["https://a.example", "https://*.b.example"], origin_required=True)
+    wanted = dict(project(where, made(app, edge=edge, max_connections=77)).wanted)
+    told = {name: value.strip("'") for name, value in environment(where, wanted).items()}
+    found = Config.from_env(told)
+    assert (found.settle, found.drain) == (where.settle, 1)
+    assert (found.max_age, found.close_code, found.compression) == (3600, 1001, "off")
+    assert (found.log_level, found.max_size, found.max_connections) == ("debug", 1000, 77)
+    assert (found.ping_interval, found.ping_timeout) == (30, None)
+    assert (found.origins[0], len(found.origins), found.origin_required) == (
+        "https://a.example",
+        2,
+        True,
+    )
+
+
+@every_platform
+def test_no_file_and_no_command_has_a_secret(
+    project: MakeProject, where: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("URL", "hush-hush")
+    settings = made({"secrets": {"DATABASE_URL": FromEnv("URL")}})
+    wanted = project(where, settings).wanted
+    assert "hush-hush" not in "".join(wanted.values()) + said(settings, where)
+    assert "DATABASE_URL" in said(settings, where)
+
+
+@every_platform
+def test_secrets_need_not_be_there_to_name_them(
+    project: MakeProject, where: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("URL", raising=False)
+    project(where, made({"secrets": SECRETS}))
+
+
+@pytest.mark.parametrize("where", [MADE[Heroku], MADE[Koyeb], MADE[Dokku], MADE[Fly]])
+def test_a_procfile_starts_the_app(project: MakeProject, where: Platform) -> None:
+    assert project(where).wanted["Procfile"] == "web: sh .wsdeploy/start\n"
+
+
+@pytest.mark.parametrize("where", [MADE[Heroku], MADE[Koyeb], MADE[Dokku], MADE[Render]])
+def test_pythons_version_is_in_the_file_that_builders_read(
+    project: MakeProject, where: Platform
+) -> None:
+    assert project(where).wanted[".python-version"] == "3.13\n"
+
+
+def test_the_manifest_of_heroku_has_what_its_schema_knows(project: MakeProject) -> None:
+    """devcenter, app.json Schema; names of variables and secrets without values."""
+    text = project(MADE[Heroku], made({"secrets": SECRETS})).wanted["app.json"]
+    described = json.loads(text)
+    known = {"name", "description", "keywords", "env", "formation", "addons", "buildpacks", "stack"}
+    assert described.keys() <= known
+    assert described["formation"] == {"web": {"quantity": 2}}
+    assert described["env"].keys() == SECRETS.keys()
+    for each in described["env"].values():
+        assert each.keys() == {"description", "required"}
+    assert 3 <= len(described["name"]) <= 30
+
+
+def test_the_manifest_of_dokku_has_what_it_documents(project: MakeProject) -> None:
+    """dokku.com, app.json: keys of healthchecks and formation."""
+    described = json.loads(project(MADE[Dokku], made({"start_timeout": 61})).wanted["app.json"])
+    assert described.keys() <= {"buildpacks", "cron", "env", "formation", "healthchecks", "scripts"}
+    assert described["formation"] == {"web": {"quantity": 2}}
+    [check] = described["healthchecks"]["web"]
+    assert check == {
+        "type": "startup", "name": "health", "path": "/healthz", "attempts": 13, "wait": 5,
+    }  # fmt: skip
+    without = json.loads(project(MADE[Dokku], made({"health": None})).wanted["app.json"])
+    assert "healthchecks" not in without
+
+
+def test_the_blueprint_of_render_has_what_its_reference_knows(project: MakeProject) -> None:
+    """render.com/docs/blueprint-spec: a web service on a native runtime."""
+    settings = made({"secrets": SECRETS, "env": {"NO": AWKWARD}, "drain": 100})
+    service = blueprint(project(MADE[Render], settings).wanted["render.yaml"])
+    variables, domains = service.pop("envVars"), service.pop("domains")
+    assert service == {
+        "name": "chat",
+        "runtime": "python",
+        "plan": "starter",
+        "region": "frankfurt",
+        "numInstances": 2,
+        "buildCommand": "pip install -r requirements.txt",
+        "startCommand": "exec sh .wsdeploy/start",
+        "healthCheckPath": "/healthz",
+        "maxShutdownDelaySeconds": 113,
+    }
+    assert domains == ["ws.a-company.com"]
+    assert variables["NO"] == AWKWARD
+    assert [name for name, value in variables.items() if value is False] == [*SECRETS]
+
+
+def test_the_configuration_of_fly_has_what_its_reference_knows(project: MakeProject) -> None:
+    """fly.io/docs/reference/configuration."""
+    settings = made({"env": {"NAME": AWKWARD + "\x7f"}, "port": 8080, "ping_timeout": None})
+    described = tomllib.loads(project(MADE[Fly], settings).wanted["fly.toml"])
+    assert described.pop("env") == {
+        "PORT": "8080", "NAME": AWKWARD + "\x7f", "PYTHONUNBUFFERED": "1", "WS_SETTLE": "5",
+        "WS_MAX_CONNECTIONS": "10000", "WS_PING_TIMEOUT": "off",
+    }  # fmt: skip
+    assert described == {
+        "app": "chat",
+        "primary_region": "ams",
+        "kill_signal": "SIGTERM",
+        "kill_timeout": 48,
+        "build": {
+            "builder": "paketobuildpacks/builder-jammy-base",
+            "args": {"BP_CPYTHON_VERSION": "3.13.*"},
+        },
+        "http_service": {
+            "internal_port": 8080,
+            "force_https": True,
+            "auto_stop_machines": "off",
+            "auto_start_machines": False,
+            "concurrency": {"type": "connections", "soft_limit": 8000, "hard_limit": 10000},
+            "http_options": {"idle_timeout": 75},
+            "checks": [
+                {
+                    "method": "GET",
+                    "path": "/healthz",
+                    "grace_period": "30s",
+                    "interval": "10s",
+                    "timeout": "2s",
+                }
+            ],
+        },
+    }
+    without = tomllib.loads(project(MADE[Fly], made({"health": None})).wanted["fly.toml"])
+    assert "checks" not in without["http_service"]
+
+
+@pytest.mark.parametrize(("told", "held"), [("500", 500), ("0", 10_000), ("many", 10_000)])
+def test_fly_is_told_how_many_connections_the_app_takes(
+    project: MakeProject, told: str, held: int
+) -> None:
+    text = project(MADE[Fly], made({"env": {"WS_MAX_CONNECTIONS": told}})).wanted["fly.toml"]
+    assert tomllib.loads(text)["http_service"]["concurrency"]["hard_limit"] == held
+
+
+def test_the_commands_of_each_platform() -> None:
+    settings = made({"secrets": SECRETS, "drain": 10})
+    key, token = "\"$(cat 'a key')\"", "\"$(pass show 'a token')\""
+    assert commands(settings, MADE[Heroku]) == [
+        "heroku create chat",
+        'heroku config:set DATABASE_URL="$URL" --app chat',
+        f"heroku config:set KEY={key} --app chat",
+        f"heroku config:set TOKEN={token} --app chat",
+        "heroku domains:add ws.a-company.com --app chat",
+        "git push heroku HEAD:main",
+        "heroku ps:scale web=2 --app chat",
+    ]
+    assert f"printf 'KEY=%s\\n' {key} | fly secrets import --stage --app chat" in commands(
+        settings, MADE[Fly]
+    )
+    assert commands(made({"drain": 100, "ping_interval": 60}), MADE[Dokku]) == [
+        "ssh dokku@dokku.a-company.com apps:create chat",
+        "ssh dokku@dokku.a-company.com domains:set chat ws.a-company.com",
+        "ssh dokku@dokku.a-company.com checks:set chat wait-to-retire 115",
+        "ssh dokku@dokku.a-company.com ps:set chat stop-timeout-seconds 115",
+        "ssh dokku@dokku.a-company.com nginx:set chat proxy-read-timeout 75s",
+        "git push dokku@dokku.a-company.com:chat HEAD:main",
+    ]
+    create = next(each for each in commands(settings, MADE[Koyeb]) if "services create" in each)
+    assert "--env 'DATABASE_URL={{secret.chat-database-url}}'" in create
+    assert "--checks 8000:http:/healthz --checks-grace-period 8000=30" in create
+
+
+def test_a_name_of_its_own_is_used_everywhere(project: MakeProject) -> None:
+    where = Fly(app="chat-of-a-company")
+    assert 'app = "chat-of-a-company"' in project(where).wanted["fly.toml"]
+    assert "fly apps create chat-of-a-company" in commands(made(), where)
