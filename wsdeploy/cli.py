@@ -19,6 +19,7 @@ from wsdeploy import __version__
 
 if TYPE_CHECKING:
     from wsdeploy.inventory import Fleet, Host
+    from wsdeploy.inventory.project import Project as PlatformProject
     from wsdeploy.preview import Assumed
     from wsdeploy.project.layout import Project, Written
 
@@ -262,7 +263,7 @@ def render(  # noqa: PLR0917 - click passes them by name
     from wsdeploy.plan.host.render import RenderError  # noqa: PLC0415
     from wsdeploy.preview import Assumed  # noqa: PLC0415
 
-    fleet = _load(inventory)
+    fleet = _load(inventory, with_files=True)
     assumed = Assumed(debian, cpus, int(memory * 2**30), files)
     hosts = [each for each in fleet.hosts if host in (None, each.name)]
     if not hosts:
@@ -305,18 +306,36 @@ def _render(fleet: Fleet, host: Host, assumed: Assumed, output: str | None, prog
         click.echo(f"# {host.name}: {left_out} files of wsdeploy's own; --all shows them", err=True)
 
 
-def _load(inventory: str) -> Fleet:
-    """Return the fleet of an inventory, or end with what is wrong with it."""
-    from wsdeploy.inventory import load  # noqa: PLC0415
+def _load(inventory: str, *, with_files: bool = False) -> Fleet:
+    """Return the fleet of an inventory, or end with what is wrong with it.
+
+    Of one for a platform, which has no hosts, all is said here; with_files: with its files.
+    """
+    from wsdeploy.inventory import PlatformError, load  # noqa: PLC0415
 
     # As pyinfra has it, whose inventories may import what is beside deploy.py.
     sys.path.insert(0, str(Path.cwd()))
     try:
         return load(inventory)
+    except PlatformError as error:
+        _show(inventory, error.project, with_files=with_files)
+        sys.exit(0)
     except ValueError as error:
         sys.exit(str(error))
     except Exception as error:
         sys.exit(f"{inventory}{_line(inventory, error)}: {type(error).__name__}: {error}")
+
+
+def _show(inventory: str, project: PlatformProject, *, with_files: bool) -> None:
+    """Say what a platform would get."""
+    if with_files:
+        for path, text in project.wanted.items():
+            click.echo(f"==> {path}\n{text}")
+        return
+    title, count = project.platform.title, len(project.wanted)
+    click.echo(f"{inventory}: no problem found; {count} files for {title}, no hosts")
+    for note in project.notes():
+        click.echo(f"  {note}")
 
 
 def _line(inventory: str, error: Exception) -> str:

@@ -35,6 +35,21 @@ def test_no_mistake(check: Callable[[str], Result]) -> None:
     assert done.exit_code == 0
 
 
+PLATFORM = HEAD + (
+    'settings = Settings("ws.a-company.com", App("app.py", drain=1), SelfSigned())\n'
+    "project = platform(settings, Heroku())\n"
+)
+
+
+def test_an_inventory_for_a_platform(check: Callable[[str], Result], run: Run) -> None:
+    done = check(PLATFORM)
+    assert done.exit_code == 0
+    first, *notes = done.output.splitlines()
+    assert first == "prod.py: no problem found; 5 files for Heroku, no hosts"
+    assert "  tls: certificates are Heroku's" in notes[0]
+    assert "==> Procfile\nweb: sh .wsdeploy/start\n" in run("render", "prod.py").output
+
+
 def test_all_mistakes_as_a_run_says_them(check: Callable[[str], Result]) -> None:
     wrong = (
         'app, proxy = hosts(Settings("ws.example.com", App("no.py"), SelfSigned()), app=["a b"])'
