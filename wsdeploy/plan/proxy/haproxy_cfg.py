@@ -84,6 +84,8 @@ class HAProxyCfg(TypedDict):
     """The domain, and what else the service answers to, as in a Host header."""
     jail: str
     """The folder that workers are locked into."""
+    http_port: int
+    https_port: int
     shutdown_timeout: int | None
     maxconn: int
     clients: int
@@ -155,6 +157,8 @@ def view(target: Target, internal: host_keypairs.Client | None, room: Room) -> H
         "domain": settings.domain,
         "hosts": [word for name in tls.names(settings) for word in _as_host(name)],
         "jail": jail(settings),
+        "http_port": 80,
+        "https_port": 443,
         "shutdown_timeout": edge.shutdown_timeout(settings),
         "maxconn": room.maxconn,
         "clients": room.clients,
