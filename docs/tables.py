@@ -13,6 +13,7 @@ from pathlib import Path
 from wsapp.config import VARIABLES, Config
 from wsapp.metrics import Metrics, render
 from wsapp.process import process_numbers
+from wsdeploy.cluster import keeping
 from wsdeploy.platforms import verdicts
 from wsdeploy.settings import reference
 from wsdeploy.settings.platforms import PLATFORMS
@@ -93,6 +94,7 @@ def _shown(value: object) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "environment.md": environment,
+    "kubernetes.md": keeping.markdown,
     "metrics.md": metrics,
     "platforms.md": platforms,
     "settings.md": settings,

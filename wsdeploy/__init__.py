@@ -7,7 +7,7 @@ commands here: those of COMMANDS.
 from importlib import import_module
 from typing import Any
 
-from wsdeploy.inventory import hosts, platform
+from wsdeploy.inventory import hosts, platform, pods
 from wsdeploy.settings import (
     Acme,
     App,
@@ -22,10 +22,16 @@ from wsdeploy.settings import (
     FromFile,
     HAProxy,
     Heroku,
+    HTTPRoute,
+    Image,
+    Ingress,
     Koyeb,
+    Kubernetes,
+    LoadBalancer,
     Nginx,
     Probe,
     Render,
+    Replicas,
     SelfSigned,
     Settings,
     SettingsError,
@@ -46,16 +52,23 @@ __all__ = [
     "FromEnv",
     "FromFile",
     "HAProxy",
+    "HTTPRoute",
     "Heroku",
+    "Image",
+    "Ingress",
     "Koyeb",
+    "Kubernetes",
+    "LoadBalancer",
     "Nginx",
     "Probe",
     "Render",
+    "Replicas",
     "SelfSigned",
     "Settings",
     "SettingsError",
     "hosts",
     "platform",
+    "pods",
 ]
 
 COMMANDS = {

@@ -18,10 +18,9 @@ import click
 from wsdeploy import __version__
 
 if TYPE_CHECKING:
-    from wsdeploy.inventory import Fleet, Host
-    from wsdeploy.inventory.project import Project as PlatformProject
+    from wsdeploy.inventory import Cluster, Fleet, Host, Project
     from wsdeploy.preview import Assumed
-    from wsdeploy.project.layout import Project, Written
+    from wsdeploy.project import layout
 
 INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False))
 
@@ -157,7 +156,7 @@ def _check(domain: str | None, secrets: Sequence[str]) -> None:
         sys.exit("--secret: for GitHub, names that differ only in case are one; change one of them")
 
 
-def _report(folder: str, written: Written) -> str:
+def _report(folder: str, written: layout.Written) -> str:
     """Return what became of a project's files, in words."""
     count = len(written.new)
     lines = [f"{folder}: {count} new file{'' if count == 1 else 's'}{':' if count else ''}"]
@@ -169,7 +168,7 @@ def _report(folder: str, written: Written) -> str:
 
 
 def _next_commands(
-    place: Path, project: Project, written: Written, *, has_project: bool
+    place: Path, project: layout.Project, written: layout.Written, *, has_project: bool
 ) -> list[str]:
     """Return what to do next with a new project, in an order that works."""
     from wsdeploy.project.layout import SANDBOX_DOMAIN, requirement  # noqa: PLC0415
@@ -210,10 +209,22 @@ def check(inventory: str) -> None:
     Exits with 0 if there are none, and 1 if there are. An inventory is a program, which is run: one
     for the sandbox boots its hosts.
     """
+    from wsdeploy.inventory import Cluster, Project  # noqa: PLC0415
     from wsdeploy.plan.host.render import RenderError  # noqa: PLC0415
     from wsdeploy.preview import Assumed, files  # noqa: PLC0415
 
     fleet = _load(inventory)
+    if isinstance(fleet, Project):
+        title, count = fleet.platform.title, len(fleet.wanted)
+        click.echo(f"{inventory}: no problem found; {count} files for {title}, no hosts")
+        for note in fleet.notes():
+            click.echo(f"  {note}")
+        return
+    if isinstance(fleet, Cluster):
+        _cluster_files(inventory, fleet)
+        namespace = fleet.kubernetes.namespace
+        click.echo(f"{inventory}: no problem found; a cluster (namespace {namespace})")
+        return
     for host in fleet.hosts:
         try:
             # Templates of one's own are read as they are needed.
@@ -259,11 +270,24 @@ def render(  # noqa: PLR0917 - click passes them by name
 
     Nobody is asked, so the hosts are assumed to be as the options say. Values of the app's
     variables, and keys, are not shown.
+
+    Of a cluster, it shows the objects, or writes them as a folder for kustomize; a folder that it
+    has written before is made anew. Secrets are not among them.
     """
+    from wsdeploy.inventory import Cluster, Project  # noqa: PLC0415
     from wsdeploy.plan.host.render import RenderError  # noqa: PLC0415
     from wsdeploy.preview import Assumed  # noqa: PLC0415
 
-    fleet = _load(inventory, with_files=True)
+    fleet = _load(inventory)
+    if isinstance(fleet, Project):
+        for path, text in fleet.wanted.items():
+            click.echo(f"==> {path}\n{text}")
+        return
+    if isinstance(fleet, Cluster):
+        if host is not None:
+            sys.exit(f"{inventory} has a cluster and no hosts; leave out {host}")
+        _render_cluster(inventory, fleet, output)
+        return
     assumed = Assumed(debian, cpus, int(memory * 2**30), files)
     hosts = [each for each in fleet.hosts if host in (None, each.name)]
     if not hosts:
@@ -306,36 +330,58 @@ def _render(fleet: Fleet, host: Host, assumed: Assumed, output: str | None, prog
         click.echo(f"# {host.name}: {left_out} files of wsdeploy's own; --all shows them", err=True)
 
 
-def _load(inventory: str, *, with_files: bool = False) -> Fleet:
-    """Return the fleet of an inventory, or end with what is wrong with it.
+def _render_cluster(inventory: str, cluster: Cluster, output: str | None) -> None:
+    from wsdeploy.cluster import kustomize  # noqa: PLC0415
 
-    Of one for a platform, which has no hosts, all is said here; with_files: with its files.
-    """
-    from wsdeploy.inventory import PlatformError, load  # noqa: PLC0415
+    files, notes = _cluster_files(inventory, cluster)
+    for note in notes:
+        click.echo(f"# {note}", err=True)
+    if output is None:
+        for name, text in files.items():
+            click.echo(f"==> {name}\n{text}")
+        return
+    try:
+        kustomize.write(Path(output), files)
+    except kustomize.FolderError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+    context = cluster.kubernetes.context
+    options = f"--context {shlex.quote(context)} " if context else ""
+    click.echo(f"kubectl {options}apply -k {shlex.quote(output)}")
+
+
+def _cluster_files(inventory: str, cluster: Cluster) -> tuple[dict[str, str], list[str]]:
+    """Return the files of a cluster's folder, and what to say of them; or end with a line."""
+    from wsdeploy.cluster import keeping, kustomize, objects  # noqa: PLC0415
+    from wsdeploy.image import contents  # noqa: PLC0415
+    from wsdeploy.plan.host.render import RenderError  # noqa: PLC0415
+
+    target = contents.target(cluster.settings, cluster.kubernetes)
+    try:
+        files = kustomize.files(objects.objects(target), Path(inventory).name)
+    except RenderError as error:
+        sys.exit(f"{inventory}: {error}; no cluster was contacted")
+    notes = [
+        *keeping.notes(cluster.settings, cluster.kubernetes),
+        f"image: {target.image} has to be in its registry",
+        *objects.missing_secrets(target),
+    ]
+    return files, notes
+
+
+def _load(inventory: str) -> Fleet | Cluster | Project:
+    """Return what an inventory describes, or end with what is wrong with it."""
+    from wsdeploy.inventory import read  # noqa: PLC0415
 
     # As pyinfra has it, whose inventories may import what is beside deploy.py.
     sys.path.insert(0, str(Path.cwd()))
     try:
-        return load(inventory)
-    except PlatformError as error:
-        _show(inventory, error.project, with_files=with_files)
-        sys.exit(0)
+        return read(inventory)
     except ValueError as error:
         sys.exit(str(error))
     except Exception as error:
         sys.exit(f"{inventory}{_line(inventory, error)}: {type(error).__name__}: {error}")
-
-
-def _show(inventory: str, project: PlatformProject, *, with_files: bool) -> None:
-    """Say what a platform would get."""
-    if with_files:
-        for path, text in project.wanted.items():
-            click.echo(f"==> {path}\n{text}")
-        return
-    title, count = project.platform.title, len(project.wanted)
-    click.echo(f"{inventory}: no problem found; {count} files for {title}, no hosts")
-    for note in project.notes():
-        click.echo(f"  {note}")
 
 
 def _line(inventory: str, error: Exception) -> str:

@@ -142,7 +142,8 @@ def _some_hosts(make: Callable[..., Any]) -> Callable[..., Any]:
         if not len(found):
             raise SystemExit(
                 f"{arguments[0]} has no hosts; name its groups so that pyinfra finds them: "
-                "app, proxy = hosts(settings, app=[...])"
+                "app, proxy = hosts(settings, app=[...]); objects of a cluster are made by "
+                f"wsdeploy render {arguments[0]}"
             )
         return found
 

@@ -1,7 +1,8 @@
-"""Inventories: the groups that an inventory file makes, and what is checked on this machine."""
+"""Inventories: groups of hosts, or a cluster, and what is checked on this machine."""
 
-from wsdeploy.inventory.fleet import Fleet, Host, PlatformError, load
+from wsdeploy.inventory.clusters import Cluster, pods
+from wsdeploy.inventory.fleet import Fleet, Host, load, read
 from wsdeploy.inventory.groups import hosts
-from wsdeploy.inventory.project import platform
+from wsdeploy.inventory.project import Project, platform
 
-__all__ = ["Fleet", "Host", "PlatformError", "hosts", "load", "platform"]
+__all__ = ["Cluster", "Fleet", "Host", "Project", "hosts", "load", "platform", "pods", "read"]

@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wsdeploy.inventory.clusters import Cluster
 from wsdeploy.inventory.groups import ROLES
 from wsdeploy.inventory.project import Project
 from wsdeploy.settings import Settings, SettingsError
-
-
-class PlatformError(ValueError):
-    """An inventory has no hosts, as its service runs on a platform."""
-
-    def __init__(self, project: Project) -> None:
-        super().__init__(f"it is for {project.platform.title}, and has no hosts")
-        self.project = project
 
 
 @dataclass(frozen=True)
@@ -51,13 +44,37 @@ class Fleet:
 def load(path: str | os.PathLike[str]) -> Fleet:
     """Run an inventory file and return its fleet.
 
-    Raises SettingsError for mistakes in it, ValueError if it has no groups of our settings, and
-    PlatformError if it is one for a platform.
+    Raises SettingsError for mistakes in it, and ValueError if it has no hosts of ours.
+    """
+    match read(path):
+        case Fleet() as fleet:
+            return fleet
+        case Cluster():
+            raise ValueError(f"{path} has a cluster and no hosts; give an inventory of hosts")
+        case Project() as project:
+            title = project.platform.title
+            raise ValueError(f"{path} is for {title} and has no hosts; give an inventory of hosts")
+
+
+def read(path: str | os.PathLike[str]) -> Fleet | Cluster | Project:
+    """Run an inventory file and return what it describes.
+
+    Raises SettingsError for mistakes in it, and ValueError if it describes nothing of ours.
     """
     try:
         variables = runpy.run_path(str(Path(path).resolve()))
     except SettingsError as error:
         raise SettingsError(str(path), error.problems) from None
+    for value in variables.values():
+        match value:
+            case Cluster():
+                return value
+            case ([_], {"platform": Project() as project}):
+                return project
+    return _fleet(path, variables)
+
+
+def _fleet(path: str | os.PathLike[str], variables: dict[str, Any]) -> Fleet:
     found: dict[str, dict[str, Any]] = {}
     roles: dict[str, list[str]] = {}
     settings = None
@@ -70,10 +87,6 @@ def load(path: str | os.PathLike[str]) -> Fleet:
             name, own = (entry, {}) if isinstance(entry, str) else entry
             found[name] = found.get(name, {}) | group[1] | own
             roles.setdefault(name, []).append(role)
-    for group in variables.values():
-        match group:
-            case ([_], {"platform": Project() as project}):
-                raise PlatformError(project)
     if settings is None:
         raise ValueError(f"{path} has no groups; say app, proxy = hosts(settings, app=[...])")
     return Fleet(settings, tuple(Host(n, tuple(roles[n]), data) for n, data in found.items()))

@@ -89,7 +89,7 @@ def hosts(
         *_data_problems(given, data),
         *_key_problems(placed, given, data),
         *_tier_problems(placed),
-        *_template_problems(),
+        *template_problems(),
     ]
     if found:
         raise SettingsError(command_line.inventory(sys.argv[1:]) or "inventory", found)
@@ -192,7 +192,8 @@ def _key_problems(
             yield from local_files.travelling(app, {"ssh_key": key})
 
 
-def _template_problems() -> Iterator[Problem]:
+def template_problems() -> Iterator[Problem]:
+    """Yield the templates of one's own that take the place of none."""
     found = (name for each in templates.own(sys.argv[1:]) for name in templates.unknown(each))
     for name in found:
         wanted = (

@@ -35,16 +35,25 @@ def problems(settings: Settings) -> Iterator[Problem]:
 def _problems(domain: str, app: object, tls: object) -> Iterator[Problem]:
     # app and tls are of any type where the inventory file has something else there.
     if isinstance(app, App):
-        # An empty path is a setting that was not given, which has been reported already.
-        if app.path:
-            yield from _app(app)
-        yield from secret_values.problems(app)
-        yield from travelling(app, _secret_files(app, tls))
+        yield from app_problems(app, tls)
     if isinstance(tls, CertFiles) or (isinstance(tls, Acme) and tls.authority is not None):
         # What reads certificates takes longer to load than the rest of the settings.
         from wsdeploy.inventory import local_certificates  # noqa: PLC0415
 
         yield from local_certificates.problems(domain, tls)
+
+
+def app_problems(app: App, tls: object, *, secrets: bool = True) -> Iterator[Problem]:
+    """Yield what is wrong with the app's files and its secrets, or with its files alone.
+
+    tls: what may name a key that would be one of those files.
+    """
+    # An empty path is a setting that was not given, which has been reported already.
+    if app.path:
+        yield from _app(app)
+    if secrets:
+        yield from secret_values.problems(app)
+    yield from travelling(app, _secret_files(app, tls))
 
 
 def _app(app: App) -> Iterator[Problem]:

@@ -1,6 +1,14 @@
 """Settings: what a user writes in an inventory file. Pure values, checked before any host."""
 
 from wsdeploy.settings.app import App, Probe
+from wsdeploy.settings.cluster import (
+    HTTPRoute,
+    Image,
+    Ingress,
+    Kubernetes,
+    LoadBalancer,
+    Replicas,
+)
 from wsdeploy.settings.edge import Behind, Edge
 from wsdeploy.settings.firewall import Firewall
 from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Render
@@ -22,11 +30,17 @@ __all__ = [
     "FromEnv",
     "FromFile",
     "HAProxy",
+    "HTTPRoute",
     "Heroku",
+    "Image",
+    "Ingress",
     "Koyeb",
+    "Kubernetes",
+    "LoadBalancer",
     "Nginx",
     "Probe",
     "Render",
+    "Replicas",
     "SelfSigned",
     "Settings",
     "SettingsError",

@@ -15,6 +15,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from wsdeploy.settings.cluster import Kubernetes
 from wsdeploy.settings.section import MISSING, Section, declared_range, describe
 from wsdeploy.settings.service import Settings
 
@@ -25,7 +26,12 @@ HEAD = "| Setting | Type or values | Default | What it does |\n| --- | --- | ---
 
 def markdown() -> str:
     """Return a heading, an explanation and a table for each section of the settings."""
-    return "\n".join(table(section) for section in sections(Settings))
+    return "\n".join(map(table, every()))
+
+
+def every() -> list[type[Section]]:
+    """Return all sections: those of the settings, then those of a cluster."""
+    return [*sections(Settings), *sections(Kubernetes)]
 
 
 def written(text: str, tables: str) -> str:

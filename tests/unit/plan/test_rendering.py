@@ -20,10 +20,15 @@ from wsdeploy import (
     Edge,
     Firewall,
     HAProxy,
+    Image,
+    Kubernetes,
+    LoadBalancer,
     Nginx,
     SelfSigned,
     templates,
 )
+from wsdeploy.cluster import proxy as cluster_proxy
+from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.plan import components
 from wsdeploy.plan.app import generation, supervisor, watchdog
 from wsdeploy.plan.components import COMPONENTS, PUSHED_CERTIFICATE
@@ -203,6 +208,10 @@ def test_every_template_is_rendered(
         more = {"tls": Acme("ops@a-company.com"), "security_updates": True}
         everything(make(groups="tiers", proxy=proxy(), internal_tls=True, **more), debian())
         everything(make(proxy=proxy(), **SETTINGS["a balancer that ends TLS"]), debian())
+    digest = f"sha256:{'a' * 64}"
+    way_in = LoadBalancer(f"haproxy@{digest}")
+    kubernetes = Kubernetes("chat", Image("chat", base=f"debian@{digest}"), way_in)
+    cluster_proxy.configuration(ClusterTarget(make(), kubernetes, "0" * 12, "", digest), way_in)
     names = {name.removeprefix(f"{templates.PREFIX}/") for name in seen}
     assert names == {str(path.relative_to(OURS)) for path in OURS.rglob("*.j2")}
 
@@ -214,6 +223,7 @@ VIEWS = {
     "haproxy/certificates": (haproxy.Certificates,),
     "haproxy/haproxy.cfg": (haproxy_cfg.HAProxyCfg,),
     "haproxy/sandbox.conf": (hardening.Sandbox, haproxy.SandboxConf),
+    "kubernetes/haproxy.cfg": (cluster_proxy.PodsCfg,),
     "nginx/nginx.conf": (nginx_conf.NginxConf,),
     "nginx/sandbox.conf": (hardening.Sandbox, nginx.SandboxConf),
     "reach/reach.service": (reach.ReachService,),

@@ -1,0 +1,295 @@
+"""What a cluster can't keep of the settings is said before anything happens."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from tests.unit.cluster.conftest import HAPROXY, IMAGE, WAYS
+from wsdeploy import (
+    Acme,
+    App,
+    Behind,
+    CertFiles,
+    Edge,
+    Firewall,
+    FromEnv,
+    HAProxy,
+    HTTPRoute,
+    Image,
+    Ingress,
+    Kubernetes,
+    LoadBalancer,
+    Nginx,
+    Probe,
+    Replicas,
+    SelfSigned,
+    Settings,
+    SettingsError,
+    pods,
+)
+from wsdeploy.cluster import keeping
+from wsdeploy.settings.cluster import BY_DIGEST_WORDS
+from wsdeploy.settings.section import Section
+
+ACME = Acme("ops@a-company.com")
+
+
+def lines(settings: Settings, kubernetes: Kubernetes) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        pods(settings, kubernetes)
+    return [str(problem) for problem in raised.value.problems]
+
+
+def service(**changes: Any) -> Settings:
+    given: dict[str, Any] = {"app": App("app.py"), "tls": ACME} | changes
+    return Settings("ws.a-company.com", **given)
+
+
+def fields(section: type[Section], place: str = "") -> set[str]:
+    return {f"{place}{field.name}" for field in dataclasses.fields(section)}  # type: ignore[arg-type]
+
+
+def test_no_setting_is_forgotten() -> None:
+    found = fields(Settings) - {"app", "tls", "edge"}
+    found |= fields(App, "app.") - {"app.probe"} | fields(Probe, "app.probe.")
+    found |= fields(Edge, "edge.") | fields(Behind, "edge.behind.")
+    found |= fields(Firewall, "firewall.") | fields(HAProxy, "proxy.") | fields(Nginx, "proxy.")
+    shared = fields(Acme) & fields(CertFiles) & fields(SelfSigned)
+    found |= {f"tls.{name}" for name in shared}
+    for kind in (Acme, CertFiles, SelfSigned):
+        found |= {f"tls.{kind.__name__}.{name}" for name in fields(kind) - shared}
+    assert found == set(keeping.ROWS)
+
+
+# A value of each setting that some way in refuses, which is not the default.
+VALUES: dict[str, dict[str, Any]] = {
+    "internal_tls": {"internal_tls": True},
+    "security_updates": {"security_updates": True},
+    "take_over": {"take_over": True},
+    "firewall.ssh_from": {"firewall": Firewall(ssh_from=("10.0.0.0/8",))},
+    "proxy.shutdown_timeout": {"proxy": HAProxy(shutdown_timeout=60)},
+    "proxy.access_log": {"proxy": HAProxy(access_log=False)},
+    "app.processes": {"app": App("app.py", processes=2)},
+    "app.listen": {"app": App("app.py", listen="unix")},
+    "app.shutdown_drain": {"app": App("app.py", shutdown_drain=5)},
+    "edge.handshakes_per_second": {"edge": Edge(handshakes_per_second=5)},
+    "edge.connections": {"edge": Edge(connections=5)},
+    "edge.unlimited_networks": {"edge": Edge(unlimited_networks=("10.0.0.0/8",))},
+    "edge.header_size": {"edge": Edge(header_size=1024)},
+    "edge.behind": {"edge": Edge(behind=Behind(("10.0.0.0/8",), "proxy-protocol"))},
+    "tls.Acme.key_type": {"tls": Acme("ops@a-company.com", key_type="rsa2048")},
+    "tls.policy": {"tls": Acme("ops@a-company.com", policy="modern")},
+}
+BY_ANOTHER_LINE = {"tls.SelfSigned.names", "tls.SelfSigned.days"}
+
+
+def refused() -> set[str]:
+    return {
+        name
+        for name, row in keeping.ROWS.items()
+        if any(fate.kind == "refused" for fate in row.fates)
+    }
+
+
+def test_each_refusal_of_the_table_is_tried() -> None:
+    assert refused() - BY_ANOTHER_LINE == VALUES.keys()
+
+
+@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("way", WAYS)
+def test_the_table_says_what_happens(name: str, way: str) -> None:
+    place = [type(WAYS[way]) is each for each in keeping.WAYS].index(True)
+    fate = keeping.ROWS[name].fates[place]
+    settings, kubernetes = service(**VALUES[name]), Kubernetes("chat", IMAGE, WAYS[way])
+    if fate.kind == "refused":
+        (line,) = lines(settings, kubernetes)
+        shown = name.replace("tls.Acme.", "tls.")
+        assert line.startswith(f"{shown}: ")
+        assert line.endswith(f" given; {fate.words}")
+    else:
+        pods(settings, kubernetes)
+
+
+OTHER: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
+    (
+        {"tls": SelfSigned()},
+        {},
+        [
+            "tls: SelfSigned() given; nobody makes it in a cluster; give CertFiles(...), or "
+            "Acme(...) with an issuer"
+        ],
+    ),
+    (
+        {},
+        {"way_in": Ingress()},
+        [
+            "kubernetes.way_in.issuer: missing; with Acme, cert-manager gets the certificate: "
+            "give its ClusterIssuer"
+        ],
+    ),
+    (
+        {"tls": CertFiles("a.pem", "b.pem")},
+        {"way_in": Ingress(issuer="a")},
+        [
+            "kubernetes.way_in.issuer: 'a' given; with CertFiles, the certificate is yours; leave "
+            "it out, or give Acme(...)"
+        ],
+    ),
+    (
+        {"firewall": Firewall(allow=("tcp/1", "vrrp"))},
+        {},
+        ["firewall.allow: 'vrrp' given; a NetworkPolicy has ports only; leave it out"],
+    ),
+    (
+        {"edge": Edge(paths=("/*", "/room*"))},
+        {},
+        ["edge.paths: '/room*' given; a route's paths end between two /; write a / before the *"],
+    ),
+    (
+        {"edge": Edge(handshakes_per_second=5)},
+        {"way_in": Ingress("nginx", issuer="a")},
+        ['edge.handshakes_per_second: it is kept with class_name="haproxy" only; leave it out'],
+    ),
+    (
+        {"app": App("app.py", command=["chat", "--unix=${WS_SOCKET}"])},
+        {},
+        [
+            "app.command: '--unix=${WS_SOCKET}' given; a pod listens on $WS_HOST and $WS_PORT; "
+            "give those"
+        ],
+    ),
+    (
+        {"app": App("app.py", drain=1800)},
+        {"replicas": Replicas()},
+        [
+            "app.drain: 1800 given; with pods that follow the load, one takes 1,800 seconds to end "
+            "at most; give 28 less"
+        ],
+    ),
+    (
+        {},
+        {"existing_secret": "vault"},
+        [
+            "kubernetes.existing_secret: 'vault' given; app.secrets names nothing in it; name its "
+            "variables there, or leave it out"
+        ],
+    ),
+    (
+        {},
+        {"image": Image("registry.a-company.com/chat", rootfs="base.tar")},
+        ["kubernetes.image.rootfs: 'base.tar' given; no such file in "],
+    ),
+    (
+        {},
+        {"image": Image("registry.a-company.com/chat", rootfs="app.py")},
+        ["kubernetes.image.rootfs: 'app.py' given; give a tar archive that is not compressed"],
+    ),
+    (
+        {"app": App("no.py")},
+        {"pre_stop": 0, "namespace": "A"},
+        [
+            "kubernetes.pre_stop: 0 given; give a whole number of seconds from 1 to 300",
+            "kubernetes.namespace: 'A' given; give lower-case letters, digits and hyphens, at most "
+            "63",
+            "app.path: 'no.py' given; no such file in ",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "kubernetes", "expected"), OTHER, ids=lambda _: "")
+def test_mistakes(
+    settings: dict[str, Any], kubernetes: dict[str, Any], expected: list[str]
+) -> None:
+    good: dict[str, Any] = {"namespace": "chat", "image": IMAGE, "way_in": WAYS["ingress"]}
+    found = lines(service(**settings), Kubernetes(**good | kubernetes))
+    assert len(found) == len(expected)
+    for line, start in zip(found, expected, strict=True):
+        assert line.startswith(start)
+
+
+def test_what_is_missing_is_named() -> None:
+    assert [line.partition(":")[0] for line in lines(service(), Kubernetes())] == [  # type: ignore[call-arg]
+        "kubernetes.namespace", "kubernetes.image", "kubernetes.way_in",
+    ]  # fmt: skip
+
+
+def test_what_is_good_with_our_own_haproxy_is_kept_whole() -> None:
+    settings = service(
+        edge=Edge(
+            paths=("/room*", "/"),
+            connections=50,
+            header_size=1024,
+            behind=Behind(("10.0.0.0/8",), "proxy-protocol"),
+        ),
+        proxy=HAProxy(shutdown_timeout=600, access_log=False),
+        app=App("app.py", listen="tcp", processes=1),
+    )
+    made = pods(settings, Kubernetes("chat", IMAGE, LoadBalancer(HAPROXY, issuer="a")))
+    assert [*keeping.notes(made.settings, made.kubernetes)] == [
+        "tls.email: the issuer of cert-manager has its own account"
+    ]
+
+
+def test_what_does_less_is_said() -> None:
+    settings = service(
+        app=App("app.py", env={"A": "b"}, health=None, probe=Probe(send="hello")),
+    )
+    assert [*keeping.notes(settings, Kubernetes("chat", IMAGE, HTTPRoute("public")))] == [
+        "app.env: whoever sees ConfigMaps sees it",
+        "app.probe.send: no probe of Kubernetes does a handshake; try one after each release",
+        "tls.email: the Gateway's listener has its own certificate",
+        "app.hang_timeout: without app.health, nothing tells that a pod hangs",
+    ]
+
+
+def test_secrets_are_read_here_unless_the_cluster_has_them() -> None:
+    settings = service(app=App("app.py", secrets={"KEY": FromEnv("WSDEPLOY_TEST_NO_SUCH")}))
+    (line,) = lines(settings, Kubernetes("chat", IMAGE, WAYS["ingress"]))
+    assert line.startswith("app.secrets.KEY: $WSDEPLOY_TEST_NO_SUCH is not set")
+    pods(settings, Kubernetes("chat", IMAGE, WAYS["ingress"], existing_secret="vault"))
+
+
+SECTIONS: list[tuple[Section, list[str]]] = [
+    (
+        Image("registry.example.com/chat", base="debian:13"),
+        [
+            "repository: 'registry.example.com/chat' given; that is a placeholder; give your own",
+            "base: 'debian:13' given; give it by digest, such as docker.io/library/debian@sha256:…",
+        ],
+    ),
+    (Image("a-company.com/chat"), ["base: give either base or rootfs"]),
+    (
+        Image("a-company.com/chat:1", rootfs="a.tar", python="3", interpreter="python3"),
+        [
+            "repository: 'a-company.com/chat:1' given; give a repository without a tag, such as "
+            "registry.your-company.com/chat",
+            "python: '3' given; give a version such as \"3.13\"",
+            "interpreter: 'python3' given; give an absolute path",
+        ],
+    ),
+    (
+        HTTPRoute("a_b", gateway_namespace="a.b"),
+        [
+            "gateway: 'a_b' given; give lower-case letters, digits, hyphens and dots",
+            "gateway_namespace: 'a.b' given; give lower-case letters, digits and hyphens, at most "
+            "63",
+        ],
+    ),
+    (
+        LoadBalancer("haproxy:3.0"),
+        [f"image: 'haproxy:3.0' given; {BY_DIGEST_WORDS}"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("section", "expected"), SECTIONS, ids=lambda _: "")
+def test_mistakes_of_sections(section: Section, expected: list[str]) -> None:
+    assert [str(problem) for problem in section.all_problems()] == expected
+
+
+def test_the_table_has_a_row_for_each_setting() -> None:
+    rows = keeping.markdown().splitlines()
+    assert len(rows) == 2 + len(keeping.ROWS)
+    assert all(row.count(" | ") == 4 for row in rows[2:])

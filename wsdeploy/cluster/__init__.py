@@ -1,0 +1,1 @@
+"""A service in a Kubernetes cluster: its objects, made from the same settings. Pure."""

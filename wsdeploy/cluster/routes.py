@@ -1,0 +1,204 @@
+"""How clients come in through what a cluster has: an Ingress, or routes of a Gateway. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wsdeploy.cluster.manifest import Object
+from wsdeploy.cluster.pods import metadata
+from wsdeploy.cluster.target import ClusterTarget
+from wsdeploy.plan.proxy import edge, tls
+from wsdeploy.settings import Acme
+from wsdeploy.settings.cluster import HTTPRoute, Ingress, LoadBalancer
+
+HEALTH = "/healthz"
+"""What balancers and monitors ask through the way in, as on hosts."""
+
+
+def paths(target: ClusterTarget) -> list[tuple[str, bool]]:
+    """Return the paths that lead to the app, each with whether all below it does, too."""
+    rules = target.settings.edge
+    given = [*(rules.paths or ("/*",)), *(rules.plain_paths if rules.paths else ())]
+    found = {(path.removesuffix("*").rstrip("/") or "/", path.endswith("*")) for path in given}
+    # A prefix has all that is below it.
+    if ("/", True) not in found:
+        found.add((HEALTH, False))
+    return sorted(found)
+
+
+def secret(target: ClusterTarget) -> str:
+    """Return the name of the Secret with certificate and key."""
+    way_in = target.kubernetes.way_in
+    given = way_in.secret if isinstance(way_in, Ingress | LoadBalancer) else None
+    return given or f"{target.name}-tls"
+
+
+def ingress(target: ClusterTarget, way_in: Ingress) -> Object:
+    """Return the Ingress, with what HAProxy's controller is told by annotations."""
+    annotations = _haproxy(target) if way_in.class_name == "haproxy" else {}
+    if way_in.issuer is not None:
+        annotations["cert-manager.io/cluster-issuer"] = way_in.issuer
+    annotations |= way_in.annotations
+    backend = {"service": {"name": target.name, "port": {"name": "ws"}}}
+    names = [*tls.names(target.settings)]
+    rules = [
+        {
+            "host": name,
+            "http": {
+                "paths": [
+                    {
+                        "path": path,
+                        "pathType": "Prefix" if below else "Exact",
+                        "backend": backend,
+                    }
+                    for path, below in paths(target)
+                ]
+            },
+        }
+        for name in names
+    ]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": metadata(target, target.name, **annotations),
+        "spec": {
+            "ingressClassName": way_in.class_name,
+            "tls": [{"hosts": names, "secretName": secret(target)}],
+            "rules": rules,
+        },
+    }
+
+
+def _haproxy(target: ClusterTarget) -> dict[str, str]:
+    settings = target.settings
+    rules = settings.edge
+    found = {
+        # Its default is round robin, which gives a new pod no more than its share.
+        "haproxy.org/load-balance": "leastconn",
+        "haproxy.org/ssl-redirect": "true",
+        # Of those that it knows: 301, 302 and 303.
+        "haproxy.org/ssl-redirect-code": "301",
+        "haproxy.org/check": "true",
+        "haproxy.org/rate-limit-period": f"{edge.WINDOW}s",
+        "haproxy.org/rate-limit-requests": str(edge.at_once(settings)),
+        "haproxy.org/rate-limit-size": str(edge.table_size(settings)),
+        # Clients take 429 as the last word.
+        "haproxy.org/rate-limit-status-code": "503",
+    }
+    if settings.app.health is not None:
+        found["haproxy.org/check-http"] = settings.app.health
+    if rules.unlimited_networks:
+        found["haproxy.org/rate-limit-whitelist"] = ",".join(rules.unlimited_networks)
+    if header := edge.hsts(settings):
+        found["haproxy.org/response-set-header"] = f'Strict-Transport-Security "{header}"'
+    return found
+
+
+def routes(target: ClusterTarget, way_in: HTTPRoute) -> Iterator[Object]:
+    """Yield the routes of a Gateway, and what an implementation has to be told beside them."""
+    yield _route(target, way_in)
+    if way_in.http_listener is not None and way_in.listener is not None:
+        yield _redirect(target, way_in)
+    if way_in.policies == "envoy":
+        yield _envoy(target)
+
+
+def _parents(way_in: HTTPRoute, listener: str | None) -> list[Object]:
+    found = {"name": way_in.gateway}
+    if way_in.gateway_namespace is not None:
+        found["namespace"] = way_in.gateway_namespace
+    return [found | ({"sectionName": listener} if listener else {})]
+
+
+def _route(target: ClusterTarget, way_in: HTTPRoute) -> Object:
+    settings = target.settings
+    filters: list[Object] = []
+    if header := edge.hsts(settings):
+        name = "Strict-Transport-Security"
+        modifier = {"set": [{"name": name, "value": header}]}
+        filters = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": modifier}]
+    matches = [
+        {"path": {"type": "PathPrefix" if below else "Exact", "value": path}}
+        for path, below in paths(target)
+    ]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": metadata(target, target.name),
+        "spec": {
+            "parentRefs": _parents(way_in, way_in.listener),
+            "hostnames": [*tls.names(settings)],
+            "rules": [
+                {
+                    "matches": matches,
+                    **({"filters": filters} if filters else {}),
+                    "backendRefs": [{"name": target.name, "port": 80}],
+                    # Any other time-out would end WebSockets, however busy they are.
+                    "timeouts": {"request": "0s"},
+                }
+            ],
+        },
+    }
+
+
+def _redirect(target: ClusterTarget, way_in: HTTPRoute) -> Object:
+    answer = {"scheme": "https", "statusCode": 301}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": metadata(target, f"{target.name}-redirect"),
+        "spec": {
+            "parentRefs": _parents(way_in, way_in.http_listener),
+            "hostnames": [*tls.names(target.settings)],
+            "rules": [{"filters": [{"type": "RequestRedirect", "requestRedirect": answer}]}],
+        },
+    }
+
+
+def _envoy(target: ClusterTarget) -> Object:
+    """Return what Envoy Gateway is told of the route.
+
+    Its circuit breaker lets 1,024 connections and requests through by default: the next WebSocket
+    hangs until it times out.
+    """
+    most = target.settings.max_connections * target.kubernetes.most
+    limit = min(most, 2**32 - 1)
+    return {
+        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+        "kind": "BackendTrafficPolicy",
+        "metadata": metadata(target, target.name),
+        "spec": {
+            "targetRefs": [
+                {
+                    "group": "gateway.networking.k8s.io",
+                    "kind": "HTTPRoute",
+                    "name": target.name,
+                }
+            ],
+            "loadBalancer": {"type": "LeastRequest"},
+            "circuitBreaker": {"maxConnections": limit, "maxParallelRequests": limit},
+        },
+    }
+
+
+def certificate(target: ClusterTarget, issuer: str) -> Object:
+    """Return what cert-manager is asked for, where no annotation says it."""
+    settings = target.settings
+    return {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": metadata(target, secret(target)),
+        "spec": {
+            "secretName": secret(target),
+            "dnsNames": [*tls.names(settings)],
+            "issuerRef": {"name": issuer, "kind": "ClusterIssuer"},
+            "privateKey": _key(
+                settings.tls.key_type if isinstance(settings.tls, Acme) else "ec256"
+            ),
+        },
+    }
+
+
+def _key(kind: str) -> Object:
+    algorithm, size = ("ECDSA", kind[2:]) if kind.startswith("ec") else ("RSA", kind[3:])
+    return {"algorithm": algorithm, "size": int(size), "rotationPolicy": "Always"}

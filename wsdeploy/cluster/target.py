@@ -1,0 +1,103 @@
+"""A cluster that is planned for: the settings, the release, and every number that follows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from wsdeploy.plan.capacity.model import APP_CLIENT, APP_PROCESS, FREE, MIB, TCP_SOCKET
+from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, STOP_REST
+from wsdeploy.settings import Settings
+from wsdeploy.settings.cluster import Kubernetes
+
+IMAGE_PULL = 300
+"""Seconds that a node may take to fetch the image, before a rollout counts as stuck."""
+
+LIVENESS_GRACE = 5
+"""Seconds that a hung pod has to end before it is killed. Without its own, a probe takes the pod's,
+and a hung process would stay for the whole drain: with 3 s it was restarted after 11 s."""
+
+SHARE_BEFORE_SCALING = 0.7
+"""Share of `max_connections` that pods hold on average before there is one more. A new pod is ready
+within a minute; this leaves it to them to grow by two fifths meanwhile."""
+
+
+@dataclass(frozen=True)
+class ClusterTarget:
+    """A service in a cluster, with all that its objects are made from."""
+
+    settings: Settings
+    kubernetes: Kubernetes
+    release: str
+    """The ID of the release."""
+    main: str
+    """What Python runs if there is no command, relative to the release."""
+    base: str
+    """The digest of what the image is built on: `sha256:…`."""
+
+    @property
+    def name(self) -> str:
+        """The name of the service, and of most of its objects."""
+        return self.settings.name
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of its objects."""
+        return self.kubernetes.namespace
+
+    @property
+    def image(self) -> str:
+        """The image that pods run. Its tag says what is in it: release and base."""
+        return f"{self.kubernetes.image.repository}:{tag(self.release, self.base)}"
+
+    @property
+    def folder(self) -> str:
+        """The release's folder in the image, the same as on a host."""
+        return f"/srv/{self.name}/releases/{self.release}"
+
+    @property
+    def data(self) -> str:
+        """The folder that is the app's home. It ends with the pod."""
+        return f"/var/lib/{self.name}"
+
+    @property
+    def stop_limit(self) -> int:
+        """Seconds after SIGTERM by which the app is certainly gone."""
+        return stop_limit(self.settings, self.kubernetes)
+
+    @property
+    def grace(self) -> int:
+        """Seconds from the order to end until a pod is killed: the preStop hook counts, too."""
+        return self.kubernetes.pre_stop + self.stop_limit
+
+    @property
+    def memory(self) -> int:
+        """MiB of memory of a pod: a process, its clients, and a tenth that stays free.
+
+        The kernel's part of a connection counts as the pod's, too.
+        """
+        if self.kubernetes.memory is not None:
+            return self.kubernetes.memory
+        client = APP_CLIENT[self.settings.app.compression] + TCP_SOCKET
+        used = APP_PROCESS + self.settings.max_connections * client
+        return math.ceil(used / (1 - FREE) / MIB)
+
+    @property
+    def connections_before_scaling(self) -> int:
+        """Connections of a pod on average above which there is one more."""
+        return max(1, math.floor(self.settings.max_connections * SHARE_BEFORE_SCALING))
+
+
+def stop_limit(settings: Settings, kubernetes: Kubernetes) -> int:
+    """Return the seconds after SIGTERM by which the app is certainly gone, as on a host."""
+    drain = math.ceil(max(settings.app.drain, 1))
+    return kubernetes.settle + drain + CLOSE_TIMEOUT + STOP_REST
+
+
+def tag(release: str, base: str) -> str:
+    """Return the tag of an image: the release's ID, and the first digits of its base's digest.
+
+    >>> tag("0123456789ab", "sha256:fedcba9876543210")
+    '0123456789ab-fedcba987654'
+    """
+    return f"{release}-{base.removeprefix('sha256:')[:12]}"

@@ -1,0 +1,1 @@
+"""Container images of releases: the same bits as on hosts, for whatever runs images."""
