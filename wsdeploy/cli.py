@@ -330,6 +330,62 @@ def _render(fleet: Fleet, host: Host, assumed: Assumed, output: str | None, prog
         click.echo(f"# {host.name}: {left_out} files of wsdeploy's own; --all shows them", err=True)
 
 
+@main.command()
+@INVENTORY
+@click.option(
+    "--output", required=True, type=click.Path(file_okay=False), help="A new folder to write to."
+)
+@click.option(
+    "--base",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="The base that the inventory names, in OCI's layout, as skopeo copies it.",
+)
+@click.option("--containerfile", is_flag=True, help="Write what another builder makes it from.")
+def image(inventory: str, output: str, base: str | None, containerfile: bool) -> None:
+    """Build the image of a cluster's pods, as a folder in OCI's layout.
+
+    The same release on the same base is the same image, to the byte. Its name and digest are
+    printed.
+    """
+    from wsdeploy.image import base as bases  # noqa: PLC0415
+    from wsdeploy.image import build, contents, layer  # noqa: PLC0415
+    from wsdeploy.image import containerfile as containerfiles  # noqa: PLC0415
+    from wsdeploy.inventory import Cluster  # noqa: PLC0415
+    from wsdeploy.release.build import BuildError, archive  # noqa: PLC0415
+
+    cluster = _load(inventory)
+    if not isinstance(cluster, Cluster):
+        sys.exit(f"{inventory} has hosts and no cluster; say service = pods(settings, ...)")
+    if Path(output).is_dir() and any(Path(output).iterdir()):
+        sys.exit(f"{output} has something in it; give a new folder, or an empty one")
+    given = cluster.kubernetes.image
+    if containerfile and given.base is None:
+        sys.exit("a Containerfile begins with a base that has a name; give Image(base=...)")
+    if not containerfile and given.rootfs is None and base is None:
+        sys.exit(f"--base FOLDER: missing; skopeo copies {given.base} there, or --containerfile")
+    target = contents.target(cluster.settings, cluster.kubernetes)
+    try:
+        release = archive(contents.release(cluster.settings, given))
+        if containerfile:
+            files = layer.entries(release, target.folder.lstrip("/"))
+            containerfiles.write(target, files, Path(output))
+            click.echo(f"{output}: build {target.image} from its Containerfile")
+            return
+        below = (
+            bases.of_layout(Path(base), target.base, given.architecture)
+            if base is not None
+            else bases.of_rootfs(Path(given.rootfs or ""), given.interpreter)
+        )
+        built = build.build(target, release, below)
+        build.write(built, Path(output))
+    except (bases.ImageError, BuildError) as error:
+        sys.exit(f"{inventory}: {error}")
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+    click.echo(f"{built.name}@{built.digest}")
+
+
 def _render_cluster(inventory: str, cluster: Cluster, output: str | None) -> None:
     from wsdeploy.cluster import kustomize  # noqa: PLC0415
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from wsdeploy.cluster.target import ClusterTarget
+from wsdeploy.image import base
 from wsdeploy.plan.host.survey import DEBIAN_PYTHON, Survey
 from wsdeploy.release import contents
 from wsdeploy.release.contents import Release
@@ -25,8 +25,7 @@ def base_digest(image: Image) -> str:
     if image.base is not None:
         return image.base.rpartition("@")[2]
     assert image.rootfs is not None
-    with open(Path(image.rootfs), "rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return base.file_digest(Path(image.rootfs))
 
 
 def target(settings: Settings, kubernetes: Kubernetes) -> ClusterTarget:

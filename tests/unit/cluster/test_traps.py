@@ -29,7 +29,7 @@ def test_a_pod_is_never_killed_while_it_drains(plan: Plan, drain: float, pre_sto
     target = plan(app={"drain": drain}, pre_stop=pre_stop, settle=5)
     wait = container(target)["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert wait == pre_stop
-    least = wait + 5 + config(plan, app={"drain": drain}).stop_limit
+    least = wait + config(plan, app={"drain": drain}, settle=5).stop_limit
     assert pod(target)["terminationGracePeriodSeconds"] >= least
 
 
