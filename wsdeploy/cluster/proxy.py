@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import TypedDict
 
 from wsdeploy.cluster import environment, network, routes
 from wsdeploy.cluster.manifest import Object
@@ -38,6 +39,9 @@ HTTP, HTTPS = 8080, 8443
 """Ports of the pods, which are nobody's and so above 1,023. The Service has 80 and 443."""
 FOLDER, TLS_FOLDER = "/usr/local/etc/haproxy", "/etc/haproxy/tls"
 """Where the configuration is, as HAProxy's own image has it, and where certificate and key are."""
+LUA = "certificate.lua"
+LOOK = 10
+"""Seconds between two looks at the certificate, which takes HAProxy a fraction of a millisecond."""
 END = 3600
 """Seconds that a pod may go on serving those whom it has, once it is to end, if the settings name
 none. `App.max_age` bounds it without cutting anybody."""
@@ -55,6 +59,16 @@ class PodsCfg(HAProxyCfg):
     """The name that the app's pods have in the cluster's DNS."""
     port: int
     family: str
+    lua: str
+    """The program that exchanges certificates, beside the configuration."""
+
+
+class CertificateLua(TypedDict):
+    """What templates/kubernetes/certificate.lua.j2 is given."""
+
+    certificate: str
+    seconds: int
+    """How often it looks for another one."""
 
 
 def clients(target: ClusterTarget, way_in: LoadBalancer) -> int:
@@ -92,8 +106,14 @@ def _account(target: ClusterTarget) -> Object:
 
 
 def configuration(target: ClusterTarget, way_in: LoadBalancer) -> dict[str, str]:
-    """Return HAProxy's files: its configuration, and which certificate is shown for what."""
+    """Return HAProxy's files, by their names.
+
+    They are its configuration, which certificate is shown for what, and how a
+    new one comes into use.
+    """
+    exchange: CertificateLua = {"certificate": f"{TLS_FOLDER}/cert.pem", "seconds": LOOK}
     return {
+        LUA: render("kubernetes/certificate.lua", exchange),
         "haproxy.cfg": render("kubernetes/haproxy.cfg", _view(target, way_in)),
         haproxy_cfg.certificates(target.settings): render(
             "haproxy/certificates",
@@ -125,6 +145,7 @@ def _view(target: ClusterTarget, way_in: LoadBalancer) -> PodsCfg:
         "places": max(replaced, kubernetes.most * MORE_PLACES),
         "pods": f"{target.name}-pods.{target.namespace}.svc.{way_in.dns_domain}",
         "port": target.settings.app.port,
+        "lua": LUA,
         "family": "ipv6" if kubernetes.address == "::" else "ipv4",
     }
 

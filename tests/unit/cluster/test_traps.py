@@ -375,6 +375,21 @@ def test_only_haproxy_can_read_its_key(plan: Plan) -> None:
     assert {"key": "tls.key", "path": "cert.pem.key"} in volumes["tls"]["secret"]["items"]
 
 
+def test_a_new_certificate_comes_into_use_by_itself(plan: Plan) -> None:
+    files = next(
+        each["data"]
+        for each in every(plan("haproxy"))
+        if each["kind"] == "ConfigMap" and "haproxy.cfg" in each["data"]
+    )
+    assert "lua-load certificate.lua\n" in files["haproxy.cfg"]
+    # HAProxy knows a certificate by the path that it has in the list.
+    assert 'local certificate = "/etc/haproxy/tls/cert.pem"' in files["certificate.lua"]
+    assert "\n/etc/haproxy/tls/cert.pem ws.a-company.com\n" in files["ws.certificates"]
+    mounts = {each["name"]: each for each in container(plan("haproxy"), "ws-proxy")["volumeMounts"]}
+    # What is mounted by subPath is never renewed.
+    assert mounts["tls"] == {"name": "tls", "mountPath": "/etc/haproxy/tls", "readOnly": True}
+
+
 def test_haproxy_holds_what_all_pods_hold_or_what_it_is_told(plan: Plan) -> None:
     target = plan(LoadBalancer(HAPROXY, issuer="a", max_connections=1_000))
     memory = container(target, "ws-proxy")["resources"]["limits"]["memory"]

@@ -223,6 +223,7 @@ VIEWS = {
     "haproxy/certificates": (haproxy.Certificates,),
     "haproxy/haproxy.cfg": (haproxy_cfg.HAProxyCfg,),
     "haproxy/sandbox.conf": (hardening.Sandbox, haproxy.SandboxConf),
+    "kubernetes/certificate.lua": (cluster_proxy.CertificateLua,),
     "kubernetes/haproxy.cfg": (cluster_proxy.PodsCfg,),
     "nginx/nginx.conf": (nginx_conf.NginxConf,),
     "nginx/sandbox.conf": (hardening.Sandbox, nginx.SandboxConf),
