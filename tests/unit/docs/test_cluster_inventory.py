@@ -31,6 +31,7 @@ def test_what_to_edit_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pyinfra_is_told_that_it_has_no_hosts(tmp_path: Path) -> None:
     text = INVENTORY.read_text().replace("example.com", "a-company.com")
+    text = text.replace("your-company.com", "a-company.com")
     (tmp_path / "chat.py").write_text(text.replace("files/app.py", "app.py"))
     (tmp_path / "app.py").write_text("")
     header = b"\0" * 257 + b"ustar"
