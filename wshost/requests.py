@@ -91,7 +91,7 @@ class Probe(TypedDict):
 
 
 class Watch(TypedDict):
-    """By which terms the watchdog watches the processes of a generation. Times in seconds."""
+    """How the watchdog tells whether the processes of a generation live. Times in seconds."""
 
     host: str
     """Host header of a question."""

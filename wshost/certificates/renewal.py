@@ -49,32 +49,32 @@ def main(arguments: list[str]) -> None:
 
 
 def renew(folder: Path, force: bool) -> None:
-    """Renew the certificate if it is due, or if forced to, by the terms in `folder`."""
-    terms: Renewal = json.loads((folder / "renewal.json").read_text())
-    certificate, key = Path(terms["certificate"]), Path(terms["key"])
+    """Renew the certificate if it is due, or if forced to, as `folder` has it."""
+    renewal: Renewal = json.loads((folder / "renewal.json").read_text())
+    certificate, key = Path(renewal["certificate"]), Path(renewal["key"])
     keypair.clear(key)
     issued = folder / "issued.json"
     now = datetime.datetime.now(datetime.UTC)
-    reason = due(certificate, key, issued, terms["order"], now)
+    reason = due(certificate, key, issued, renewal["order"], now)
     if reason is None and not force:
-        print(f"the certificate for {terms['order']['names'][0]} is good")
+        print(f"the certificate for {renewal['order']['names'][0]} is good")
         return
     print(f"a new certificate, as {reason or 'was asked for'}", flush=True)
-    new_certificate, new_key = _ask(folder, terms)
+    new_certificate, new_key = _ask(folder, renewal)
     with keypair.workplace(key) as place:
         new = (place / "certificate", place / "key")
         new[1].touch(mode=0o600)
         new[0].write_bytes(new_certificate)
         new[1].write_bytes(new_key)
-        keypair.install(new, (certificate, key), terms["activate"])
-    atomic.write(issued, json.dumps(terms["order"]))
+        keypair.install(new, (certificate, key), renewal["activate"])
+    atomic.write(issued, json.dumps(renewal["order"]))
     leaf = x509.load_pem_x509_certificate(new_certificate)
     print(f"in use: serial {leaf.serial_number:x}, until {ends(leaf):%Y-%m-%d %H:%M} UTC")
 
 
-def _ask(folder: Path, terms: Renewal) -> tuple[bytes, bytes]:
-    order = terms["order"]
-    if terms["check"]:
+def _ask(folder: Path, renewal: Renewal) -> tuple[bytes, bytes]:
+    order = renewal["order"]
+    if renewal["check"]:
         thumbprint = (folder / acme_account.THUMBPRINT).read_text()
         for name in order["names"]:
             acme_precheck.check(name, thumbprint)
@@ -82,7 +82,7 @@ def _ask(folder: Path, terms: Renewal) -> tuple[bytes, bytes]:
     from wshost.certificates import acme_client  # noqa: PLC0415
 
     authority = acme_client.Authority(
-        order["directory_url"], terms["email"], folder / acme_account.KEY, terms["authority"]
+        order["directory_url"], renewal["email"], folder / acme_account.KEY, renewal["authority"]
     )
     try:
         return acme_client.issue(authority, order["names"], order["key_type"])

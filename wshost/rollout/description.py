@@ -1,7 +1,7 @@
 """What a generation is, in a file beside Supervisor's.
 
 It says what is decided when a generation is written, and can be read nowhere else: where its
-processes listen, how many there are, by which terms the watchdog watches them. The launcher reads
+processes listen, how many there are, how the watchdog tells whether they live. The launcher reads
 it, too (rollout/launch.py), so that it is never at odds with what runs.
 """
 

@@ -36,8 +36,8 @@ class GateClosedError(Exception):
     """A process did not become healthy in time; the message says which one, and why."""
 
 
-class Terms(NamedTuple):
-    """What processes have to show."""
+class Readiness(NamedTuple):
+    """What processes have to show before clients are sent to them."""
 
     listen: Listen
     """Where they are asked."""
@@ -48,7 +48,7 @@ class Terms(NamedTuple):
     """Seconds for which they have to stay so."""
 
     @classmethod
-    def of(cls, request: Rollout) -> Terms:
+    def of(cls, request: Rollout) -> Readiness:
         """Return what a request asks for."""
         return cls(
             generations.listens_at(request),
@@ -58,18 +58,18 @@ class Terms(NamedTuple):
         )
 
 
-def wait_healthy(generation: Generation, names: list[str], terms: Terms) -> None:
+def wait_healthy(generation: Generation, names: list[str], readiness: Readiness) -> None:
     """Wait until processes of a generation pass the probe, all at once, and go on passing it.
 
     Raises GateClosedError when a process does not.
     """
     start = time.monotonic()
-    deadline = start + terms.start_timeout
+    deadline = start + readiness.start_timeout
     reached: set[int] = set()
     healthy: set[str] = set()
 
     def wait(name: str) -> str | None:
-        complaint = _wait(generation, name, terms, deadline, reached)
+        complaint = _wait(generation, name, readiness, deadline, reached)
         if complaint is None:
             healthy.add(name)
         return complaint
@@ -81,10 +81,10 @@ def wait_healthy(generation: Generation, names: list[str], terms: Terms) -> None
     with progress.ticking(look), ThreadPoolExecutor(max_workers=len(names)) as pool:
         for complaint in pool.map(wait, names):
             if complaint:
-                waited = min(terms.start_timeout, round(time.monotonic() - start, 1))
+                waited = min(readiness.start_timeout, round(time.monotonic() - start, 1))
                 raise GateClosedError(f"{complaint} (waited {waited:g} s; nobody was sent there)")
         failed = threading.Event()
-        for complaint in pool.map(lambda n: _watch(generation, n, terms, failed), names):
+        for complaint in pool.map(lambda n: _watch(generation, n, readiness, failed), names):
             if complaint:
                 raise GateClosedError(f"{complaint} (nobody was sent there)")
 
@@ -92,7 +92,7 @@ def wait_healthy(generation: Generation, names: list[str], terms: Terms) -> None
 def _wait(
     generation: Generation,
     name: str,
-    terms: Terms,
+    readiness: Readiness,
     deadline: float,
     reached: set[int],
 ) -> str | None:
@@ -100,7 +100,7 @@ def _wait(
 
     reached: processes that passed the probe, whoever asked them.
     """
-    probe, listen = terms.probe, terms.listen
+    probe, listen = readiness.probe, readiness.listen
     target = _target(probe, listen, name)
     complaint, starts = "it never answered", generation.starts(name)
     silent: Exception | None = None
@@ -129,20 +129,22 @@ def _wait(
     return f"{name} is not healthy: {complaint}{elsewhere}"
 
 
-def _watch(generation: Generation, name: str, terms: Terms, failed: threading.Event) -> str | None:
+def _watch(
+    generation: Generation, name: str, readiness: Readiness, failed: threading.Event
+) -> str | None:
     """Return None when a process has stayed healthy for long enough, or what went wrong.
 
     failed: set when one process fails; then the others need not be watched any longer.
     """
     start, born = time.monotonic(), generation.pid(name)
-    end = start + terms.healthy_for
+    end = start + readiness.healthy_for
     while time.monotonic() < end:
         if failed.wait(min(WATCH, max(0, end - time.monotonic()))):
             return None
         # It may be in the middle of a request of its own, so a second look counts. Who answers on
         # a port that is shared is for the kernel to say; it need not be this one again.
         deadline = time.monotonic() + SECOND_LOOK
-        complaint = _wait(generation, name, terms, deadline, {born})
+        complaint = _wait(generation, name, readiness, deadline, {born})
         after = f"{name} was healthy for {time.monotonic() - start:.1f} s"
         if complaint:
             failed.set()

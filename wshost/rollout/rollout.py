@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from wshost.common import atomic, progress, storage, supervisor
 from wshost.rollout import description, drain, generations, history, trial
-from wshost.rollout.gate import GateClosedError, Terms, wait_healthy
+from wshost.rollout.gate import GateClosedError, Readiness, wait_healthy
 from wshost.rollout.generations import Generation
 
 if TYPE_CHECKING:
@@ -124,19 +124,19 @@ def start_beside(
     new: Generation, old: list[Generation], names: list[str], request: Rollout
 ) -> None:
     """Start all processes, and wait until they are healthy."""
-    terms = Terms.of(request)
+    readiness = Readiness.of(request)
     serves = generations.live(new.name) == new.id
-    if not serves and new.conf.exists() and not new.listens(terms.listen):
+    if not serves and new.conf.exists() and not new.listens(readiness.listen):
         # A trial that was killed has left it there.
         generations.remove(new, request["stop_wait"])
-    if not serves and any(generation.listens(terms.listen) for generation in old):
+    if not serves and any(generation.listens(readiness.listen) for generation in old):
         # What one process has shown for all, the others need not show while clients reach them.
         tried = trial.held(new, request)
-        terms = terms._replace(healthy_for=0) if tried else terms
+        readiness = readiness._replace(healthy_for=0) if tried else readiness
         progress.tell({"reached": True})
     generations.add(new, request)
     generations.start(new)
-    wait_healthy(new, names, terms)
+    wait_healthy(new, names, readiness)
 
 
 def replace(new: Generation, old: list[Generation], names: list[str], request: Rollout) -> None:
@@ -145,7 +145,7 @@ def replace(new: Generation, old: list[Generation], names: list[str], request: R
     Were the next one stopped before proxies pass clients to a new one (`back_after`), there could
     be none at all for a client.
     """
-    terms = Terms.of(request)
+    readiness = Readiness.of(request)
     generations.add(new, request, autostart=False)
     each = request["stop_wait"] + request["back_after"] + request["start_timeout"]
     with drain.told(old, len(names) * each + request["healthy_for"]):
@@ -155,9 +155,9 @@ def replace(new: Generation, old: list[Generation], names: list[str], request: R
             for generation in old:
                 generations.stop(generation, name, request["stop_wait"])
             generations.start(new, name)
-            wait_healthy(new, [name], terms)
+            wait_healthy(new, [name], readiness)
             # If the first one stays healthy, so will the others.
-            terms = terms._replace(healthy_for=0)
+            readiness = readiness._replace(healthy_for=0)
     # After a boot they all start by themselves.
     generations.write(new, request)
 

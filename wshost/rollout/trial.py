@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wshost.common import sockets
 from wshost.rollout import generations
-from wshost.rollout.gate import POLL, Terms, wait_healthy
+from wshost.rollout.gate import POLL, Readiness, wait_healthy
 from wshost.rollout.generations import Generation
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ def held(new: Generation, request: Rollout) -> bool:
     can't be tried. Raises GateClosedError if the process is not healthy.
     """
     name = f"{new.name}_00"
-    terms = Terms.of(request)
-    elsewhere = terms.listen._replace(place=ADDRESS)
+    readiness = Readiness.of(request)
+    elsewhere = readiness.listen._replace(place=ADDRESS)
     generations.add(new, request, elsewhere, autostart=False)
     try:
         generations.start(new, name)
-        if not _listens_elsewhere(new, name, elsewhere.port, terms.start_timeout):
+        if not _listens_elsewhere(new, name, elsewhere.port, readiness.start_timeout):
             return False
-        wait_healthy(new, [name], terms._replace(listen=elsewhere))
+        wait_healthy(new, [name], readiness._replace(listen=elsewhere))
     finally:
         generations.remove(new, request["stop_wait"])
     return True

@@ -1,7 +1,7 @@
 """How long the processes of a generation may be silent, and how they are asked. Times in seconds.
 
-It stands in the generation's own description, so that no generation is ever judged by another one's
-terms, whatever is being deployed.
+It stands in the generation's own description, so that no generation is ever judged by what holds
+for another one, whatever is being deployed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ MISSES = 2
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What is agreed for the processes of a generation."""
+class Liveness:
+    """How it is told whether the processes of a generation live."""
 
     listen: Listen
     """Where they listen."""
@@ -44,8 +44,8 @@ class Terms:
         return (self.hang_timeout - self.interval) / MISSES
 
 
-def read(conf: Path, group: str) -> Terms | None:
-    """Read the terms of a generation; None if there are none: it is not to be watched.
+def read(conf: Path, group: str) -> Liveness | None:
+    """Read how a generation is watched; None if it is not.
 
     conf: Supervisor's file. group: Supervisor's name of the generation.
     """
@@ -54,7 +54,7 @@ def read(conf: Path, group: str) -> Terms | None:
     if found is None or watch is None:
         return None
     try:
-        return Terms(
+        return Liveness(
             Listen.read(found["listen"]),
             host=str(watch["host"]),
             path=str(watch["path"]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wshost.common import proc
-from wshost.watchdog.config import MISSES, Terms
+from wshost.watchdog.config import MISSES, Liveness
 from wshost.watchdog.health_request import Question, request
 from wshost.watchdog.pulse import Pulse
 from wshost.watchdog.reuseport import Routes
@@ -43,14 +43,14 @@ class Watched:
 class Rounds:
     """Questions to the processes of one generation."""
 
-    def __init__(self, terms: Terms) -> None:
-        self.terms = terms
+    def __init__(self, liveness: Liveness) -> None:
+        self.liveness = liveness
         self.watched: dict[str, Watched] = {}
         self._leaders: set[int] = set()
         self._look_at = 0.0
-        self._request = request(terms.host, terms.path)
-        listen = terms.listen
-        self._routes = None if listen.unix else Routes(listen.place, terms.patience)
+        self._request = request(liveness.host, liveness.path)
+        listen = liveness.listen
+        self._routes = None if listen.unix else Routes(listen.place, liveness.patience)
         self._scouts: dict[Question, float] = {}
 
     def know(self, leaders: set[int]) -> None:
@@ -66,7 +66,7 @@ class Rounds:
         except OSError:
             os.close(handle)
             raise
-        self.watched[name] = Watched(name, pid, handle, Pulse(self.terms, started))
+        self.watched[name] = Watched(name, pid, handle, Pulse(self.liveness, started))
         self._look_at = 0.0
 
     def remove(self, process: Watched) -> None:
@@ -170,7 +170,7 @@ class Rounds:
                 del self._scouts[scout]
 
     def _port(self, name: str) -> int:
-        return self.terms.listen.address(name)[1]
+        return self.liveness.listen.address(name)[1]
 
     def _ask(self, process: Watched, now: float) -> None:
         # What is left of an answer goes, and of the unanswered questions all but the last.
@@ -178,7 +178,7 @@ class Rounds:
         while len(process.questions) > keep:
             process.questions.pop(0).close()
         if self._routes is None:
-            where = self.terms.listen.socket(process.name)
+            where = self.liveness.listen.socket(process.name)
             self._put(process, Question(where, self._request), now)
             return
         port = self._port(process.name)

@@ -6,14 +6,14 @@ turns, and killing it would only cut its clients off.
 
 from __future__ import annotations
 
-from wshost.watchdog.config import MISSES, Terms
+from wshost.watchdog.config import MISSES, Liveness
 
 
 class Pulse:
     """What is known of the life of one process. All instants are of one monotonic clock."""
 
-    def __init__(self, terms: Terms, started: float) -> None:
-        self._terms = terms
+    def __init__(self, liveness: Liveness, started: float) -> None:
+        self._liveness = liveness
         self._started = started
         self._answered = False
         self._next = started
@@ -25,7 +25,7 @@ class Pulse:
     def due(self) -> float:
         """When the process is to be asked next, or judged if enough questions are open."""
         if self._unanswered:
-            return self._unanswered[-1] + self._terms.patience
+            return self._unanswered[-1] + self._liveness.patience
         return self._next
 
     @property
@@ -40,12 +40,12 @@ class Pulse:
 
     def defer(self, now: float, wait: float | None = None) -> None:
         """Ask only after a while, the usual interval, because it was not possible now."""
-        self._next = now + (self._terms.interval if wait is None else wait)
+        self._next = now + (self._liveness.interval if wait is None else wait)
 
     def record_sent(self, now: float) -> None:
         """Note a question."""
         self._unanswered = [*self._unanswered, now][-MISSES:]
-        self._next = now + self._terms.interval
+        self._next = now + self._liveness.interval
         self._absent_since = None
         if self._silent_since is None:
             self._silent_since = now
@@ -59,7 +59,7 @@ class Pulse:
         """Note that the process runs but listens nowhere: it starts, or it drains."""
         since = self._absent_since
         self.reset()
-        self._next = now + self._terms.interval
+        self._next = now + self._liveness.interval
         self._absent_since = now if since is None else since
 
     def reset(self) -> None:
@@ -78,12 +78,12 @@ class Pulse:
 
     def decide(self, now: float) -> str | None:
         """Return why the process has to be killed, in words, or None."""
-        terms = self._terms
-        if not self._answered and now < self._started + terms.start_timeout:
+        liveness = self._liveness
+        if not self._answered and now < self._started + liveness.start_timeout:
             return None
         if self._absent_since is not None:
             waited = now - self._absent_since
-            limit = terms.stop_wait if self._answered else 0
+            limit = liveness.stop_wait if self._answered else 0
             return f"has not listened for {waited:.1f} s" if waited >= limit else None
         if len(self._unanswered) < MISSES or now < self.due:
             return None

@@ -92,7 +92,7 @@ class Watchdog:
             self._refresh_at = 0
         self._rested = time.monotonic()
         late = self._rested - max(now, until)
-        if self._rounds is not None and max(busy, late) > self._rounds.terms.interval:
+        if self._rounds is not None and max(busy, late) > self._rounds.liveness.interval:
             # This machine may have stood still, and the app with it.
             self._rounds.postpone(max(busy, late))
 
@@ -113,12 +113,12 @@ class Watchdog:
             return ""
 
     def _refresh(self, live: str, now: float) -> None:
-        """Find out which processes there are, and by which terms they are watched."""
-        found_terms = config.read(self._conf / f"{live}.conf", live) if live else None
-        if live != self._group or found_terms != (self._rounds and self._rounds.terms):
+        """Find out which processes there are, and how they are watched."""
+        found_liveness = config.read(self._conf / f"{live}.conf", live) if live else None
+        if live != self._group or found_liveness != (self._rounds and self._rounds.liveness):
             self.close()
             self._group = live
-            self._rounds = Rounds(found_terms) if found_terms else None
+            self._rounds = Rounds(found_liveness) if found_liveness else None
         found = self._processes() if self._rounds else None
         if self._rounds is None or found is None:
             self._refresh_at = now + LATE

@@ -45,7 +45,7 @@ class Generation:
         return "exit status 1"
 
 
-def wanted(listen: str, start_timeout: float, healthy_for: int = 0, **probe: Any) -> gate.Terms:
+def wanted(listen: str, start_timeout: float, healthy_for: int = 0, **probe: Any) -> gate.Readiness:
     asked: dict[str, Any] = {
         "host": "a.com",
         "health": "/alive",
@@ -53,11 +53,13 @@ def wanted(listen: str, start_timeout: float, healthy_for: int = 0, **probe: Any
         "send": None,
         "expect": None,
     }
-    return gate.Terms(Listen.read(listen), cast(Probe, asked | probe), start_timeout, healthy_for)
+    return gate.Readiness(
+        Listen.read(listen), cast(Probe, asked | probe), start_timeout, healthy_for
+    )
 
 
-def wait_healthy(generation: Generation, names: list[str], terms: gate.Terms) -> None:
-    gate.wait_healthy(cast(generations.Generation, generation), names, terms)
+def wait_healthy(generation: Generation, names: list[str], readiness: gate.Readiness) -> None:
+    gate.wait_healthy(cast(generations.Generation, generation), names, readiness)
 
 
 def healthy(connection: ServerConnection, request: Request) -> Response | None:

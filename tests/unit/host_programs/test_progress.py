@@ -169,9 +169,11 @@ def test_a_gate(told: Told, until: Until, monkeypatch: pytest.MonkeyPatch) -> No
         found.extend(told())
         return any(each["gate"]["healthy"] == 1 for each in found)
 
-    terms = gate.Terms(Listen.read("unix:/run/ws/x"), rollout_request(OLD.id)["probe"], 60, 0)
+    readiness = gate.Readiness(
+        Listen.read("unix:/run/ws/x"), rollout_request(OLD.id)["probe"], 60, 0
+    )
     names = ["ws_00", "ws_01"]
-    waiting = threading.Thread(target=gate.wait_healthy, args=(OLD, names, terms))
+    waiting = threading.Thread(target=gate.wait_healthy, args=(OLD, names, readiness))
     waiting.start()
     until(look)
     asked.set()

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from wshost.common.listen import Listen
-from wshost.watchdog.config import Terms
+from wshost.watchdog.config import Liveness
 from wshost.watchdog.pulse import Pulse
 
-TERMS = Terms(
+LIVENESS = Liveness(
     Listen.read("unix:/run"), "a", "/healthz", hang_timeout=3, start_timeout=30, stop_wait=48
 )
 
@@ -16,7 +16,7 @@ TERMS = Terms(
 @pytest.fixture
 def pulse() -> Pulse:
     """A process that has answered at 0 and was asked then for the last time."""
-    made = Pulse(TERMS, started=-100)
+    made = Pulse(LIVENESS, started=-100)
     made.record_sent(0)
     made.record_reply()
     return made
@@ -44,7 +44,7 @@ def test_two_questions_and_never_later_than_the_time_out(pulse: Pulse) -> None:
 
 @pytest.mark.parametrize("timeout", [1, 3, 60])
 def test_the_bounds_for_every_time_out(timeout: int) -> None:
-    pulse = Pulse(dataclasses.replace(TERMS, hang_timeout=timeout), started=-100)
+    pulse = Pulse(dataclasses.replace(LIVENESS, hang_timeout=timeout), started=-100)
     pulse.record_sent(0)
     pulse.record_reply()
     asked = pulse.due
@@ -88,7 +88,7 @@ def test_what_is_postponed_has_so_much_more_time_and_no_more(pulse: Pulse) -> No
 
 
 def test_a_start_and_a_drain_are_postponed_too() -> None:
-    starting, draining = Pulse(TERMS, started=0), Pulse(TERMS, started=-100)
+    starting, draining = Pulse(LIVENESS, started=0), Pulse(LIVENESS, started=-100)
     draining.record_sent(-1)
     draining.record_reply()
     for pulse, end in ((starting, 30), (draining, 48)):
@@ -99,13 +99,13 @@ def test_a_start_and_a_drain_are_postponed_too() -> None:
 
 
 def test_never_during_start() -> None:
-    pulse = Pulse(TERMS, started=0)
+    pulse = Pulse(LIVENESS, started=0)
     assert verdict_at(pulse, 0, 100) == 30.0
     assert pulse.decide(30) == "has not answered once in the 30.0 s since its start"
 
 
 def test_a_process_that_listens_nowhere_may_start_and_may_drain() -> None:
-    starting, draining = Pulse(TERMS, started=0), Pulse(TERMS, started=-100)
+    starting, draining = Pulse(LIVENESS, started=0), Pulse(LIVENESS, started=-100)
     draining.record_sent(-1)
     draining.record_reply()
     for pulse, end in ((starting, 30), (draining, 48)):

@@ -11,7 +11,7 @@ from tests.unit.host_programs.conftest import rollout_request
 from wshost.common.listen import Listen
 from wshost.requests import Rollout
 from wshost.rollout import generations, trial
-from wshost.rollout.gate import GateClosedError, Terms
+from wshost.rollout.gate import GateClosedError, Readiness
 from wshost.rollout.generations import Generation
 
 LISTENER = """
@@ -45,8 +45,8 @@ def tried(monkeypatch: pytest.MonkeyPatch, port: int) -> TryOut:
             stdout=subprocess.PIPE,
         )
 
-        def wait_healthy(generation: Generation, names: list[str], terms: Terms) -> None:
-            steps.append((names, str(terms.listen)))
+        def wait_healthy(generation: Generation, names: list[str], readiness: Readiness) -> None:
+            steps.append((names, str(readiness.listen)))
             if not healthy:
                 raise GateClosedError("no")
 

@@ -103,7 +103,7 @@ class Host:
         link.unlink(missing_ok=True)
         link.symlink_to(generation_id)
 
-    def terms(self, kind: str = "unix", **changes: int) -> None:
+    def liveness(self, kind: str = "unix", **changes: int) -> None:
         where = self.sockets if kind == "unix" else f"127.0.0.1:{self.port}"
         values = {"hang_timeout": 1, "start_timeout": 30, "stop_wait": 60} | changes
         self.describe(f"{kind}:{where}", {"host": "a-company.com", "path": "/"} | values)
@@ -175,7 +175,7 @@ def three(request: pytest.FixtureRequest, host: Host) -> Host:
     kind = getattr(request, "param", "unix")
     for name in ("ws_00", "ws_01", "ws_02"):
         host.start(name, kind)
-    host.terms(kind)
+    host.liveness(kind)
     host.watch(until=host.answered)
     return host
 
@@ -253,9 +253,9 @@ def test_what_drains_after_a_signal_is_left_alone_for_as_long_as_a_drain_takes(t
     three.watch(seconds=1.6)
     assert three.log == ""
     kind = "unix" if three.port == 0 else "shared"
-    three.terms(kind, stop_wait=1)
+    three.liveness(kind, stop_wait=1)
     # It has answered before, but this is a new agreement: it counts as starting until it answers.
-    three.terms(kind, stop_wait=1, start_timeout=0)
+    three.liveness(kind, stop_wait=1, start_timeout=0)
     three.watch(until=three.killed("ws_01"))
     assert "has not listened for" in three.log
 
@@ -304,7 +304,7 @@ def test_the_successor_is_watched_at_once(three: Host, supervisord: Supervisord)
 def test_start_timeout(host: Host) -> None:
     host.start("ws_00")
     os.kill(host.started["ws_00"].pid, signal.SIGSTOP)
-    host.terms(start_timeout=3)
+    host.liveness(start_timeout=3)
     host.watch(seconds=1.4)
     assert host.alive() == {"ws_00"}
     host.watch(until=host.killed("ws_00"))
@@ -376,7 +376,7 @@ def test_the_successor_on_a_port_of_its_own(host: Host, supervisord: Supervisord
     host.port = two_ports()
     host.start("ws_00", "tcp")
     host.start("ws_01", "tcp")
-    host.terms("tcp")
+    host.liveness("tcp")
     host.watch(until=host.answered)
     os.kill(host.started["ws_01"].pid, signal.SIGSTOP)
     host.watch(until=host.killed("ws_01"))
@@ -395,7 +395,7 @@ def test_the_successor_on_a_port_of_its_own(host: Host, supervisord: Supervisord
 def test_a_new_listener_on_the_port_is_not_taken_for_the_old_one(host: Host) -> None:
     """While a rollout runs, processes of the next generation share the ports, and may hang."""
     host.start("ws_00", "shared")
-    host.terms("tcp")
+    host.liveness("tcp")
     host.watch(until=host.answered)
     host.start("ws_99", "shared", group="ws-ffffffffffff")
     os.kill(host.started["ws_99"].pid, signal.SIGSTOP)

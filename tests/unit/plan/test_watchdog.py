@@ -75,8 +75,8 @@ def test_it_understands_what_it_is_told(
     where = f"unix:/run/ws/{found.id}"
     if listen != "unix":
         where = f"{listen}:127.0.0.1:{settings.app.port}"
-    terms = config.read(tmp_path / "a.conf", f"ws-{found.id}")
-    assert terms == config.Terms(
+    liveness = config.read(tmp_path / "a.conf", f"ws-{found.id}")
+    assert liveness == config.Liveness(
         listen=Listen.read(where),
         host="ws.a-company.com",
         path=health or "/",

@@ -33,7 +33,7 @@ def wanted(settings: Settings) -> bool:
 
 
 def watch(target: Target) -> Watch | None:
-    """Return by which terms it watches a generation, or None without a watchdog."""
+    """Return how it watches a generation, or None without a watchdog."""
     app = target.settings.app
     if app.hang_timeout is None:
         return None
