@@ -5,25 +5,24 @@ In a cluster every pod reaches every other one, and the app believes what X-Forw
 
 from __future__ import annotations
 
+from wsdeploy.cluster import mesh
 from wsdeploy.cluster.manifest import Object
 from wsdeploy.cluster.pods import labels, metadata
 from wsdeploy.cluster.target import ClusterTarget
-from wsdeploy.settings.cluster import LoadBalancer
 from wsdeploy.settings.firewall import Allowed, Firewall
 
 
 def policy(target: ClusterTarget) -> Object:
     """Return that only proxies, Prometheus and what `firewall` allows reach the app's pods."""
-    way_in, metrics = target.kubernetes.way_in, target.kubernetes.metrics_namespace
-    port = [{"protocol": "TCP", "port": "ws"}]
+    kubernetes, ports = target.kubernetes, _ports(target)
     proxies: Object = (
         {"podSelector": {"matchLabels": labels(target, "proxy")}}
-        if isinstance(way_in, LoadBalancer)
-        else namespace(way_in.namespace)
+        if kubernetes.proxies is None
+        else namespace(kubernetes.proxies)
     )
-    rules: list[Object] = [{"from": [proxies], "ports": port}]
-    if metrics is not None:
-        rules.append({"from": [namespace(metrics)], "ports": port})
+    rules: list[Object] = [{"from": [proxies], "ports": ports}]
+    if kubernetes.metrics_namespace is not None:
+        rules.append({"from": [namespace(kubernetes.metrics_namespace)], "ports": ports})
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -34,6 +33,13 @@ def policy(target: ClusterTarget) -> Object:
             "ingress": rules + allowed(target.settings.firewall),
         },
     }
+
+
+def _ports(target: ClusterTarget) -> list[Object]:
+    ports: list[Object] = [{"protocol": "TCP", "port": "ws"}]
+    if target.kubernetes.mesh == "linkerd":
+        ports.append({"protocol": "TCP", "port": mesh.LINKERD_PORT})
+    return ports
 
 
 def namespace(name: str) -> Object:

@@ -5,11 +5,10 @@ Each number has its reason here or in wsdeploy/cluster/target.py.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 
-from wsdeploy.cluster import environment
+from wsdeploy.cluster import environment, mesh
 from wsdeploy.cluster.manifest import Object
 from wsdeploy.cluster.target import IMAGE_PULL, LIVENESS_GRACE, ClusterTarget
 
@@ -123,8 +122,10 @@ def deployment(target: ClusterTarget) -> Object:
         },
         "template": {
             "metadata": {
-                "labels": labels(target) | _mesh_labels(target),
-                "annotations": _pod_annotations(target),
+                "labels": labels(target) | mesh.pod_labels(target),
+                # Log collectors and kubectl logs take the container that they are told to.
+                "annotations": {"kubectl.kubernetes.io/default-container": "app"}
+                | mesh.pod_annotations(target),
             },
             "spec": _pod(target),
         },
@@ -135,30 +136,6 @@ def deployment(target: ClusterTarget) -> Object:
         "metadata": metadata(target, target.name),
         "spec": spec,
     }
-
-
-def _mesh_labels(target: ClusterTarget) -> dict[str, str]:
-    return {"sidecar.istio.io/inject": "true"} if target.kubernetes.mesh == "istio" else {}
-
-
-def _pod_annotations(target: ClusterTarget) -> dict[str, str]:
-    # Log collectors and kubectl logs take the container that they are told to.
-    found = {"kubectl.kubernetes.io/default-container": "app"}
-    match target.kubernetes.mesh:
-        case "istio":
-            # Istio's proxy ends after 5 s by default, with all that the app has not closed yet.
-            told = {
-                "holdApplicationUntilProxyStarts": True,
-                "terminationDrainDuration": f"{target.grace}s",
-            }
-            found["proxy.istio.io/config"] = json.dumps(told)
-        case "linkerd":
-            found |= {
-                "linkerd.io/inject": "enabled",
-                # Less than the pod's own time, as the proxy needs some to end.
-                "config.alpha.linkerd.io/proxy-wait-before-exit-seconds": str(target.grace - 2),
-            }
-    return found
 
 
 def _pod(target: ClusterTarget) -> Object:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wsdeploy.cluster import policies
 from wsdeploy.cluster.manifest import Object
 from wsdeploy.cluster.pods import metadata
 from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.plan.proxy import edge, tls
-from wsdeploy.settings import Acme
+from wsdeploy.settings import Acme, Settings
 from wsdeploy.settings.cluster import HTTPRoute, Ingress, LoadBalancer
 
 HEALTH = "/healthz"
 """What balancers and monitors ask through the way in, as on hosts."""
+
+SLOTS = 42
+"""Places for pods that HAProxy's controller has by default."""
 
 
 def paths(target: ClusterTarget) -> list[tuple[str, bool]]:
@@ -37,7 +41,12 @@ def ingress(target: ClusterTarget, way_in: Ingress) -> Object:
     """Return the Ingress, with what HAProxy's controller is told by annotations."""
     annotations = _haproxy(target) if way_in.class_name == "haproxy" else {}
     if way_in.issuer is not None:
-        annotations["cert-manager.io/cluster-issuer"] = way_in.issuer
+        key = _key(target.settings)
+        annotations |= {
+            "cert-manager.io/cluster-issuer": way_in.issuer,
+            "cert-manager.io/private-key-algorithm": key["algorithm"],
+            "cert-manager.io/private-key-size": str(key["size"]),
+        }
     annotations |= way_in.annotations
     backend = {"service": {"name": target.name, "port": {"name": "ws"}}}
     names = [*tls.names(target.settings)]
@@ -75,6 +84,8 @@ def _haproxy(target: ClusterTarget) -> dict[str, str]:
     found = {
         # Its default is round robin, which gives a new pod no more than its share.
         "haproxy.org/load-balance": "leastconn",
+        # A pod without a place takes a reload, after which leastconn counts anew.
+        "haproxy.org/scale-server-slots": str(max(SLOTS, target.pods_at_once)),
         "haproxy.org/ssl-redirect": "true",
         # Of those that it knows: 301, 302 and 303.
         "haproxy.org/ssl-redirect-code": "301",
@@ -99,8 +110,7 @@ def routes(target: ClusterTarget, way_in: HTTPRoute) -> Iterator[Object]:
     yield _route(target, way_in)
     if way_in.http_listener is not None and way_in.listener is not None:
         yield _redirect(target, way_in)
-    if way_in.policies == "envoy":
-        yield _envoy(target)
+    yield from policies.policies(target, way_in)
 
 
 def _parents(way_in: HTTPRoute, listener: str | None) -> list[Object]:
@@ -117,6 +127,9 @@ def _route(target: ClusterTarget, way_in: HTTPRoute) -> Object:
         name = "Strict-Transport-Security"
         modifier = {"set": [{"name": name, "value": header}]}
         filters = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": modifier}]
+    backend: Object = {"name": target.name, "port": 80}
+    if way_in.policies == "haproxy":
+        backend["filters"] = [policies.backend_filter(target)]
     matches = [
         {"path": {"type": "PathPrefix" if below else "Exact", "value": path}}
         for path, below in paths(target)
@@ -132,7 +145,7 @@ def _route(target: ClusterTarget, way_in: HTTPRoute) -> Object:
                 {
                     "matches": matches,
                     **({"filters": filters} if filters else {}),
-                    "backendRefs": [{"name": target.name, "port": 80}],
+                    "backendRefs": [backend],
                     # Any other time-out would end WebSockets, however busy they are.
                     "timeouts": {"request": "0s"},
                 }
@@ -155,32 +168,6 @@ def _redirect(target: ClusterTarget, way_in: HTTPRoute) -> Object:
     }
 
 
-def _envoy(target: ClusterTarget) -> Object:
-    """Return what Envoy Gateway is told of the route.
-
-    Its circuit breaker lets 1,024 connections and requests through by default: the next WebSocket
-    hangs until it times out.
-    """
-    most = target.settings.max_connections * target.kubernetes.most
-    limit = min(most, 2**32 - 1)
-    return {
-        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
-        "kind": "BackendTrafficPolicy",
-        "metadata": metadata(target, target.name),
-        "spec": {
-            "targetRefs": [
-                {
-                    "group": "gateway.networking.k8s.io",
-                    "kind": "HTTPRoute",
-                    "name": target.name,
-                }
-            ],
-            "loadBalancer": {"type": "LeastRequest"},
-            "circuitBreaker": {"maxConnections": limit, "maxParallelRequests": limit},
-        },
-    }
-
-
 def certificate(target: ClusterTarget, issuer: str) -> Object:
     """Return what cert-manager is asked for, where no annotation says it."""
     settings = target.settings
@@ -192,13 +179,13 @@ def certificate(target: ClusterTarget, issuer: str) -> Object:
             "secretName": secret(target),
             "dnsNames": [*tls.names(settings)],
             "issuerRef": {"name": issuer, "kind": "ClusterIssuer"},
-            "privateKey": _key(
-                settings.tls.key_type if isinstance(settings.tls, Acme) else "ec256"
-            ),
+            "privateKey": _key(settings) | {"rotationPolicy": "Always"},
         },
     }
 
 
-def _key(kind: str) -> Object:
+def _key(settings: Settings) -> Object:
+    """Return a certificate's key in cert-manager's words, whose own default is RSA."""
+    kind = settings.tls.key_type if isinstance(settings.tls, Acme) else "ec256"
     algorithm, size = ("ECDSA", kind[2:]) if kind.startswith("ec") else ("RSA", kind[3:])
-    return {"algorithm": algorithm, "size": int(size), "rotationPolicy": "Always"}
+    return {"algorithm": algorithm, "size": int(size)}

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from wsdeploy.plan.capacity.model import APP_CLIENT, APP_PROCESS, FREE, MIB, TCP_SOCKET
-from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, STOP_REST
+from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, STOP_REST, idle_timeout
 from wsdeploy.settings import Settings
 from wsdeploy.settings.cluster import Kubernetes
 
@@ -69,6 +69,17 @@ class ClusterTarget:
     def grace(self) -> int:
         """Seconds from the order to end until a pod is killed: the preStop hook counts, too."""
         return self.kubernetes.pre_stop + self.stop_limit
+
+    @property
+    def idle(self) -> int:
+        """Seconds without traffic after which a proxy gives a connection up, as on a host."""
+        return idle_timeout(self.settings.app)
+
+    @property
+    def pods_at_once(self) -> int:
+        """Pods for which a proxy needs places: twice as many may be there while they drain."""
+        most = self.kubernetes.most
+        return most + max(most, self.settings.hosts_at_once)
 
     @property
     def memory(self) -> int:

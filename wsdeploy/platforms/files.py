@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from wsdeploy.plan.host.limits import idle_timeout
 from wsdeploy.platforms import start
 from wsdeploy.platforms.start import COMMAND, HOME, START, WRITTEN, Code
 from wsdeploy.platforms.verdicts import REST, drain_of
@@ -147,7 +148,6 @@ def _fly(
     yield _procfile()
     app = settings.app
     clients = _clients(settings, environment)
-    silence = round(app.ping_interval + (app.ping_timeout or 2 * app.ping_interval)) + 15
     tables: list[tuple[str, Mapping[str, object]]] = [
         ("[build]", {"builder": BUILDER}),
         ("[build.args]", {"BP_CPYTHON_VERSION": f"{platform.python}.*"}),
@@ -165,7 +165,7 @@ def _fly(
             "[http_service.concurrency]",
             {"type": "connections", "soft_limit": clients * 4 // 5, "hard_limit": clients},
         ),
-        ("[http_service.http_options]", {"idle_timeout": silence}),
+        ("[http_service.http_options]", {"idle_timeout": idle_timeout(app)}),
     ]
     if app.health is not None:
         check = {

@@ -120,11 +120,14 @@ class HTTPRoute(Section):
     """Name of its listener for TLS; None attaches to all."""
     http_listener: str | None = "http"
     """Name of its listener on port 80, whose requests are sent to https://; None if it has none."""
-    namespace: str = "envoy-gateway-system"
-    """The namespace of the pods that proxy: only those may reach the app."""
-    policies: Literal["envoy"] | None = None
-    """Whose policies are written beside the route: "envoy" for Envoy Gateway, whose default lets no
-    more than 1,024 WebSockets through; None for another implementation."""
+    policies: Literal["envoy", "haproxy"] | None = None
+    """The implementation whose own objects are written beside the route: "envoy" for Envoy Gateway
+    1.8 or newer, whose default lets no more than 1,024 WebSockets through, "haproxy" for HAProxy
+    Unified Gateway, whose default is round robin. None writes the route alone."""
+    namespace: str | None = None
+    """The namespace of the pods that proxy: only those may reach the app. None is
+    envoy-gateway-system with "envoy", haproxy-unified-gateway with "haproxy", and else the
+    Gateway's own, as with Istio, kgateway and NGINX."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -159,6 +162,10 @@ class LoadBalancer(Section):
         if not BY_DIGEST.fullmatch(self.image):
             yield refused("image", self.image, BY_DIGEST_WORDS)
         yield from _name_problems(self, ("secret", "issuer", "dns_domain"))
+
+
+PROXIES = {"envoy": "envoy-gateway-system", "haproxy": "haproxy-unified-gateway"}
+"""The namespaces of proxies as their own installation has them."""
 
 
 class Kubernetes(Section):
@@ -199,8 +206,8 @@ class Kubernetes(Section):
     metrics_namespace: str | None = None
     """The namespace of Prometheus, which then may reach the app's metrics; it gets a PodMonitor."""
     mesh: Literal["istio", "linkerd"] | None = None
-    """The service mesh whose proxy is put beside the app, which then is told to wait for the
-    drain."""
+    """The service mesh whose proxy is put beside the app: as a sidecar of Kubernetes' own, which
+    starts before the app and ends after its drain. Istio 1.27 or Linkerd 2.17, or newer."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -210,6 +217,26 @@ class Kubernetes(Section):
         if by_connections and self.metrics_namespace is None:
             wanted = "missing; connections are counted by Prometheus, which has to reach the pods"
             yield Problem("metrics_namespace", wanted)
+
+    @property
+    def proxies(self) -> str | None:
+        """The namespace of the pods that proxy; None if they are the service's own."""
+        match self.way_in:
+            case Ingress(namespace=namespace):
+                return namespace
+            case HTTPRoute() as route:
+                own = route.gateway_namespace or self.namespace
+                return route.namespace or PROXIES.get(route.policies or "", own)
+        return None
+
+    @property
+    def own_gateway(self) -> bool:
+        """Whether the Gateway is the service's to configure: it is in the same namespace.
+
+        A ClientTrafficPolicy of Envoy Gateway has to be there, and holds for all routes.
+        """
+        route = self.way_in
+        return isinstance(route, HTTPRoute) and route.gateway_namespace in (None, self.namespace)
 
     @property
     def least(self) -> int:

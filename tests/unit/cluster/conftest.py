@@ -28,6 +28,7 @@ WAYS: dict[str, Ingress | HTTPRoute | LoadBalancer] = {
     "ingress": Ingress(issuer="letsencrypt"),
     "route": HTTPRoute("public", policies="envoy"),
     "haproxy": LoadBalancer(HAPROXY, issuer="letsencrypt"),
+    "haproxy's gateway": HTTPRoute("public", policies="haproxy"),
 }
 
 Plan = Callable[..., ClusterTarget]

@@ -9,6 +9,7 @@ from tests.unit.cluster.conftest import HAPROXY, WAYS, Plan, container, every, o
 from wsapp.config import Config
 from wsdeploy import Edge, FromFile, HTTPRoute, LoadBalancer, Replicas
 from wsdeploy.cluster import environment, routes
+from wsdeploy.cluster.target import ClusterTarget
 
 SECRETS = {"secrets": {"API_KEY": FromFile("app.py")}}
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -146,6 +147,14 @@ def test_where_to_listen_stands_in_the_pod_itself(plan: Plan) -> None:
     assert values == {"WS_HOST": "0.0.0.0", "WS_PORT": "8000"}
 
 
+def test_no_balancer_is_sent_to_the_address_of_the_service(plan: Plan) -> None:
+    # From there, kube-proxy sends a connection to any pod.
+    for way in WAYS:
+        found = {*strings(every(plan(way)))}
+        assert not [each for each in found if "service-upstream" in each or "nativelb" in each]
+        assert "sessionAffinity" not in found
+
+
 def test_clients_are_sent_to_pods_that_are_ready_only(plan: Plan) -> None:
     for way in WAYS:
         assert "publishNotReadyAddresses" not in {*strings(every(plan(way)))}
@@ -159,9 +168,76 @@ def test_gateways_let_the_upgrade_pass(plan: Plan) -> None:
 
 
 def test_envoy_lets_all_clients_through(plan: Plan) -> None:
-    # Its default of 1,024 lets the next WebSocket hang until it times out.
+    # Its default of 1,024 lets the next WebSocket hang until it times out. While pods are replaced,
+    # twice as many are there.
     spec = one(plan("route", replicas=Replicas(2, 5)), "BackendTrafficPolicy")["spec"]
-    assert spec["circuitBreaker"] == {"maxConnections": 50_000, "maxParallelRequests": 50_000}
+    assert {*spec["circuitBreaker"].values()} == {100_000}
+    assert len(spec["circuitBreaker"]) == 4
+    most = plan("route", settings={"max_connections": 1_000_000}, replicas=Replicas(2, 1000))
+    spec = one(most, "BackendTrafficPolicy")["spec"]
+    assert {*spec["circuitBreaker"].values()} == {2_000_000_000}
+
+
+@pytest.mark.parametrize(("interval", "timeout"), [(20, 20), (300, 300), (300, None), (1, 1)])
+def test_no_proxy_cuts_a_connection_between_two_pings(
+    plan: Plan, interval: float, timeout: float | None
+) -> None:
+    app = {"ping_interval": interval, "ping_timeout": timeout}
+    least = interval + (timeout or 0)
+    spec = one(plan("route", app=app), "BackendTrafficPolicy")["spec"]
+    assert float(spec["timeout"]["http"]["streamIdleTimeout"].removesuffix("s")) > least
+    spec = one(plan("haproxy's gateway", app=app), "Backend")["spec"]
+    assert spec["tunnel_timeout"] > least * 1000
+
+
+def test_gateways_try_another_pod_if_one_is_dead_or_full(plan: Plan) -> None:
+    # Least connections send nearly all handshakes to the pod that refuses them.
+    spec = one(plan("route"), "BackendTrafficPolicy")["spec"]
+    assert spec["retry"]["numRetries"] == 5
+    assert {*spec["retry"]["retryOn"]["triggers"]} == {"connect-failure", "retriable-status-codes"}
+    assert spec["retry"]["retryOn"]["httpStatusCodes"] == [503]
+    spec = one(plan("haproxy's gateway"), "Backend")["spec"]
+    assert (spec["retries"], spec["redispatch"]["enabled"]) == (3, "enabled")
+    assert "503" in spec["retry_on"].split()
+
+
+def test_a_gateway_of_others_is_not_configured(plan: Plan) -> None:
+    for way, found in (
+        (HTTPRoute("public", policies="envoy"), 1),
+        (HTTPRoute("public", gateway_namespace="chat", policies="envoy"), 1),
+        (HTTPRoute("public", gateway_namespace="edge", policies="envoy"), 0),
+    ):
+        kinds = [each["kind"] for each in every(plan(way))]
+        assert kinds.count("ClientTrafficPolicy") == found
+    listener = one(plan("route"), "ClientTrafficPolicy")["spec"]["targetRefs"]
+    assert [each["sectionName"] for each in listener] == ["https"]
+
+
+def test_a_route_of_haproxys_gateway_names_its_backend(plan: Plan) -> None:
+    target = plan("haproxy's gateway")
+    (rule,) = one(target, "HTTPRoute", "ws")["spec"]["rules"]
+    (backend,) = rule["backendRefs"]
+    (filter_,) = backend["filters"]
+    reference = filter_["extensionRef"]
+    own = one(target, "Backend")
+    assert own["apiVersion"] == f"{reference['group']}/v3"
+    assert (reference["kind"], reference["name"]) == (own["kind"], own["metadata"]["name"])
+    assert own["spec"]["balance"] == {"algorithm": "leastconn"}
+
+
+@pytest.mark.parametrize(
+    ("way", "namespace"),
+    [
+        (HTTPRoute("a", policies="envoy"), "envoy-gateway-system"),
+        (HTTPRoute("a", policies="haproxy"), "haproxy-unified-gateway"),
+        (HTTPRoute("a"), "chat"),
+        (HTTPRoute("a", gateway_namespace="edge"), "edge"),
+        (HTTPRoute("a", gateway_namespace="edge", namespace="proxies"), "proxies"),
+    ],
+)
+def test_the_pods_of_a_gateway_reach_the_app(plan: Plan, way: HTTPRoute, namespace: str) -> None:
+    (rule,) = one(plan(way), "NetworkPolicy")["spec"]["ingress"]
+    assert namespace in {*strings(rule["from"])}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -174,9 +250,7 @@ def test_nobody_else_reaches_the_app(plan: Plan, way: str) -> None:
         labels = one(target, "Deployment", "ws-proxy")["spec"]["selector"]["matchLabels"]
         assert sender == {"podSelector": {"matchLabels": labels}}
     else:
-        way_in = WAYS[way]
-        assert not isinstance(way_in, LoadBalancer)
-        label = {"kubernetes.io/metadata.name": way_in.namespace}
+        label = {"kubernetes.io/metadata.name": target.kubernetes.proxies}
         assert sender == {"namespaceSelector": {"matchLabels": label}}
     assert "monitoring" in {*strings(metrics["from"])}
 
@@ -285,17 +359,33 @@ def test_an_image_that_always_is_the_same_is_fetched_once(plan: Plan) -> None:
     assert found["imagePullPolicy"] == "IfNotPresent"
 
 
-def test_meshes_wait_for_the_drain(plan: Plan) -> None:
-    target = plan(mesh="istio")
-    template = one(target, "Deployment")["spec"]["template"]
-    told = template["metadata"]["annotations"]["proxy.istio.io/config"]
-    assert f'"terminationDrainDuration": "{target.grace}s"' in told
-    assert '"holdApplicationUntilProxyStarts": true' in told
-    template = one(plan(mesh="linkerd"), "Deployment")["spec"]["template"]
-    wait = template["metadata"]["annotations"][
-        "config.alpha.linkerd.io/proxy-wait-before-exit-seconds"
-    ]
-    assert target.stop_limit < int(wait) < target.grace
+def test_the_proxy_of_a_mesh_starts_before_the_app_and_ends_after_it(plan: Plan) -> None:
+    # As a container beside it, Istio's would end 5 s after SIGTERM, with everybody.
+    template = one(plan(mesh="istio"), "Deployment")["spec"]["template"]["metadata"]
+    assert template["labels"]["sidecar.istio.io/inject"] == "true"
+    assert template["annotations"]["sidecar.istio.io/nativeSidecar"] == "true"
+    template = one(plan(mesh="linkerd"), "Deployment")["spec"]["template"]["metadata"]
+    assert template["annotations"]["linkerd.io/inject"] == "enabled"
+    name = "config.beta.linkerd.io/proxy-enable-native-sidecar"
+    assert template["annotations"][name] == "true"
+    plain = one(plan(), "Deployment")["spec"]["template"]["metadata"]
+    assert {*plain["annotations"]} == {"kubectl.kubernetes.io/default-container"}
+
+
+def test_a_mesh_selects_the_same_pods_as_before(plan: Plan) -> None:
+    # Selectors can't be changed.
+    found = [one(plan(mesh=mesh), "Deployment")["spec"]["selector"] for mesh in (None, "istio")]
+    assert found[0] == found[1]
+
+
+def test_the_proxy_of_linkerd_is_reached_at_its_own_port(plan: Plan) -> None:
+    # What comes from the mesh is sent to that port, whichever it is meant for.
+    def ports(target: ClusterTarget) -> list[set[int | str]]:
+        rules = one(target, "NetworkPolicy")["spec"]["ingress"]
+        return [{port["port"] for port in rule["ports"]} for rule in rules]
+
+    assert ports(plan(mesh="linkerd", metrics_namespace="a")) == [{"ws", 4143}] * 2
+    assert ports(plan(mesh="istio")) == ports(plan()) == [{"ws"}]
 
 
 def test_origins_are_kept_by_haproxy_or_else_by_the_app(plan: Plan) -> None:
@@ -329,6 +419,10 @@ def _probe(path: str) -> Any:
 def test_an_ingress_of_haproxy_balances_by_connections_and_never_says_429(plan: Plan) -> None:
     annotations = one(plan(), "Ingress")["metadata"]["annotations"]
     assert annotations["haproxy.org/load-balance"] == "leastconn"
+    # Beyond its places, a pod takes a reload, which forgets whom each one has.
+    assert annotations["haproxy.org/scale-server-slots"] == "42"
+    more = one(plan(replicas=Replicas(2, 30)), "Ingress")["metadata"]["annotations"]
+    assert more["haproxy.org/scale-server-slots"] == "60"
     assert annotations["haproxy.org/rate-limit-status-code"] == "503"
     assert annotations["haproxy.org/rate-limit-requests"] == "2000"
     assert annotations["cert-manager.io/cluster-issuer"] == "letsencrypt"
@@ -371,6 +465,9 @@ def test_haproxy_sees_clients_and_not_nodes(plan: Plan) -> None:
 def test_only_haproxy_can_read_its_key(plan: Plan) -> None:
     volumes = {each["name"]: each for each in pod(plan("haproxy"), "ws-proxy")["volumes"]}
     assert volumes["tls"]["secret"]["defaultMode"] == 0o440
+    # Without a group of its own, the pod could not read it.
+    security = pod(plan("haproxy"), "ws-proxy")["securityContext"]
+    assert security["fsGroup"] == security["runAsGroup"]
     # HAProxy looks for it beside the certificate, by this name.
     assert {"key": "tls.key", "path": "cert.pem.key"} in volumes["tls"]["secret"]["items"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.settings import Settings
-from wsdeploy.settings.app import PROCESSES_MOST
+from wsdeploy.settings.app import PROCESSES_MOST, App
 
 # Where the kernel starts to queue SYNs for longer than a client waits, more backlog is no help.
 BACKLOG_MOST = 16_384
@@ -96,6 +96,14 @@ def app_clients(settings: Settings) -> int:
     return settings.max_connections * (1 if topology.alone else max(1, len(topology.proxy)))
 
 
+def idle_timeout(app: App) -> int:
+    """Return the seconds without traffic after which a proxy gives a connection up.
+
+    Without a time-out of the app's own, the proxy's is what finds a dead client: three pings.
+    """
+    return round(app.ping_interval + (app.ping_timeout or 2 * app.ping_interval)) + 15
+
+
 def processes(settings: Settings, survey: Survey) -> int:
     """Return how many processes of the app a host has.
 
@@ -155,8 +163,7 @@ def derive(settings: Settings, survey: Survey, processes: int) -> Limits:
         worker_room=room,
         waiting=waiting,
         backlog=max(BACKLOG_LEAST, min(wanted, BACKLOG_MOST)),
-        # Without a time-out of the app's own, the proxy's is what finds a dead client: three pings.
-        idle_timeout=round(app.ping_interval + (app.ping_timeout or 2 * app.ping_interval)) + 15,
+        idle_timeout=idle_timeout(app),
         stop_wait=stop(app.drain),
         shutdown_drain=shutdown_drain,
         unit_stop=stop(shutdown_drain) + 15,
