@@ -10,11 +10,10 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from docs import targets
 from wsapp.config import VARIABLES, Config
 from wsapp.metrics import Metrics, render
 from wsapp.process import process_numbers
-from wsdeploy.cluster import keeping
-from wsdeploy.platforms import verdicts
 from wsdeploy.settings import reference
 from wsdeploy.settings.platforms import PLATFORMS
 
@@ -58,9 +57,8 @@ def metrics() -> str:
 
 
 def platforms() -> str:
-    """Return what each platform keeps of each setting, and what each can be told itself."""
-    sections = [reference.table(each) for each in PLATFORMS]
-    return "\n".join(("## What is kept", "", verdicts.markdown(), *sections))
+    """Return what each platform can be told itself."""
+    return "\n".join(map(reference.table, PLATFORMS))
 
 
 def _metrics() -> Iterator[str]:
@@ -94,10 +92,10 @@ def _shown(value: object) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "environment.md": environment,
-    "kubernetes.md": keeping.markdown,
     "metrics.md": metrics,
     "platforms.md": platforms,
     "settings.md": settings,
+    "targets.md": targets.markdown,
 }
 """Pages of docs/reference, and what stands between their markers."""
 

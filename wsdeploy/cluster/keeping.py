@@ -1,14 +1,15 @@
 """What a cluster makes of each setting: kept, and by what; said; or refused. Pure.
 
-docs/reference/kubernetes.md has the table, made from this one.
+docs/reference/targets.md has the table, made from this one.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from wsdeploy.cluster.scaling import STEP_MOST
 from wsdeploy.cluster.target import stop_limit
@@ -16,18 +17,13 @@ from wsdeploy.settings import Acme, App, CertFiles, SelfSigned, Settings
 from wsdeploy.settings.cluster import HTTPRoute, Ingress, Kubernetes, LoadBalancer, Replicas
 from wsdeploy.settings.firewall import Allowed, Firewall
 from wsdeploy.settings.section import Problem, Section, refused
+from wsdeploy.settings.tls import TLS
+from wsdeploy.settings.verdict import Verdict, kept, refuse, told
 
 WAYS: tuple[type[LoadBalancer | Ingress | HTTPRoute], ...] = (LoadBalancer, Ingress, HTTPRoute)
-"""The ways in, in the order of each row's answers."""
+"""The ways in, in the order of each row's verdicts."""
 
-
-@dataclass(frozen=True)
-class Fate:
-    """What becomes of a setting with one way in."""
-
-    kind: Literal["kept", "said", "refused"]
-    words: str
-    """By what it is kept, or what is said to whoever gives it."""
+NO_SELF_SIGNED = "nobody makes it in a cluster; give CertFiles(...), or Acme(...) with an issuer"
 
 
 @dataclass(frozen=True)
@@ -36,26 +32,11 @@ class Row:
 
     hosts: str
     """What keeps it on hosts."""
-    fates: tuple[Fate, Fate, Fate]
+    verdicts: tuple[Verdict, Verdict, Verdict]
 
 
-def kept(by: str) -> Fate:
-    """Say that a setting does what it does on hosts, and what does it."""
-    return Fate("kept", by)
-
-
-def said(words: str) -> Fate:
-    """Say what a setting does not do here; whoever gives it is told, and goes on."""
-    return Fate("said", words)
-
-
-def no(words: str) -> Fate:
-    """Say why a setting is refused, and what to do."""
-    return Fate("refused", words)
-
-
-def _all(hosts: str, fate: Fate) -> Row:
-    return Row(hosts, (fate, fate, fate))
+def _all(hosts: str, verdict: Verdict) -> Row:
+    return Row(hosts, (verdict, verdict, verdict))
 
 
 def _rows() -> Iterator[tuple[str, Row]]:
@@ -79,17 +60,27 @@ def _rows() -> Iterator[tuple[str, Row]]:
     yield "hosts_at_once", _all("order of the run", kept("maxSurge: pods at the same time"))
     yield (
         "internal_tls",
-        _all("HAProxy, nginx", no("pods have no TLS of their own; give Kubernetes(mesh=...)")),
+        Row(
+            proxy,
+            (
+                refuse("pods have no TLS of their own; leave it out, or give another way in"),
+                refuse("pods have no TLS of their own; give Kubernetes(mesh=...)"),
+                refuse("pods have no TLS of their own; give Kubernetes(mesh=...)"),
+            ),
+        ),
     )
     yield (
         "security_updates",
-        _all("unattended-upgrades", no("pods are not updated; build the image on a newer base")),
+        _all(
+            "unattended-upgrades",
+            refuse("pods are not updated; leave it out, and build the image on a newer base"),
+        ),
     )
-    yield "take_over", _all("the run", no("a cluster has nothing to take over; leave it out"))
+    yield "take_over", _all("the run", refuse("a cluster has nothing to take over; leave it out"))
     yield "firewall", _all("nftables", kept("NetworkPolicy, where the network enforces it"))
     yield (
         "firewall.ssh_from",
-        _all("nftables", no("pods have no SSH; leave it out")),
+        _all("nftables", refuse("nobody logs in to pods; leave it out")),
     )
     yield (
         "firewall.allow",
@@ -101,8 +92,8 @@ def _rows() -> Iterator[tuple[str, Row]]:
             proxy,
             (
                 kept("HAProxy, whichever is given"),
-                said("the controller is the proxy"),
-                said("the Gateway is the proxy"),
+                told("the controller is the proxy"),
+                told("the Gateway is the proxy"),
             ),
         ),
     )
@@ -112,8 +103,8 @@ def _rows() -> Iterator[tuple[str, Row]]:
             proxy,
             (
                 kept("terminationGracePeriodSeconds; None is an hour"),
-                no("the controller has it: hard-stop-after in its ConfigMap"),
-                no("the Gateway has it: such as drainTimeout of EnvoyProxy"),
+                refuse("set hard-stop-after in the controller's ConfigMap instead"),
+                refuse("set it at the Gateway instead, such as drainTimeout of EnvoyProxy"),
             ),
         ),
     )
@@ -123,8 +114,8 @@ def _rows() -> Iterator[tuple[str, Row]]:
             proxy,
             (
                 kept("HAProxy"),
-                no("the controller has it; leave it out"),
-                no("the Gateway has it; leave it out"),
+                refuse("the controller logs; leave it out"),
+                refuse("the Gateway logs; leave it out"),
             ),
         ),
     )
@@ -137,28 +128,32 @@ def _app() -> Iterator[tuple[str, Row]]:
     for name in ("path", "requirements", "exclude"):
         yield f"app.{name}", _all("release", kept("release, in the image"))
     yield "app.command", _all("Supervisor", kept("command; without $WS_SOCKET"))
-    one = no("a pod is one process; give Kubernetes(replicas=...)")
+    one = refuse("a pod is one process; give Kubernetes(replicas=...)", 1)
     yield "app.processes", _all("Supervisor", one)
-    yield "app.env", _all("a file for root and app", said("whoever sees ConfigMaps sees it"))
+    yield "app.env", _all("a file for root and app", told("whoever sees ConfigMaps sees it"))
     yield "app.secrets", _all("a file for root and app", kept("Secret"))
-    yield "app.writable", _all("systemd", said("what is there ends with the pod (emptyDir)"))
+    yield "app.writable", _all("systemd", told("what is there ends with the pod (emptyDir)"))
     yield (
         "app.listen",
-        _all("sockets, ports", no('a pod listens on its own address; leave it out, or give "tcp"')),
+        _all(
+            "sockets, ports",
+            refuse('a pod listens on its own address; leave it out, or give "tcp"', "tcp"),
+        ),
     )
     yield "app.port", _all("the app", kept("containerPort"))
     yield (
         "app.reuse_port",
         _all("rollout", kept("not needed: each pod has an address of its own")),
     )
-    for name in ("compression", "max_size", "ping_interval", "ping_timeout", "max_age"):
-        yield f"app.{name}", _all("wsapp", kept("wsapp"))
-    for name in ("close_code", "log_level"):
+    for name in (
+        "compression", "max_size", "ping_interval", "ping_timeout", "max_age", "close_code",
+        "log_level",
+    ):  # fmt: skip
         yield f"app.{name}", _all("wsapp", kept("wsapp"))
     yield "app.drain", _all("wsapp, Supervisor", kept("wsapp, terminationGracePeriodSeconds"))
     yield (
         "app.shutdown_drain",
-        _all("wsapp, systemd", no("nodes have it: shutdownGracePeriod of the kubelet")),
+        _all("wsapp, systemd", refuse("set shutdownGracePeriod of the kubelets instead")),
     )
     yield "app.start_timeout", _all("rollout", kept("startupProbe"))
     yield "app.healthy_for", _all("rollout", kept("minReadySeconds"))
@@ -166,7 +161,7 @@ def _app() -> Iterator[tuple[str, Row]]:
     yield "app.health", _all("watchdog, proxy", kept("probes; TCP alone if it is None"))
     for name in ("path", "send", "expect"):
         words = "no probe of Kubernetes does a handshake; try one after each release"
-        yield f"app.probe.{name}", _all("rollout", said(words))
+        yield f"app.probe.{name}", _all("rollout", told(words))
 
 
 def _edge(proxy: str) -> Iterator[tuple[str, Row]]:
@@ -176,8 +171,8 @@ def _edge(proxy: str) -> Iterator[tuple[str, Row]]:
     yield "edge.origin_required", Row(proxy, (own, wsapp, wsapp))
     by_segments = kept("paths; a * only after a /")
     yield "edge.paths", Row(proxy, (own, by_segments, by_segments))
-    any_request = said("GETs that are no handshake get to the app there, and handshakes too")
-    yield "edge.plain_paths", Row(proxy, (own, any_request, any_request))
+    handshakes = told("the app gets handshakes there, too")
+    yield "edge.plain_paths", Row(proxy, (own, handshakes, handshakes))
     yield (
         "edge.handshakes_per_second",
         Row(
@@ -185,7 +180,7 @@ def _edge(proxy: str) -> Iterator[tuple[str, Row]]:
             (
                 own,
                 kept('annotations of class "haproxy", in each of its pods'),
-                no("Gateways answer 429, on which clients give up; limit it before them"),
+                refuse("Gateways answer 429, on which clients give up; limit it before them"),
             ),
         ),
     )
@@ -195,8 +190,8 @@ def _edge(proxy: str) -> Iterator[tuple[str, Row]]:
             proxy,
             (
                 own,
-                no("an Ingress can't count them; give LoadBalancer(...), or leave it out"),
-                no("a Gateway can't count them; give LoadBalancer(...), or leave it out"),
+                refuse("an Ingress can't count them; give LoadBalancer(...), or leave it out"),
+                refuse("a Gateway can't count them; give LoadBalancer(...), or leave it out"),
             ),
         ),
     )
@@ -207,7 +202,7 @@ def _edge(proxy: str) -> Iterator[tuple[str, Row]]:
             (
                 own,
                 kept('annotation of class "haproxy"'),
-                no("nothing is limited there; leave it out"),
+                refuse("nothing is limited there; leave it out"),
             ),
         ),
     )
@@ -217,44 +212,40 @@ def _edge(proxy: str) -> Iterator[tuple[str, Row]]:
             proxy,
             (
                 own,
-                no("the controller has it: tune.bufsize in its ConfigMap"),
-                no("the Gateway has it; leave it out"),
+                refuse("set tune.bufsize in the controller's ConfigMap instead"),
+                refuse("set it at the Gateway instead"),
             ),
         ),
     )
-    yield (
-        "edge.behind",
-        Row(
-            proxy,
-            (
-                own,
-                no("the controller has it: proxy-protocol or src-ip-header in its ConfigMap"),
-                no("the Gateway has it: such as clientIPDetection of ClientTrafficPolicy"),
-            ),
-        ),
+    behind = (
+        own,
+        refuse("set proxy-protocol or src-ip-header in the controller's ConfigMap instead"),
+        refuse("set it at the Gateway instead, such as clientIPDetection of ClientTrafficPolicy"),
     )
-    for name in ("networks", "header", "direct"):
-        yield f"edge.behind.{name}", Row(proxy, (own, kept("see edge.behind"), kept("the same")))
+    for name in ("", ".networks", ".header", ".direct"):
+        yield f"edge.behind{name}", Row(proxy, behind)
 
 
 def _tls(proxy: str) -> Iterator[tuple[str, Row]]:
-    listener = said("the Gateway's listener has its own certificate")
+    listener = told("the Gateway's listener has its own certificate")
     for name, what in (("email", "account"), ("directory_url", "server"), ("authority", "server")):
-        theirs = said(f"the issuer of cert-manager has its own {what}")
+        theirs = told(f"the issuer of cert-manager has its own {what}")
         yield f"tls.Acme.{name}", Row("renewal", (theirs, theirs, listener))
     yield (
         "tls.Acme.names",
         Row("renewal", (kept("Certificate"), kept("tls[].hosts"), kept("hostnames"))),
     )
-    default = no("cert-manager has its own default for an Ingress; leave it out")
-    yield "tls.Acme.key_type", Row("renewal", (kept("Certificate"), default, listener))
+    yield (
+        "tls.Acme.key_type",
+        Row("renewal", (kept("Certificate"), kept("annotations of cert-manager"), listener)),
+    )
     theirs = kept("cert-manager's own check")
     yield "tls.Acme.check", Row("renewal", (theirs, theirs, listener))
     for name in ("certificate", "key"):
         pair = kept("a Secret that you make from it")
         yield f"tls.CertFiles.{name}", Row(proxy, (pair, pair, listener))
     for name in ("names", "days"):
-        none = no("give CertFiles(...), or Acme(...) with an issuer")
+        none = refuse(NO_SELF_SIGNED)
         yield f"tls.SelfSigned.{name}", Row(proxy, (none, none, listener))
     yield (
         "tls.policy",
@@ -262,8 +253,10 @@ def _tls(proxy: str) -> Iterator[tuple[str, Row]]:
             proxy,
             (
                 kept("HAProxy"),
-                no("the controller has it: global-config-snippet in its ConfigMap"),
-                no("the Gateway has it: such as tls.minVersion of ClientTrafficPolicy"),
+                refuse("set it in the controller's ConfigMap instead, by global-config-snippet"),
+                refuse(
+                    "set it at the Gateway instead, such as tls.minVersion of ClientTrafficPolicy"
+                ),
             ),
         ),
     )
@@ -277,16 +270,12 @@ ROWS: Mapping[str, Row] = dict(_rows())
 """Every setting, by its name in an error."""
 
 
-def fates(settings: Settings, kubernetes: Kubernetes) -> Iterator[tuple[str, object, Fate]]:
+def verdicts(settings: Settings, kubernetes: Kubernetes) -> Iterator[tuple[str, object, Verdict]]:
     """Yield each setting that is not as it is by default, its value, and what becomes of it."""
-    way = next(
-        (number for number, each in enumerate(WAYS) if isinstance(kubernetes.way_in, each)), None
-    )
-    if way is None:
-        return
-    for name, value in _given("", settings):
+    kind = type(kubernetes.way_in)
+    for name, value in _given("", settings) if kind in WAYS else ():
         if name in ROWS:
-            yield _shown(name), value, ROWS[name].fates[way]
+            yield name, value, ROWS[name].verdicts[WAYS.index(kind)]
 
 
 def _given(place: str, section: Section) -> Iterator[tuple[str, Any]]:
@@ -296,40 +285,42 @@ def _given(place: str, section: Section) -> Iterator[tuple[str, Any]]:
         default = field.default
         if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        if isinstance(value, Section) and name in ("tls",):
-            kind = type(value).__name__
-            shared = {"policy", "hsts", "hsts_subdomains"}
+        if isinstance(value, TLS):
             for inner, given in _given("", value):
-                yield f"tls.{inner}" if inner in shared else f"tls.{kind}.{inner}", given
+                kind = "" if inner in TLS_SHARED else f"{type(value).__name__}."
+                yield f"tls.{kind}{inner}", given
             continue
-        if value != default and value not in ([], ()):
+        if value not in (default, (), []):
             yield name, value
         if isinstance(value, Section):
             yield from _given(f"{name}.", value)
 
 
+TLS_SHARED = {"policy", "hsts", "hsts_subdomains"}
+"""What every kind of certificate can be told. Other names have the kind in them."""
+
+
 def _shown(name: str) -> str:
     """Return a setting's name as a user writes it: without the kind of certificate."""
-    return (
-        name.replace("tls.Acme.", "tls.")
-        .replace("tls.CertFiles.", "tls.")
-        .replace("tls.SelfSigned.", "tls.")
-    )
+    return re.sub(r"^tls\.[A-Z]\w+", "tls", name)
 
 
 def problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Problem]:
     """Yield what a cluster can't keep of the settings."""
     if not isinstance(settings.app, App):
         return
-    for name, value, fate in fates(settings, kubernetes):
-        if fate.kind == "refused" and (name, value) not in (
-            ("app.listen", "tcp"),
-            ("app.processes", 1),
-        ):
-            yield refused(name, _plain(value), fate.words)
+    whole: set[str] = set()
+    for name, value, verdict in verdicts(settings, kubernetes):
+        # What is refused as a whole is not refused once more for each part.
+        if name.rpartition(".")[0] in whole or name.startswith("tls.SelfSigned."):
+            continue
+        if verdict.kind == "refused" and value not in verdict.values:
+            whole.add(name)
+            given = f"{type(value).__name__}(...)" if isinstance(value, Section) else repr(value)
+            yield Problem(_shown(name), f"{given} given; {verdict.words}")
     yield from _tls_problems(settings, kubernetes)
     yield from _app_problems(settings, kubernetes)
-    yield from _edge_problems(settings, kubernetes)
+    yield from _way_problems(settings, kubernetes)
     if isinstance(settings.firewall, Firewall):
         for text in settings.firewall.allow:
             rule = Allowed.parse(text)
@@ -338,9 +329,19 @@ def problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Problem]:
                 yield refused("firewall.allow", text, wanted)
 
 
-def _edge_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Problem]:
+BY_HAPROXY = ("edge.handshakes_per_second", "edge.unlimited_networks", "tls.hsts")
+"""What an Ingress keeps by annotations of HAProxy's controller only."""
+
+
+def _way_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Problem]:
     way_in = kubernetes.way_in
     if isinstance(way_in, LoadBalancer):
+        if kubernetes.mesh is not None:
+            wanted = (
+                "HAProxy's own pods are not in the mesh; give Ingress(...) or HTTPRoute(...), or "
+                "leave it out"
+            )
+            yield refused("kubernetes.mesh", kubernetes.mesh, wanted)
         return
     for setting in ("paths", "plain_paths"):
         for path in getattr(settings.edge, setting):
@@ -348,13 +349,9 @@ def _edge_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Probl
                 wanted = "a route's paths end between two /; write a / before the *"
                 yield refused(f"edge.{setting}", path, wanted)
     if isinstance(way_in, Ingress) and way_in.class_name != "haproxy":
-        for name, _ in _given("", settings):
-            if name in ("edge.handshakes_per_second", "edge.unlimited_networks"):
+        for name, value in _given("", settings):
+            if name in BY_HAPROXY and value:
                 yield Problem(name, 'it is kept with class_name="haproxy" only; leave it out')
-
-
-def _plain(value: object) -> object:
-    return f"{type(value).__name__}(...)" if isinstance(value, Section) else value
 
 
 def _tls_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Problem]:
@@ -362,8 +359,7 @@ def _tls_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Proble
     if not isinstance(way_in, Ingress | LoadBalancer):
         return
     if isinstance(settings.tls, SelfSigned):
-        wanted = "nobody makes it in a cluster; give CertFiles(...), or Acme(...) with an issuer"
-        yield Problem("tls", f"SelfSigned() given; {wanted}")
+        yield Problem("tls", f"SelfSigned(...) given; {NO_SELF_SIGNED}")
     if isinstance(settings.tls, Acme) and way_in.issuer is None:
         wanted = "missing; with Acme, cert-manager gets the certificate: give its ClusterIssuer"
         yield Problem("kubernetes.way_in.issuer", wanted)
@@ -391,27 +387,24 @@ def _app_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Proble
 
 def notes(settings: Settings, kubernetes: Kubernetes) -> Iterator[str]:
     """Yield a line for each setting that does less in a cluster than on hosts."""
-    for name, _, fate in fates(settings, kubernetes):
-        if fate.kind == "said":
-            yield f"{name}: {fate.words}"
+    for name, _, verdict in verdicts(settings, kubernetes):
+        if verdict.kind == "told":
+            yield f"{_shown(name)}: {verdict.words}"
     if settings.app.health is None and settings.app.hang_timeout is not None:
         yield "app.hang_timeout: without app.health, nothing tells that a pod hangs"
-
-
-def markdown() -> str:
-    """Return the table for the documentation."""
-    head = [
-        "| Setting | Hosts | Own HAProxy | Ingress | HTTPRoute |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    rows = [
-        f"| `{name}` | {row.hosts} | {' | '.join(map(_cell, row.fates))} |"
-        for name, row in ROWS.items()
-    ]
-    return "\n".join([*head, *rows]) + "\n"
-
-
-def _cell(fate: Fate) -> str:
-    if fate.kind == "kept":
-        return fate.words
-    return f"{'**refused**' if fate.kind == 'refused' else '*told*'}: {fate.words}"
+    match kubernetes.way_in:
+        case Ingress(class_name=name) if name != "haproxy":
+            yield (
+                f"kubernetes.way_in.class_name: {name} is told nothing of how to balance, of "
+                "limits by address and of Strict-Transport-Security; give its own annotations"
+            )
+        case HTTPRoute(policies=None):
+            yield (
+                "kubernetes.way_in.policies: without them, the Gateway balances, limits and waits "
+                "for silent connections by its own defaults"
+            )
+        case HTTPRoute(policies="envoy") as way_in if not kubernetes.own_gateway:
+            yield (
+                f"kubernetes.way_in.gateway_namespace: slow clients are for the owner of "
+                f"{way_in.gateway} to limit: requestReceivedTimeout of ClientTrafficPolicy"
+            )

@@ -2,17 +2,19 @@
 
 Nothing is dropped in silence. A setting that a platform can't keep is refused if it says something
 else than its default. What hosts do by themselves and platforms don't is named at every run.
+docs/reference/targets.md has the table, made from this one.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from wsdeploy.settings import App, Edge, Settings
-from wsdeploy.settings.platforms import PLATFORMS, Dokku, Fly, Heroku, Koyeb, Platform, Render
+from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Platform, Render
 from wsdeploy.settings.section import Problem, Section, refused
+from wsdeploy.settings.verdict import Verdict, kept, refuse, told
 
 KILLED_AFTER: Mapping[type[Platform], float | None] = {
     Heroku: 30,
@@ -36,82 +38,57 @@ PING_MOST: Mapping[type[Platform], float] = {Heroku: 50}
 """Seconds between pings at most: Heroku's router cuts a connection without a byte for 55 s."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What becomes of a setting on a platform."""
-
-    kind: Literal["kept", "left", "refused"]
-    """`left` is what the platform does in its own way, or nobody does."""
-    words: str
-    """By what it is kept; who does it instead; or what would do, as in an error line."""
-    values: tuple[object, ...] = ()
-    """Beside the default, values of a refused setting that need no refusal."""
-
-
-def kept(words: str) -> Verdict:
-    """Say by what a setting is kept."""
-    return Verdict("kept", words)
-
-
-def left(words: str) -> Verdict:
-    """Say what a platform does in its own way."""
-    return Verdict("left", words)
-
-
-def no(words: str, *values: object) -> Verdict:
-    """Say what would do instead of a setting."""
-    return Verdict("refused", words, values)
-
-
 NO_TIER = "there are no tiers there; leave it out"
-NO_EDGE = "nothing there is told of it; let the app do it, and leave this out"
+NO_EDGE = "the platform's router has no such rule; let the app do it, and leave it out"
 BY_PLATFORM = "the platform's own"
 
 COMMON: Mapping[str, Verdict] = {
-    "domain": kept("a command"),
-    "tls": left("the platform's own certificate"),
-    "proxy": left("the platform's own router"),
+    "domain": kept("a command that the run prints"),
+    "tls": told("the platform's own certificate"),
+    "proxy": told("the platform's own router"),
     "max_connections": kept("`WS_MAX_CONNECTIONS`, for each instance"),
-    "firewall": no("nothing but the platform's router reaches the app; leave it out", False),
+    "firewall": refuse("nothing but the platform's router reaches the app; leave it out", False),
     "name": kept("the app's name there"),
-    "hosts_at_once": no("the platform replaces instances in its own order; leave it out"),
-    "internal_tls": no(NO_TIER),
-    "security_updates": left("the platform's own images"),
-    "take_over": no("nothing is there before; leave it out"),
+    "hosts_at_once": refuse("the platform replaces instances in its own order; leave it out"),
+    "internal_tls": refuse(NO_TIER),
+    "security_updates": told("the platform's own images"),
+    "take_over": refuse("a new app has nothing to take over; leave it out"),
     "app.path": kept("the start command"),
-    "app.processes": no("an instance has one process; leave it out, and say instances there", 1),
+    "app.processes": refuse(
+        "an instance has one process; leave it out, and say instances there", 1
+    ),
     "app.command": kept("the start command"),
     "app.requirements": kept("`requirements.txt`"),
-    "app.exclude": left("what git has is what the platform gets"),
+    "app.exclude": told("what git has is what the platform gets"),
     "app.env": kept("the start command"),
-    "app.secrets": kept("their names, and a command for each"),
-    "app.writable": no("what an instance writes is lost with it; keep it elsewhere"),
-    "app.listen": no("an instance is given one port; leave it out", "tcp"),
-    "app.port": no("the platform gives the port; leave it out"),
+    "app.secrets": kept("their names, and a command that sets each"),
+    "app.writable": refuse("what an instance writes is lost with it; keep it elsewhere"),
+    "app.listen": refuse("an instance is given one port; leave it out", "tcp"),
+    "app.port": refuse("the platform gives the port; leave it out"),
     "app.reuse_port": kept("each instance has a port of its own"),
     "app.compression": kept("`WS_COMPRESSION`"),
     "app.max_size": kept("`WS_MAX_SIZE`"),
     "app.ping_interval": kept("`WS_PING_INTERVAL`"),
     "app.ping_timeout": kept("`WS_PING_TIMEOUT`"),
     "app.drain": kept("`WS_DRAIN`"),
-    "app.shutdown_drain": left("an instance that goes drains as for a release"),
+    "app.shutdown_drain": told("an instance that goes drains as for a release"),
     "app.max_age": kept("`WS_MAX_AGE`"),
     "app.close_code": kept("`WS_CLOSE_CODE`"),
-    "app.start_timeout": left(BY_PLATFORM),
-    "app.healthy_for": left("nobody waits for that"),
-    "app.hang_timeout": left("no watchdog"),
-    "app.health": left("it has none"),
-    "app.probe": left("no handshake before clients come"),
+    "app.start_timeout": told(BY_PLATFORM),
+    "app.healthy_for": told("nothing waits for it"),
+    "app.hang_timeout": told("no watchdog"),
+    "app.health": told("no health check"),
+    "app.probe": told("no handshake before clients come"),
     "app.log_level": kept("`WS_LOG_LEVEL`"),
     "edge.origins": kept("`WS_ORIGINS`: the app refuses"),
     "edge.origin_required": kept("`WS_ORIGIN_REQUIRED`: the app refuses"),
-    "edge.paths": no(NO_EDGE),
-    "edge.plain_paths": no(NO_EDGE),
-    "edge.handshakes_per_second": no(NO_EDGE),
-    "edge.connections": no(NO_EDGE),
-    "edge.unlimited_networks": no("there are no limits to be free of; leave it out"),
-    "edge.header_size": no(NO_EDGE),
-    "edge.behind": no("the platform's router is the balancer; leave it out"),
+    "edge.paths": refuse(NO_EDGE),
+    "edge.plain_paths": refuse(NO_EDGE),
+    "edge.handshakes_per_second": refuse(NO_EDGE),
+    "edge.connections": refuse(NO_EDGE),
+    "edge.unlimited_networks": refuse("there are no limits to be free of; leave it out"),
+    "edge.header_size": refuse(NO_EDGE),
+    "edge.behind": refuse("the platform's router is the balancer; leave it out"),
 }
 """What is the same on all platforms, but for what follows."""
 
@@ -119,14 +96,14 @@ OWN: Mapping[type[Platform], Mapping[str, Verdict]] = {
     Heroku: {
         "app.drain": kept("`WS_DRAIN`; it and `settle` have 17 s at most"),
         "app.ping_interval": kept("`WS_PING_INTERVAL`, 50 s at most"),
-        "app.start_timeout": left("60 s, until it listens"),
+        "app.start_timeout": told("60 s, until it listens"),
     },
     Render: {
         "domain": kept("`domains`"),
         "app.env": kept("`envVars`"),
         "app.secrets": kept("their names in `envVars`; Render asks for them"),
         "app.drain": kept("`WS_DRAIN`, `maxShutdownDelaySeconds`; 287 s at most with `settle`"),
-        "app.start_timeout": left("15 minutes"),
+        "app.start_timeout": told("15 minutes"),
         "app.health": kept("`healthCheckPath`"),
     },
     Fly: {
@@ -138,13 +115,13 @@ OWN: Mapping[type[Platform], Mapping[str, Verdict]] = {
         "app.health": kept("`[[http_service.checks]]`"),
     },
     Koyeb: {
-        "app.port": kept("a command"),
+        "app.port": kept("a command that the run prints"),
         "app.drain": kept("`WS_DRAIN`; it and `settle` have 17 s at most"),
-        "app.start_timeout": kept("a command"),
-        "app.health": kept("a command"),
+        "app.start_timeout": kept("a command that the run prints"),
+        "app.health": kept("a command that the run prints"),
     },
     Dokku: {
-        "app.drain": kept("`WS_DRAIN`, and commands for `wait-to-retire`, `stop-timeout-seconds`"),
+        "app.drain": kept("`WS_DRAIN`; commands set `wait-to-retire` and `stop-timeout-seconds`"),
         "app.start_timeout": kept("`attempts` of the check in `app.json`"),
         "app.health": kept("`healthchecks` in `app.json`"),
     },
@@ -225,7 +202,7 @@ def notes(settings: Settings, platform: Platform) -> Iterator[str]:
             tls = type(settings.tls).__name__
             yield f"{name}: {words.format(title=platform.title, tls=tls)}"
     for name, value, default in settings_of(settings):
-        if found[name].kind == "left" and name not in said and value != default:
+        if found[name].kind == "told" and name not in said and value != default:
             yield f"{name}: {value!r} is not kept; {found[name].words}"
 
 
@@ -233,25 +210,3 @@ def drain_of(app: App, platform: Platform) -> float:
     """Return the seconds that a drain has on a platform: the setting, or what the limit leaves."""
     most = KILLED_AFTER[type(platform)]
     return app.drain if most is None else min(app.drain, most - REST - platform.settle)
-
-
-def markdown() -> str:
-    """Return a table of what all platforms keep of each setting, by what, and some otherwise."""
-    titles = ["On all of them", *(platform.title for platform in PLATFORMS)]
-    rows = [f"| Setting | {' | '.join(titles)} |", "| --- |" + " --- |" * len(titles)]
-    for name, common in COMMON.items():
-        own = [OWN[platform].get(name) for platform in PLATFORMS]
-        cells = ["" if None not in own else _cell(common), *(_cell(each) for each in own)]
-        rows.append(f"| `{name}` | {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"
-
-
-def _cell(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return ""
-    match verdict.kind:
-        case "kept":
-            return verdict.words
-        case "left":
-            return f"*not kept*: {verdict.words}"
-    return f"**refused**: {verdict.words}"

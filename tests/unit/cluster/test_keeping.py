@@ -62,61 +62,12 @@ def test_no_setting_is_forgotten() -> None:
     assert found == set(keeping.ROWS)
 
 
-# A value of each setting that some way in refuses, which is not the default.
-VALUES: dict[str, dict[str, Any]] = {
-    "internal_tls": {"internal_tls": True},
-    "security_updates": {"security_updates": True},
-    "take_over": {"take_over": True},
-    "firewall.ssh_from": {"firewall": Firewall(ssh_from=("10.0.0.0/8",))},
-    "proxy.shutdown_timeout": {"proxy": HAProxy(shutdown_timeout=60)},
-    "proxy.access_log": {"proxy": HAProxy(access_log=False)},
-    "app.processes": {"app": App("app.py", processes=2)},
-    "app.listen": {"app": App("app.py", listen="unix")},
-    "app.shutdown_drain": {"app": App("app.py", shutdown_drain=5)},
-    "edge.handshakes_per_second": {"edge": Edge(handshakes_per_second=5)},
-    "edge.connections": {"edge": Edge(connections=5)},
-    "edge.unlimited_networks": {"edge": Edge(unlimited_networks=("10.0.0.0/8",))},
-    "edge.header_size": {"edge": Edge(header_size=1024)},
-    "edge.behind": {"edge": Edge(behind=Behind(("10.0.0.0/8",), "proxy-protocol"))},
-    "tls.Acme.key_type": {"tls": Acme("ops@a-company.com", key_type="rsa2048")},
-    "tls.policy": {"tls": Acme("ops@a-company.com", policy="modern")},
-}
-BY_ANOTHER_LINE = {"tls.SelfSigned.names", "tls.SelfSigned.days"}
-
-
-def refused() -> set[str]:
-    return {
-        name
-        for name, row in keeping.ROWS.items()
-        if any(fate.kind == "refused" for fate in row.fates)
-    }
-
-
-def test_each_refusal_of_the_table_is_tried() -> None:
-    assert refused() - BY_ANOTHER_LINE == VALUES.keys()
-
-
-@pytest.mark.parametrize("name", VALUES)
-@pytest.mark.parametrize("way", WAYS)
-def test_the_table_says_what_happens(name: str, way: str) -> None:
-    place = [type(WAYS[way]) is each for each in keeping.WAYS].index(True)
-    fate = keeping.ROWS[name].fates[place]
-    settings, kubernetes = service(**VALUES[name]), Kubernetes("chat", IMAGE, WAYS[way])
-    if fate.kind == "refused":
-        (line,) = lines(settings, kubernetes)
-        shown = name.replace("tls.Acme.", "tls.")
-        assert line.startswith(f"{shown}: ")
-        assert line.endswith(f" given; {fate.words}")
-    else:
-        pods(settings, kubernetes)
-
-
 OTHER: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     (
         {"tls": SelfSigned()},
         {},
         [
-            "tls: SelfSigned() given; nobody makes it in a cluster; give CertFiles(...), or "
+            "tls: SelfSigned(...) given; nobody makes it in a cluster; give CertFiles(...), or "
             "Acme(...) with an issuer"
         ],
     ),
@@ -150,6 +101,32 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
         {"edge": Edge(handshakes_per_second=5)},
         {"way_in": Ingress("nginx", issuer="a")},
         ['edge.handshakes_per_second: it is kept with class_name="haproxy" only; leave it out'],
+    ),
+    (
+        {"tls": Acme("ops@a-company.com", hsts=5)},
+        {"way_in": Ingress("traefik", issuer="a")},
+        ['tls.hsts: it is kept with class_name="haproxy" only; leave it out'],
+    ),
+    (
+        {"tls": Acme("ops@a-company.com", hsts=0)},
+        {"way_in": Ingress("traefik", issuer="a"), "namespace": "A"},
+        ["kubernetes.namespace: 'A' given; "],
+    ),
+    (
+        {},
+        {"mesh": "istio", "way_in": WAYS["haproxy"]},
+        [
+            "kubernetes.mesh: 'istio' given; HAProxy's own pods are not in the mesh; give "
+            "Ingress(...) or HTTPRoute(...), or leave it out"
+        ],
+    ),
+    (
+        {"edge": Edge(behind=Behind(("10.0.0.0/8",), "x-forwarded-for", direct=True))},
+        {},
+        [
+            "edge.behind: Behind(...) given; set proxy-protocol or src-ip-header in the "
+            "controller's ConfigMap instead"
+        ],
     ),
     (
         {"app": App("app.py", command=["chat", "--unix=${WS_SOCKET}"])},
@@ -236,12 +213,48 @@ def test_what_does_less_is_said() -> None:
     settings = service(
         app=App("app.py", env={"A": "b"}, health=None, probe=Probe(send="hello")),
     )
-    assert [*keeping.notes(settings, Kubernetes("chat", IMAGE, HTTPRoute("public")))] == [
+    assert [*keeping.notes(settings, Kubernetes("chat", IMAGE, WAYS["route"]))] == [
         "app.env: whoever sees ConfigMaps sees it",
         "app.probe.send: no probe of Kubernetes does a handshake; try one after each release",
         "tls.email: the Gateway's listener has its own certificate",
         "app.hang_timeout: without app.health, nothing tells that a pod hangs",
     ]
+
+
+@pytest.mark.parametrize(
+    ("way_in", "expected"),
+    [
+        (
+            Ingress("nginx", issuer="a"),
+            [
+                "kubernetes.way_in.class_name: nginx is told nothing of how to balance, of limits "
+                "by address and of Strict-Transport-Security; give its own annotations"
+            ],
+        ),
+        (Ingress(issuer="a"), []),
+        (
+            HTTPRoute("public"),
+            [
+                "kubernetes.way_in.policies: without them, the Gateway balances, limits and waits "
+                "for silent connections by its own defaults"
+            ],
+        ),
+        (HTTPRoute("public", policies="haproxy", gateway_namespace="edge"), []),
+        (
+            HTTPRoute("public", policies="envoy", gateway_namespace="edge"),
+            [
+                "kubernetes.way_in.gateway_namespace: slow clients are for the owner of public to "
+                "limit: requestReceivedTimeout of ClientTrafficPolicy"
+            ],
+        ),
+    ],
+    ids=lambda _: "",
+)
+def test_what_a_way_in_is_not_told_is_said(
+    way_in: Ingress | HTTPRoute, expected: list[str]
+) -> None:
+    found = keeping.notes(service(), Kubernetes("chat", IMAGE, way_in))
+    assert [line for line in found if line.startswith("kubernetes.")] == expected
 
 
 def test_secrets_are_read_here_unless_the_cluster_has_them() -> None:
@@ -287,9 +300,3 @@ SECTIONS: list[tuple[Section, list[str]]] = [
 @pytest.mark.parametrize(("section", "expected"), SECTIONS, ids=lambda _: "")
 def test_mistakes_of_sections(section: Section, expected: list[str]) -> None:
     assert [str(problem) for problem in section.all_problems()] == expected
-
-
-def test_the_table_has_a_row_for_each_setting() -> None:
-    rows = keeping.markdown().splitlines()
-    assert len(rows) == 2 + len(keeping.ROWS)
-    assert all(row.count(" | ") == 4 for row in rows[2:])

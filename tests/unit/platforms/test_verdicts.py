@@ -9,7 +9,6 @@ from tests.unit.platforms.conftest import MADE, every_platform, made
 from wsdeploy.platforms import verdicts
 from wsdeploy.settings import Acme, Behind, Edge, Firewall, FromEnv, HAProxy, Nginx
 from wsdeploy.settings.platforms import (
-    PLATFORMS,
     Dokku,
     Fly,
     Heroku,
@@ -18,7 +17,7 @@ from wsdeploy.settings.platforms import (
     Render,
 )
 
-NO_EDGE = "on Heroku, nothing there is told of it; let the app do it, and leave this out"
+NO_EDGE = "on Heroku, the platform's router has no such rule; let the app do it, and leave it out"
 
 
 @every_platform
@@ -55,8 +54,8 @@ def test_defaults_are_refused_nowhere(where: Platform) -> None:
          "instances in its own order; leave it out"),
         ({}, {"internal_tls": True}, "internal_tls: True given; on Heroku, there are no tiers "
          "there; leave it out"),
-        ({}, {"take_over": True}, "take_over: True given; on Heroku, nothing is there before; "
-         "leave it out"),
+        ({}, {"take_over": True}, "take_over: True given; on Heroku, a new app has nothing to "
+         "take over; leave it out"),
         ({}, {"firewall": Firewall(allow=["tcp/9100"])}, "firewall: Firewall(ssh_from=(), "
          "allow=('tcp/9100',)) given; on Heroku, nothing but the platform's router reaches the "
          "app; leave it out"),
@@ -138,14 +137,3 @@ def test_what_a_platform_does_in_its_own_way_is_named_if_it_was_asked_for() -> N
         "app.hang_timeout: no watchdog",
     ]
     assert not [line for line in verdicts.notes(made(proxy=Nginx()), Heroku()) if "proxy" in line]
-
-
-def test_the_table_has_a_row_for_each_setting_and_a_column_for_each_platform() -> None:
-    head, _, *rows = verdicts.markdown().splitlines()
-    assert head == "| Setting | On all of them | Heroku | Render | Fly | Koyeb | Dokku |"
-    assert len(rows) == len(verdicts.COMMON)
-    for row, name in zip(rows, verdicts.COMMON, strict=True):
-        _, _, common, *own, _ = (cell.strip() for cell in row.split("|"))
-        assert len(own) == len(PLATFORMS)
-        assert common or all(own), name
-        assert [bool(each) for each in own] == [name in verdicts.OWN[each] for each in PLATFORMS]
