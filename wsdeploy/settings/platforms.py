@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import KW_ONLY
 from typing import Annotated, ClassVar
 
+from wsdeploy.settings.names import is_placeholder
 from wsdeploy.settings.section import Problem, Range, Section, refused
 
+PLACEHOLDER_WORDS = "that is a placeholder; give your own"
 NAME_WORDS = "give 2 to 30 lower-case letters, digits and hyphens, the first one a letter"
 
 
@@ -97,6 +99,8 @@ class Koyeb(Platform):
         if not re.fullmatch(r"github\.com/[\w.-]+/[\w.-]+", self.repository, re.ASCII):
             wanted = "give it as in github.com/your-company/chat"
             yield refused("repository", self.repository, wanted)
+        elif self.repository.startswith("github.com/your-company/"):
+            yield refused("repository", self.repository, PLACEHOLDER_WORDS)
 
 
 class Dokku(Platform):
@@ -116,6 +120,8 @@ class Dokku(Platform):
         yield from super().problems()
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.:-]*", self.host):
             yield refused("host", self.host, "give a host name or an address")
+        elif is_placeholder(self.host.partition(":")[0]):
+            yield refused("host", self.host, PLACEHOLDER_WORDS)
 
 
 PLATFORMS: tuple[type[Platform], ...] = (Heroku, Render, Fly, Koyeb, Dokku)

@@ -6,6 +6,7 @@ import tomllib
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.unit.platforms.conftest import MADE, MakeProject, every_platform, made
 from wsapp.config import Config
@@ -23,20 +24,11 @@ AWKWARD = 'it\'s "$HOME" `x` \\ # ü\n'
 
 
 def blueprint(text: str) -> dict[str, Any]:
-    """Read the one service of a Blueprint as it is written here: each scalar as in JSON."""
-    service: dict[str, Any] = {"envVars": {}, "domains": []}
-    name = ""
-    for line in text.splitlines():
-        if match := re.fullmatch(r'    (\w+): ("?.*"?)', line):
-            value = match[2]
-            service[match[1]] = json.loads(value)
-        elif match := re.fullmatch(r"      - key: (.+)", line):
-            name = json.loads(match[1])
-        elif match := re.fullmatch(r"        (value|sync): (.+)", line):
-            service["envVars"][name] = json.loads(match[2])
-        elif match := re.fullmatch(r"      - (.+)", line):
-            service["domains"].append(json.loads(match[1]))
-    return service
+    """Read the one service of a Blueprint, with its variables by their names."""
+    (service,) = yaml.safe_load(text)["services"]
+    found: dict[str, Any] = service
+    found["envVars"] = {each["key"]: each.get("value", False) for each in service["envVars"]}
+    return found
 
 
 def exported(script: str) -> dict[str, str]:
@@ -140,6 +132,8 @@ def test_the_manifest_of_heroku_has_what_its_schema_knows(project: MakeProject) 
     assert described["env"].keys() == SECRETS.keys()
     for each in described["env"].values():
         assert each.keys() == {"description", "required"}
+    assert described["buildpacks"] == [{"url": "heroku/python"}]
+    assert re.match(r"[a-zA-Z-_.]", described["name"])
     assert 3 <= len(described["name"]) <= 30
 
 
@@ -159,9 +153,11 @@ def test_the_manifest_of_dokku_has_what_it_documents(project: MakeProject) -> No
 def test_the_blueprint_of_render_has_what_its_reference_knows(project: MakeProject) -> None:
     """render.com/docs/blueprint-spec: a web service on a native runtime."""
     settings = made({"secrets": SECRETS, "env": {"NO": AWKWARD}, "drain": 100})
-    service = blueprint(project(MADE[Render], settings).wanted["render.yaml"])
+    text = project(MADE[Render], settings).wanted["render.yaml"]
+    service = blueprint(text)
     variables, domains = service.pop("envVars"), service.pop("domains")
     assert service == {
+        "type": "web",
         "name": "chat",
         "runtime": "python",
         "plan": "starter",
@@ -175,6 +171,17 @@ def test_the_blueprint_of_render_has_what_its_reference_knows(project: MakeProje
     assert domains == ["ws.a-company.com"]
     assert variables["NO"] == AWKWARD
     assert [name for name, value in variables.items() if value is False] == [*SECRETS]
+    assert text.count("sync: false") == len(SECRETS)
+    assert all(isinstance(value, str) for value in variables.values() if value is not False)
+
+
+@pytest.mark.parametrize(("drain", "told"), [(0, 14), (287, 300), (600, 300)])
+def test_the_seconds_that_render_is_told_are_within_its_limits(
+    project: MakeProject, drain: float, told: int
+) -> None:
+    """From 1 to 300, by the schema of Render's API."""
+    text = project(MADE[Render], made({"drain": drain})).wanted["render.yaml"]
+    assert blueprint(text)["maxShutdownDelaySeconds"] == told
 
 
 def test_the_configuration_of_fly_has_what_its_reference_knows(project: MakeProject) -> None:

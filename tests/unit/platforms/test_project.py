@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.platforms.conftest import LOCK, MADE, MakeProject, every_platform, made, write
 from wsdeploy.inventory.project import Project
+from wsdeploy.platforms import written
 from wsdeploy.settings import Edge, SettingsError
 from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Platform, Render
 
@@ -18,6 +19,18 @@ def problems(project: MakeProject, where: Platform, **app: object) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         project(where, made(dict(app)))
     return [str(each) for each in caught.value.problems]
+
+
+@every_platform
+def test_a_second_run_has_nothing_to_write(project: MakeProject, where: Platform) -> None:
+    first = project(where)
+    assert "Procfile" in first.report()[0] or "render.yaml" in first.report()[0]
+    write(first)
+    note = first.folder / written.NOTE
+    note.write_text(written.note(first.wanted))
+    second = project(where)
+    assert written.changes(second.wanted, second.found()) == {}
+    assert second.report()[0].endswith(": nothing to do")
 
 
 @every_platform
@@ -128,7 +141,11 @@ def test_a_package_that_is_built_is_refused(project: MakeProject, tmp_path: Path
          "a paid one, such as starter"),
         (Fly(region="AMS\n"), "region: 'AMS\\n' given; give a name as the platform spells it"),
         (Koyeb("chat"), "repository: 'chat' given; give it as in github.com/your-company/chat"),
+        (Koyeb("github.com/your-company/chat"), "repository: 'github.com/your-company/chat' given; "
+         "that is a placeholder; give your own"),
         (Dokku("a b"), "host: 'a b' given; give a host name or an address"),
+        (Dokku("dokku.your-company.com:22"), "host: 'dokku.your-company.com:22' given; that is a "
+         "placeholder; give your own"),
     ],
 )  # fmt: skip
 def test_mistakes_of_what_a_platform_is_told(
@@ -172,9 +189,14 @@ def test_the_examples_are_inventories(
     text = (REPOSITORY / f"inventories/{where.title.lower()}.py").read_text()
     shutil.copytree(REPOSITORY / "files", tmp_path / "files")
     names: dict[str, Any] = {}
-    with pytest.raises(SettingsError, match="that is a placeholder"):
+    with pytest.raises(SettingsError) as caught:
         exec(text, names)  # noqa: S102 (our own text)
-    exec(text.replace("ws.example.com", "ws.a-company.com"), names)  # noqa: S102
+    refused = [problem for problem in caught.value.problems if "placeholder" in problem.message]
+    # The app's name is marked, too, if nobody else on the platform may have it: none is refused.
+    marked = [line for line in text.splitlines() if "# EDIT" in line and "else" not in line]
+    assert len(refused) == len(marked)
+    text = text.replace("example.com", "a-company.com").replace("your-company", "a-company")
+    exec(text, names)  # noqa: S102
     found: Project = names["project"][1]["platform"]
     assert type(found.platform) is type(where)
     assert not [note for note in found.notes() if note.startswith("app.drain")]

@@ -7,18 +7,26 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.unit.platforms.conftest import MakeProject, made, write
+from wsdeploy.platforms import verdicts
 from wsdeploy.platforms.start import Code, script
-from wsdeploy.settings.platforms import Dokku, Heroku, Koyeb, Platform
-
-LIMIT = 30
-"""Seconds after SIGTERM in which all has to be over on Heroku, and is assumed to be on Koyeb."""
+from wsdeploy.settings.platforms import (
+    PLATFORMS,
+    Dokku,
+    Fly,
+    Heroku,
+    Koyeb,
+    Platform,
+    Render,
+)
 
 
 @pytest.fixture
@@ -61,14 +69,17 @@ async def client(port: int) -> ClientConnection:
     [
         # A dyno's shell, and SIGTERM to every process.
         (Heroku(settle=0.1), ["bash", "-c"], os.killpg),
-        # A buildpack's launcher, and SIGTERM to the first one.
+        # A shell, and SIGTERM to the first process.
+        (Render(settle=0.1), ["sh", "-c"], os.kill),
+        # A buildpack's launcher, and SIGTERM to the first process.
+        (Fly(settle=0.1), ["bash", "-c"], os.kill),
         (Koyeb("github.com/a-company/chat", settle=0.1), ["bash", "-c"], os.kill),
         # herokuish takes the words of the line.
         (Dokku("dokku.a-company.com", settle=0.1), [], os.kill),
     ],
-    ids=["Heroku", "Koyeb", "Dokku"],
+    ids=[each.title for each in PLATFORMS],
 )
-def test_the_line_of_the_procfile_serves_and_drains_within_the_platforms_time(
+def test_an_instance_serves_and_drains_within_the_platforms_time(
     project: MakeProject,
     started: list[subprocess.Popen[bytes]],
     python: Path,
@@ -79,24 +90,30 @@ def test_the_line_of_the_procfile_serves_and_drains_within_the_platforms_time(
 ) -> None:
     found = project(where, made({"drain": 0.2}))
     write(found)
-    kind, _, line = found.wanted["Procfile"].strip().partition(": ")
-    assert kind == "web"
+    line, environment = start_line(found.wanted)
     # Sites of a virtual environment are found by its interpreter's own path.
-    environment = {"PATH": f"{python}:{os.environ['PATH']}", "PORT": str(port)}
     packages = next(path for path in sys.path if path.endswith("site-packages"))
     process = subprocess.Popen(
         [*shell, line] if shell else line.split(),
         cwd=found.folder,
-        env={**environment, "PYTHONPATH": packages},
+        env={
+            **environment,
+            "PATH": f"{python}:{os.environ['PATH']}",
+            "PORT": str(port),
+            "PYTHONPATH": packages,
+        },
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
     started.append(process)
+    limit = verdicts.KILLED_AFTER[type(where)] or 60
 
     async def stay() -> tuple[list[int | None], float]:
         clients = [await client(port) for _ in range(20)]
         for number, each in enumerate(clients):
             await each.send(str(number))
             assert await each.recv() == str(number)
+        assert await healthz(port) == 200
         began = time.monotonic()
         # Heroku may send it several times, and Dokku does.
         for _ in range(2):
@@ -104,10 +121,33 @@ def test_the_line_of_the_procfile_serves_and_drains_within_the_platforms_time(
         await asyncio.gather(*(each.wait_closed() for each in clients))
         return [each.close_code for each in clients], time.monotonic() - began
 
-    codes, seconds = asyncio.run(asyncio.wait_for(stay(), LIMIT))
+    codes, seconds = asyncio.run(asyncio.wait_for(stay(), limit))
     assert codes == [1012] * 20
-    assert 0.1 <= seconds < LIMIT
-    assert process.wait(30) == 0
+    # Neither ended the settle time: a platform's second SIGTERM is no hurry.
+    assert 0.1 <= seconds < limit
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0
+    # Nothing in its environment was a surprise.
+    assert not [line for line in said.decode().splitlines() if "WS_" in line]
+
+
+def start_line(wanted: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return what a platform starts, and the variables that its own file has."""
+    if "render.yaml" in wanted:
+        (service,) = yaml.safe_load(wanted["render.yaml"])["services"]
+        variables = {each["key"]: each["value"] for each in service["envVars"]}
+        return service["startCommand"], variables
+    kind, _, line = wanted["Procfile"].strip().partition(": ")
+    assert kind == "web"
+    return line, tomllib.loads(wanted.get("fly.toml", "")).get("env", {})
+
+
+async def healthz(port: int) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    head = await reader.readline()
+    writer.close()
+    return int(head.split()[1])
 
 
 @pytest.mark.parametrize(
