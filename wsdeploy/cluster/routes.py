@@ -98,6 +98,8 @@ def _haproxy(target: ClusterTarget) -> dict[str, str]:
     }
     if settings.app.health is not None:
         found["haproxy.org/check-http"] = settings.app.health
+        # It tries no other pod for a handshake that fails: a dead one has to go soon.
+        found["haproxy.org/check-interval"] = "1s"
     if rules.unlimited_networks:
         found["haproxy.org/rate-limit-whitelist"] = ",".join(rules.unlimited_networks)
     if header := edge.hsts(settings):

@@ -419,6 +419,11 @@ def _probe(path: str) -> Any:
 def test_an_ingress_of_haproxy_balances_by_connections_and_never_says_429(plan: Plan) -> None:
     annotations = one(plan(), "Ingress")["metadata"]["annotations"]
     assert annotations["haproxy.org/load-balance"] == "leastconn"
+    assert annotations["haproxy.org/check-interval"] == "1s"
+    assert (
+        "haproxy.org/check-interval"
+        not in (one(plan(app={"health": None}), "Ingress")["metadata"]["annotations"])
+    )
     # Beyond its places, a pod takes a reload, which forgets whom each one has.
     assert annotations["haproxy.org/scale-server-slots"] == "42"
     more = one(plan(replicas=Replicas(2, 30)), "Ingress")["metadata"]["annotations"]
