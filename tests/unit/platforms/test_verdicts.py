@@ -1,6 +1,7 @@
 """What platforms keep of the settings: nothing is dropped in silence."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.unit.platforms.conftest import MADE, every_platform, made
 from wsdeploy.platforms import verdicts
 from wsdeploy.settings import Acme, Behind, Edge, Firewall, FromEnv, HAProxy, Nginx
 from wsdeploy.settings.platforms import (
+    PLATFORMS,
     Dokku,
     Fly,
     Heroku,
@@ -137,3 +139,11 @@ def test_what_a_platform_does_in_its_own_way_is_named_if_it_was_asked_for() -> N
         "app.hang_timeout: no watchdog",
     ]
     assert not [line for line in verdicts.notes(made(proxy=Nginx()), Heroku()) if "proxy" in line]
+
+
+def test_the_guide_names_the_longest_drain_of_each_platform() -> None:
+    text = (Path(__file__).parents[3] / "docs/guides/platforms.md").read_text()
+    (line,) = re.findall(r"^\| Longest `drain`.*$", text, re.MULTILINE)
+    numbers = [float(each.strip().replace(",", "")) for each in line.split("|")[2:-1]]
+    longest = [verdicts.drain_of(made({"drain": 3600}).app, MADE[each]) for each in PLATFORMS]
+    assert numbers == longest
