@@ -329,6 +329,11 @@ def problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Problem]:
                 yield refused("firewall.allow", text, wanted)
 
 
+NAMES_MOST = 16
+"""Host names of an HTTPRoute."""
+MATCHES_MOST = 63
+"""Paths of an HTTPRoute's rule, but for that of the health check."""
+
 BY_HAPROXY = ("edge.handshakes_per_second", "edge.unlimited_networks", "tls.hsts")
 """What an Ingress keeps by annotations of HAProxy's controller only."""
 
@@ -348,6 +353,15 @@ def _way_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Proble
             if path.endswith("*") and not path.endswith("/*"):
                 wanted = "a route's paths end between two /; write a / before the *"
                 yield refused(f"edge.{setting}", path, wanted)
+    if isinstance(way_in, HTTPRoute):
+        count = len({*settings.edge.paths, *settings.edge.plain_paths})
+        if count > MATCHES_MOST:
+            wanted = f"a route has {MATCHES_MOST} at most; give fewer, such as one with a *"
+            yield Problem("edge.paths", f"{count} paths given, with plain_paths; {wanted}")
+        count = 1 + len(getattr(settings.tls, "names", ()))
+        if count > NAMES_MOST:
+            wanted = f"a route has {NAMES_MOST} at most; give fewer"
+            yield Problem("tls.names", f"{count} names given, with the domain; {wanted}")
     if isinstance(way_in, Ingress) and way_in.class_name != "haproxy":
         for name, value in _given("", settings):
             if name in BY_HAPROXY and value:

@@ -11,6 +11,7 @@ from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.plan.proxy import edge, tls
 from wsdeploy.settings import Acme, Settings
 from wsdeploy.settings.cluster import HTTPRoute, Ingress, LoadBalancer
+from wsdeploy.settings.names import is_address
 
 HEALTH = "/healthz"
 """What balancers and monitors ask through the way in, as on hosts."""
@@ -28,6 +29,11 @@ def paths(target: ClusterTarget) -> list[tuple[str, bool]]:
     if ("/", True) not in found:
         found.add((HEALTH, False))
     return sorted(found)
+
+
+def names(target: ClusterTarget) -> list[str]:
+    """Return the service's host names as Kubernetes takes them: no addresses, no capitals."""
+    return [name.lower() for name in tls.names(target.settings) if not is_address(name)]
 
 
 def secret(target: ClusterTarget) -> str:
@@ -49,7 +55,7 @@ def ingress(target: ClusterTarget, way_in: Ingress) -> Object:
         }
     annotations |= way_in.annotations
     backend = {"service": {"name": target.name, "port": {"name": "ws"}}}
-    names = [*tls.names(target.settings)]
+    hosts = names(target)
     rules = [
         {
             "host": name,
@@ -64,7 +70,7 @@ def ingress(target: ClusterTarget, way_in: Ingress) -> Object:
                 ]
             },
         }
-        for name in names
+        for name in hosts
     ]
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -72,7 +78,7 @@ def ingress(target: ClusterTarget, way_in: Ingress) -> Object:
         "metadata": metadata(target, target.name, **annotations),
         "spec": {
             "ingressClassName": way_in.class_name,
-            "tls": [{"hosts": names, "secretName": secret(target)}],
+            "tls": [{"hosts": hosts, "secretName": secret(target)}],
             "rules": rules,
         },
     }
@@ -142,7 +148,7 @@ def _route(target: ClusterTarget, way_in: HTTPRoute) -> Object:
         "metadata": metadata(target, target.name),
         "spec": {
             "parentRefs": _parents(way_in, way_in.listener),
-            "hostnames": [*tls.names(settings)],
+            "hostnames": names(target),
             "rules": [
                 {
                     "matches": matches,
@@ -164,7 +170,7 @@ def _redirect(target: ClusterTarget, way_in: HTTPRoute) -> Object:
         "metadata": metadata(target, f"{target.name}-redirect"),
         "spec": {
             "parentRefs": _parents(way_in, way_in.http_listener),
-            "hostnames": [*tls.names(target.settings)],
+            "hostnames": names(target),
             "rules": [{"filters": [{"type": "RequestRedirect", "requestRedirect": answer}]}],
         },
     }
@@ -179,7 +185,7 @@ def certificate(target: ClusterTarget, issuer: str) -> Object:
         "metadata": metadata(target, secret(target)),
         "spec": {
             "secretName": secret(target),
-            "dnsNames": [*tls.names(settings)],
+            "dnsNames": names(target),
             "issuerRef": {"name": issuer, "kind": "ClusterIssuer"},
             "privateKey": _key(settings) | {"rotationPolicy": "Always"},
         },

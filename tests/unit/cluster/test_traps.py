@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.cluster.conftest import HAPROXY, WAYS, Plan, container, every, one, pod, strings
 from wsapp.config import Config
-from wsdeploy import Edge, FromFile, HTTPRoute, LoadBalancer, Replicas
+from wsdeploy import Edge, FromFile, HTTPRoute, LoadBalancer, Replicas, SelfSigned
 from wsdeploy.cluster import environment, routes
 from wsdeploy.cluster.target import ClusterTarget
 
@@ -431,6 +431,14 @@ def test_an_ingress_of_haproxy_balances_by_connections_and_never_says_429(plan: 
     assert annotations["haproxy.org/rate-limit-status-code"] == "503"
     assert annotations["haproxy.org/rate-limit-requests"] == "2000"
     assert annotations["cert-manager.io/cluster-issuer"] == "letsencrypt"
+
+
+def test_host_names_are_ones_that_kubernetes_takes(plan: Plan) -> None:
+    names = ["WWW.A-company.com", "10.0.0.1"]
+    target = plan("route", settings={"tls": SelfSigned(names=names)})
+    assert one(target, "HTTPRoute", "ws")["spec"]["hostnames"] == [
+        "ws.a-company.com", "www.a-company.com",
+    ]  # fmt: skip
 
 
 def test_a_route_is_for_its_listener_and_http_is_sent_away(plan: Plan) -> None:
