@@ -16,7 +16,7 @@ VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 def fixed(target: ClusterTarget) -> dict[str, str]:
-    """Return the variables that follow from the image alone; it has them, too."""
+    """Return the variables that follow from the release; the image has them, too."""
     return {
         "HOME": target.data,
         "LANG": "C.UTF-8",
@@ -39,7 +39,10 @@ def listen(target: ClusterTarget) -> dict[str, str]:
 
 
 def variables(target: ClusterTarget) -> dict[str, str]:
-    """Return the variables that anyone may see who sees the namespace's ConfigMaps."""
+    """Return the app's variables, but for its secrets.
+
+    Whoever may read the namespace's ConfigMaps sees them.
+    """
     settings, kubernetes = target.settings, target.kubernetes
     app, edge = settings.app, settings.edge
     found = fixed(target) | {
@@ -51,7 +54,7 @@ def variables(target: ClusterTarget) -> dict[str, str]:
         "WS_DRAIN": f"{app.drain:g}",
         "WS_LOG_FORMAT": "json",
         "WS_LOG_LEVEL": app.log_level,
-        # Beyond it, 503. Readiness stays as it is: the fullest pods would be the first to go.
+        # Further clients get 503, and the pod stays ready: one that is not is the first to go.
         "WS_MAX_CONNECTIONS": str(settings.max_connections),
         "WS_MAX_SIZE": str(app.max_size),
         "WS_OPEN_TIMEOUT": str(OPEN_TIMEOUT),
@@ -62,7 +65,7 @@ def variables(target: ClusterTarget) -> dict[str, str]:
         found["WS_MAX_AGE"] = f"{app.max_age:.15g}"
     if kubernetes.settle:
         found["WS_SETTLE"] = str(kubernetes.settle)
-    # Our own HAProxy checks them; other ways in have no word for it.
+    # Our own HAProxy checks them; other ways in can't.
     if edge.origins and not isinstance(kubernetes.way_in, LoadBalancer):
         found["WS_ORIGINS"] = ", ".join(edge.origins)
         found["WS_ORIGIN_REQUIRED"] = str(int(edge.origin_required))
@@ -70,7 +73,7 @@ def variables(target: ClusterTarget) -> dict[str, str]:
 
 
 def digest(values: Mapping[str, str]) -> str:
-    """Return what is appended to the name of an object whose content never changes."""
+    """Return what ends the name of an immutable object: other values make another name."""
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -83,7 +86,7 @@ def config_name(target: ClusterTarget) -> str:
 def secret_name(target: ClusterTarget) -> str:
     """Return the name of the Secret with the app's secrets. Raises SecretError.
 
-    It follows from their values, of which nobody can guess any from it.
+    It follows from their values, and tells nobody what they are.
     """
     if target.kubernetes.existing_secret is not None:
         return target.kubernetes.existing_secret

@@ -13,7 +13,7 @@ from wsdeploy.settings.firewall import Allowed, Firewall
 
 
 def policy(target: ClusterTarget) -> Object:
-    """Return that only proxies, Prometheus and what `firewall` allows reach the app's pods."""
+    """Return the policy of the app's pods: proxies, Prometheus and what `firewall` allows."""
     kubernetes, ports = target.kubernetes, _ports(target)
     proxies: Object = (
         {"podSelector": {"matchLabels": labels(target, "proxy")}}
@@ -43,7 +43,7 @@ def _ports(target: ClusterTarget) -> list[Object]:
 
 
 def namespace(name: str) -> Object:
-    """Return all pods of a namespace, by the label that Kubernetes gives each."""
+    """Return the selector of a namespace's pods, by the label that Kubernetes gives each."""
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 

@@ -55,7 +55,7 @@ def secret(target: ClusterTarget) -> Object | None:
 
 
 def missing_secrets(target: ClusterTarget) -> Iterator[str]:
-    """Yield a line for each Secret that the objects name and that has to be there.
+    """Yield a line for each Secret that is used and not among the objects.
 
     Raises SecretError.
     """

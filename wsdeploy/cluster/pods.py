@@ -13,8 +13,8 @@ from wsdeploy.cluster.manifest import Object
 from wsdeploy.cluster.target import IMAGE_PULL, LIVENESS_GRACE, ClusterTarget
 
 USER = 65532
-"""The app's user and group in pods. A number, as Kubernetes can't tell a name from root's; images
-without a shell have this one by custom (nonroot)."""
+"""The app's user and group in pods: a number, so that Kubernetes can see that it is not root's.
+Images without a shell have this one as `nonroot`."""
 
 REVISIONS = 5
 """Earlier pod templates that the cluster keeps."""
@@ -35,7 +35,7 @@ def labels(target: ClusterTarget, component: str = "app") -> dict[str, str]:
 def metadata(
     target: ClusterTarget, name: str, component: str = "app", **annotations: str
 ) -> Object:
-    """Return the metadata of an object. annotations: with _ for what is no letter in a name."""
+    """Return the metadata of an object. annotations: by their names, as an unpacked dict."""
     managed = {"app.kubernetes.io/managed-by": "wsdeploy"}
     found: Object = {
         "name": name,
@@ -46,7 +46,7 @@ def metadata(
 
 
 def pod_security(user: int = USER) -> Object:
-    """Return how a pod runs: as nobody, with files of volumes that its group may read."""
+    """Return a pod's security context. Its group may read what is in volumes."""
     return {
         "runAsNonRoot": True,
         "runAsUser": user,
@@ -57,7 +57,7 @@ def pod_security(user: int = USER) -> Object:
 
 
 def spread(target: ClusterTarget, component: str = "app") -> list[Object]:
-    """Return that pods are on different nodes and zones, as far as that is possible."""
+    """Return the constraints that put pods on different nodes and zones, if there are some."""
     return [
         {
             "maxSkew": 1,
@@ -87,7 +87,7 @@ KEPT = {
     "argocd.argoproj.io/sync-options": "PruneLast=true",
     "kustomize.toolkit.fluxcd.io/prune": "disabled",
 }
-"""A pod of before that is started again still needs its own variables."""
+"""Annotations of what old pods still need: one that restarts reads its variables again."""
 
 
 def config_map(target: ClusterTarget) -> Object:
@@ -216,9 +216,9 @@ def _probes(target: ClusterTarget) -> Iterator[tuple[str, Object]]:
             "failureThreshold": math.ceil(app.start_timeout),
         },
     )
-    # Twice: one lost packet is no reason to send nobody any more.
+    # Two failures: one lost packet must not take a pod out.
     yield "readinessProbe", ask | {"periodSeconds": 2, "timeoutSeconds": 1, "failureThreshold": 2}
-    # A hung process still accepts connections: without a path to ask, nothing tells it.
+    # A hung process still accepts connections: only an answer tells that it does not hang.
     if app.hang_timeout is not None and app.health is not None:
         yield (
             "livenessProbe",
@@ -233,7 +233,7 @@ def _probes(target: ClusterTarget) -> Iterator[tuple[str, Object]]:
 
 
 def service(target: ClusterTarget) -> Object:
-    """Return the address of the app's pods inside the cluster."""
+    """Return the Service in front of the app's pods."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -255,7 +255,7 @@ def service(target: ClusterTarget) -> Object:
 
 
 def disruption_budget(target: ClusterTarget, component: str = "app") -> Object:
-    """Return that nodes are emptied one pod of ours at a time."""
+    """Return the budget by which nodes are emptied one of our pods at a time."""
     name = target.name if component == "app" else f"{target.name}-{component}"
     return {
         "apiVersion": "policy/v1",
@@ -271,7 +271,7 @@ def disruption_budget(target: ClusterTarget, component: str = "app") -> Object:
 
 
 def pod_monitor(target: ClusterTarget) -> Object:
-    """Return what tells the Prometheus operator to ask each pod for its metrics."""
+    """Return the monitor by which Prometheus' operator has each pod asked for its metrics."""
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",

@@ -21,11 +21,11 @@ SLOTS = 42
 
 
 def paths(target: ClusterTarget) -> list[tuple[str, bool]]:
-    """Return the paths that lead to the app, each with whether all below it does, too."""
+    """Return the paths that lead to the app, each with whether it is a prefix."""
     rules = target.settings.edge
     given = [*(rules.paths or ("/*",)), *(rules.plain_paths if rules.paths else ())]
     found = {(path.removesuffix("*").rstrip("/") or "/", path.endswith("*")) for path in given}
-    # A prefix has all that is below it.
+    # Below / as a prefix, it is there already.
     if ("/", True) not in found:
         found.add((HEALTH, False))
     return sorted(found)
@@ -93,13 +93,13 @@ def _haproxy(target: ClusterTarget) -> dict[str, str]:
         # A pod without a place takes a reload, after which leastconn counts anew.
         "haproxy.org/scale-server-slots": str(max(SLOTS, target.pods_at_once)),
         "haproxy.org/ssl-redirect": "true",
-        # Of those that it knows: 301, 302 and 303.
+        # It knows 301, 302 and 303.
         "haproxy.org/ssl-redirect-code": "301",
         "haproxy.org/check": "true",
         "haproxy.org/rate-limit-period": f"{edge.WINDOW}s",
         "haproxy.org/rate-limit-requests": str(edge.at_once(settings)),
         "haproxy.org/rate-limit-size": str(edge.table_size(settings)),
-        # Clients take 429 as the last word.
+        # Clients give up at 429.
         "haproxy.org/rate-limit-status-code": "503",
     }
     if settings.app.health is not None:
@@ -177,7 +177,7 @@ def _redirect(target: ClusterTarget, way_in: HTTPRoute) -> Object:
 
 
 def certificate(target: ClusterTarget, issuer: str) -> Object:
-    """Return what cert-manager is asked for, where no annotation says it."""
+    """Return the certificate that cert-manager gets for our own HAProxy."""
     settings = target.settings
     return {
         "apiVersion": "cert-manager.io/v1",

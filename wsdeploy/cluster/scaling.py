@@ -12,14 +12,14 @@ from wsdeploy.plan.capacity.model import BUSY
 from wsdeploy.settings.cluster import Replicas
 
 CALM = 900
-"""Seconds for which fewer pods must do before one goes: each that goes closes its connections."""
+"""Seconds for which fewer pods must be enough before one goes: it closes its connections."""
 STEP_LEAST, STEP_MOST = 300, 1800
-"""Seconds between two pods that go, or what one takes to end, if that is longer; the API takes no
-more than the latter."""
+"""Seconds between two pods that go: the first, or what a pod takes to end if that is longer. The
+second is the API's limit."""
 POLL = 15
 """Seconds between two questions to Prometheus: an autoscaler looks as often."""
 FAILURES = 4
-"""Answers of Prometheus that may be missing before KEDA goes by its own number."""
+"""Questions to Prometheus that may fail before KEDA falls back to a number."""
 
 
 def autoscaler(target: ClusterTarget, replicas: Replicas) -> Object:
@@ -34,7 +34,8 @@ def autoscaler(target: ClusterTarget, replicas: Replicas) -> Object:
 def _behavior(target: ClusterTarget) -> Object:
     """Return how pods go: one at a time, and never faster than one ends.
 
-    The default takes all that are too many at once. None drains into one that goes next.
+    By default, all that are too many go at once. Clients of one must not come to the next that
+    goes.
     """
     period = max(STEP_LEAST, target.grace)
     step = {"type": "Pods", "value": 1, "periodSeconds": period}
@@ -92,7 +93,7 @@ def _by_connections(target: ClusterTarget, replicas: Replicas) -> Object:
                         "serverAddress": replicas.prometheus,
                         "query": query,
                         "threshold": str(target.connections_before_scaling),
-                        # No answer is no zero.
+                        # No answer does not mean no connections.
                         "ignoreNullValues": "false",
                     },
                 }

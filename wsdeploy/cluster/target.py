@@ -18,8 +18,8 @@ LIVENESS_GRACE = 5
 and a hung process would stay for the whole drain: with 3 s it was restarted after 11 s."""
 
 SHARE_BEFORE_SCALING = 0.7
-"""Share of `max_connections` that pods hold on average before there is one more. A new pod is ready
-within a minute; this leaves it to them to grow by two fifths meanwhile."""
+"""Share of `max_connections` that pods hold on average before there is one more. Until it is ready,
+within a minute, the others can take two fifths more."""
 
 
 @dataclass(frozen=True)

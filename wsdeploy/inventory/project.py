@@ -59,7 +59,7 @@ class Project:
         what = f"{', '.join((*shown, *own))} new or changed" if changed else "nothing to do"
         return [
             f"{self.settings.name} on {title}: {what}",
-            "next: commit these files; then, what of it is not done yet:",
+            "next: commit these files, and run what you have not run before:",
             *(f"  {each}" for each in commands.commands(self.settings, self.platform)),
         ]
 

@@ -184,14 +184,15 @@ class Kubernetes(Section):
     load."""
     existing_secret: str | None = None
     """A Secret of the namespace that has the app's secrets, by the names of their variables: from
-    External Secrets, Sealed Secrets and the like. None is one whose name changes with them."""
+    External Secrets, Sealed Secrets and the like. None is one of wsdeploy's, whose name changes
+    with the values."""
     pre_stop: Annotated[int, Range(1, 300, "a whole number of seconds")] = 10
-    """Seconds that a pod goes on as it is once it is to end: until all proxies know of it. With
+    """Seconds for which a pod that is to end goes on as before, until all proxies know. With
     endpoints that came 2 s late, a rolling update refused 303 of 879 handshakes at 0 s, 3 at 5 s
     and none at 10 s."""
     settle: Annotated[int, Range(0, 300, "a whole number of seconds")] = 0
-    """Further seconds for which the app goes on accepting once it is told to end, before its drain:
-    for a cluster whose proxies are slower than `pre_stop`. Only wsapp knows it."""
+    """Seconds after SIGTERM for which the app still takes connections, before its drain: for a
+    cluster whose proxies need longer than `pre_stop`. Only wsapp does this."""
     cpu: Annotated[float, Range(0.01, 1, "cores")] = 0.25
     """Share of a core that is set aside for each pod. There is no limit, as one would stall the
     app's event loop; one process takes a core at most."""

@@ -18,7 +18,7 @@ class Platform(Section):
     """What every platform can be told."""
 
     title: ClassVar[str]
-    """What it is called."""
+    """The platform's name."""
 
     _: KW_ONLY
     app: str | None = None
