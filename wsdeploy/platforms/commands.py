@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from wsdeploy.platforms.files import app_name, stop_seconds
+from wsdeploy.platforms.files import app_name, domains, stop_seconds
 from wsdeploy.settings import FromCommand, FromEnv, FromFile, Settings
 from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Platform, Render
 
@@ -33,7 +33,8 @@ def _heroku(settings: Settings, platform: Heroku, app: str) -> Iterator[str]:
     yield f"heroku create {app}"
     for name, source in settings.app.secrets.items():
         yield f"heroku config:set {name}={value(source)} --app {app}"
-    yield f"heroku domains:add {settings.domain} --app {app}"
+    for name in domains(settings):
+        yield f"heroku domains:add {name} --app {app}"
     yield "git push heroku HEAD:main"
     yield f"heroku ps:scale web={platform.instances} --app {app}"
 
@@ -50,7 +51,8 @@ def _fly(settings: Settings, platform: Fly, app: str) -> Iterator[str]:
     for name, source in settings.app.secrets.items():
         words = f"printf '{name}=%s\\n' {value(source)}"
         yield f"{words} | fly secrets import --stage --app {app}"
-    yield f"fly certs add {settings.domain} --app {app}"
+    for name in domains(settings):
+        yield f"fly certs add {name} --app {app}"
     yield "fly deploy"
     yield f"fly scale count {platform.instances} --app {app}"
 
@@ -71,13 +73,14 @@ def _koyeb(settings: Settings, platform: Koyeb, app: str) -> Iterator[str]:
     words += [f"--scale {platform.instances}"]
     yield f"koyeb apps create {app}"
     yield " ".join(words)
-    yield f"koyeb domains create {settings.domain} --attach-to {app}"
+    for name in domains(settings):
+        yield f"koyeb domains create {name} --attach-to {app}"
 
 
 def _dokku(settings: Settings, platform: Dokku, app: str) -> Iterator[str]:
     dokku, seconds = f"ssh dokku@{platform.host}", stop_seconds(settings, platform)
     yield f"{dokku} apps:create {app}"
-    yield f"{dokku} domains:set {app} {settings.domain}"
+    yield f"{dokku} domains:set {app} {' '.join(domains(settings))}"
     for name, source in settings.app.secrets.items():
         encoded = f'"$(printf %s {value(source)} | base64 -w 0)"'
         yield f"{dokku} config:set --no-restart --encoded {app} {name}={encoded}"

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wsdeploy.plan.host.limits import idle_timeout
+from wsdeploy.plan.proxy import tls
 from wsdeploy.platforms import start
 from wsdeploy.platforms.start import COMMAND, HOME, START, WRITTEN, Code
 from wsdeploy.platforms.verdicts import REST, drain_of
 from wsdeploy.settings import Settings
+from wsdeploy.settings.names import is_address
 from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Platform, Render
 
 BUILDER = "paketobuildpacks/builder-jammy-base"
@@ -27,6 +29,11 @@ CHECK_EVERY = 5
 def app_name(settings: Settings, platform: Platform) -> str:
     """Return what the app is called on a platform."""
     return platform.app or settings.name
+
+
+def domains(settings: Settings) -> list[str]:
+    """Return the host names that lead to the app: the domain, and those of its certificate."""
+    return [name for name in tls.names(settings) if not is_address(name)]
 
 
 def stop_seconds(settings: Settings, platform: Platform) -> int:
@@ -134,7 +141,8 @@ def _render(
     }
     lines = [f"# {WRITTEN}", "services:", "  - type: web"]
     lines += [f"    {key}: {_scalar(it)}" for key, it in service.items() if it is not None]
-    lines += ["    domains:", f"      - {_scalar(settings.domain)}", "    envVars:"]
+    lines += ["    domains:", *(f"      - {_scalar(name)}" for name in domains(settings))]
+    lines += ["    envVars:"]
     for name, value in environment.items():
         lines += [f"      - key: {_scalar(name)}", f"        value: {_scalar(value)}"]
     for name in settings.app.secrets:

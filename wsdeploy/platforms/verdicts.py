@@ -44,7 +44,7 @@ BY_PLATFORM = "the platform's own"
 
 COMMON: Mapping[str, Verdict] = {
     "domain": kept("a command that the run prints"),
-    "tls": told("the platform's own certificate"),
+    "tls": told("the platform's own certificate, for the same names"),
     "proxy": told("the platform's own router"),
     "max_connections": kept("`WS_MAX_CONNECTIONS`, for each instance"),
     "firewall": refuse("nothing but the platform's router reaches the app; leave it out", False),

@@ -12,7 +12,7 @@ from tests.unit.platforms.conftest import MADE, MakeProject, every_platform, mad
 from wsapp.config import Config
 from wsdeploy.platforms import verdicts
 from wsdeploy.platforms.commands import commands
-from wsdeploy.settings import Edge, FromCommand, FromEnv, FromFile, Settings
+from wsdeploy.settings import Acme, Edge, FromCommand, FromEnv, FromFile, Settings
 from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Platform, Render
 
 SECRETS = {
@@ -257,6 +257,15 @@ def test_the_commands_of_each_platform() -> None:
     create = next(each for each in commands(settings, MADE[Koyeb]) if "services create" in each)
     assert "--env 'DATABASE_URL={{secret.chat-database-url}}'" in create
     assert "--checks 8000:http:/healthz --checks-grace-period 8000=30" in create
+
+
+@every_platform
+def test_all_names_of_the_service_lead_to_the_app(project: MakeProject, where: Platform) -> None:
+    settings = made(tls=Acme("ops@a-company.com", names=["www.a-company.com"]))
+    wanted = project(where, settings).wanted
+    told = wanted.get("render.yaml", "") + said(settings, where)
+    assert "ws.a-company.com" in told
+    assert "www.a-company.com" in told
 
 
 def test_a_name_of_its_own_is_used_everywhere(project: MakeProject) -> None:
