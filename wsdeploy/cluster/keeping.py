@@ -331,8 +331,8 @@ def problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Problem]:
 
 NAMES_MOST = 16
 """Host names of an HTTPRoute."""
-MATCHES_MOST = 63
-"""Paths of an HTTPRoute's rule, but for that of the health check."""
+MATCHES_MOST = 64
+"""Matches of an HTTPRoute's rule: of a path, and of a method if it has any."""
 
 BY_HAPROXY = ("edge.handshakes_per_second", "edge.unlimited_networks", "tls.hsts")
 """What an Ingress keeps by annotations of HAProxy's controller only."""
@@ -355,8 +355,10 @@ def _way_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Proble
                 yield refused(f"edge.{setting}", path, wanted)
     if isinstance(way_in, HTTPRoute):
         count = len({*settings.edge.paths, *settings.edge.plain_paths})
-        if count > MATCHES_MOST:
-            wanted = f"a route has {MATCHES_MOST} at most; give fewer, such as one with a *"
+        # One is for the health check.
+        most = MATCHES_MOST // (len(way_in.methods) or 1) - 1
+        if count > most:
+            wanted = f"a route has {most} at most; give fewer, such as one with a *"
             yield Problem("edge.paths", f"{count} paths given, with plain_paths; {wanted}")
         count = 1 + len(getattr(settings.tls, "names", ()))
         if count > NAMES_MOST:

@@ -61,7 +61,7 @@ def _envoy_backend(target: ClusterTarget) -> Object:
             "circuitBreaker": dict.fromkeys(held, limit),
             "retry": {
                 "numRetries": ENVOY_RETRIES,
-                # Neither has reached the app's handler.
+                # The route lets only GET and HEAD through.
                 "retryOn": {
                     "triggers": ["connect-failure", "retriable-status-codes"],
                     "httpStatusCodes": [503],
@@ -99,11 +99,14 @@ def _haproxy_backend(target: ClusterTarget) -> Object:
         "metadata": metadata(target, target.name),
         "spec": {
             "balance": {"algorithm": "leastconn"},
+            # What is no GET may have been done already.
+            "http_request_rule_list": [
+                {"type": "disable-l7-retry", "cond": "unless", "cond_test": "METH_GET"}
+            ],
             "connect_timeout": CONNECT_TIMEOUT * 1000,
             "redispatch": {"enabled": "enabled", "interval": 1},
             "retries": HAPROXY_RETRIES,
-            # Neither has reached the app's handler.
-            "retry_on": "conn-failure 503",
+            "retry_on": "conn-failure empty-response response-timeout 503",
             "tunnel_timeout": target.idle * 1000,
         },
     }

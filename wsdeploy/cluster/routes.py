@@ -139,8 +139,9 @@ def _route(target: ClusterTarget, way_in: HTTPRoute) -> Object:
     if way_in.policies == "haproxy":
         backend["filters"] = [policies.backend_filter(target)]
     matches = [
-        {"path": {"type": "PathPrefix" if below else "Exact", "value": path}}
+        {"path": {"type": "PathPrefix" if below else "Exact", "value": path}, **method}
         for path, below in paths(target)
+        for method in [{"method": each} for each in way_in.methods] or [{}]
     ]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",

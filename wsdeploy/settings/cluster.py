@@ -134,6 +134,14 @@ class HTTPRoute(Section):
         yield from _name_problems(self, ("gateway", "listener", "http_listener"))
         yield from _label_problems(self, ("gateway_namespace", "namespace"))
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that the route lets through, as on hosts; none if it can't choose.
+
+        Envoy Gateway is told to try a request again, and no other one may be done twice.
+        """
+        return ("GET", "HEAD") if self.policies == "envoy" else ()
+
 
 class LoadBalancer(Section):
     """Clients come through HAProxy pods of the service's own, behind a LoadBalancer Service.

@@ -122,12 +122,12 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ),
     (
         {
-            "edge": Edge(paths=["/", *(f"/{n}" for n in range(63))]),
+            "edge": Edge(paths=["/", *(f"/{n}" for n in range(31))]),
             "tls": Acme("ops@a-company.com", names=[f"www{n}.a-company.com" for n in range(16)]),
         },
         {"way_in": WAYS["route"]},
         [
-            "edge.paths: 64 paths given, with plain_paths; a route has 63 at most; give fewer, "
+            "edge.paths: 32 paths given, with plain_paths; a route has 31 at most; give fewer, "
             "such as one with a *",
             "tls.names: 17 names given, with the domain; a route has 16 at most; give fewer",
         ],

@@ -44,6 +44,9 @@ OTHERS = {
     },
     "gate.v3.haproxy.org/v3 Backend": {
         "balance.algorithm",
+        "http_request_rule_list.type",
+        "http_request_rule_list.cond",
+        "http_request_rule_list.cond_test",
         "connect_timeout",
         "redispatch.enabled",
         "redispatch.interval",
@@ -80,6 +83,7 @@ OTHERS = {
         "hostnames",
         "rules.matches.path.type",
         "rules.matches.path.value",
+        "rules.matches.method",
         "rules.filters.type",
         "rules.filters.responseHeaderModifier.set.name",
         "rules.filters.responseHeaderModifier.set.value",

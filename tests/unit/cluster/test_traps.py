@@ -201,6 +201,16 @@ def test_gateways_try_another_pod_if_one_is_dead_or_full(plan: Plan) -> None:
     assert "503" in spec["retry_on"].split()
 
 
+def test_no_gateway_does_twice_what_is_no_get(plan: Plan) -> None:
+    (rule,) = one(plan("route"), "HTTPRoute", "ws")["spec"]["rules"]
+    assert {each["method"] for each in rule["matches"]} == {"GET", "HEAD"}
+    (rule,) = one(plan("haproxy's gateway"), "Backend")["spec"]["http_request_rule_list"]
+    assert rule == {"type": "disable-l7-retry", "cond": "unless", "cond_test": "METH_GET"}
+    # To match a method is no part of the core that every implementation has.
+    (rule,) = one(plan("haproxy's gateway"), "HTTPRoute", "ws")["spec"]["rules"]
+    assert not [each for each in rule["matches"] if "method" in each]
+
+
 def test_a_gateway_of_others_is_not_configured(plan: Plan) -> None:
     for way, found in (
         (HTTPRoute("public", policies="envoy"), 1),
