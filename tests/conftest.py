@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from tests import pyinfra_server
+
 WAITING = {"test_watchdog", "test_stop", "test_lifetime", "test_belongings", "test_sample_apps"}
 """Modules whose tests mostly wait: for a process to be found dead, for a drain to end."""
 FAST = tuple(Path(__file__).parent / name for name in ("unit", "plan"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all of xdist's processes have pyinfra imported once."""
+    if config.getoption("numprocesses", None):
+        pyinfra_server.share()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,37 +5,47 @@ itself, with arguments, folder, environment and output of its own. What it share
 what Python reads when it starts: where modules are, and the seed of its hashes. Runs of another
 checkout of the project can't be made so.
 
-As a program it is that server: it reads a line of JSON for each run from standard input, and prints
-the run's process ID, and its exit code when it has ended.
+As a program it is that server. A request is a datagram with a line of JSON and three descriptors:
+those of the run's output and of its errors, and a pipe, which gets two lines: the run's process ID,
+and its exit code when it has ended. The server ends when its standard input does.
 """
 
 import atexit
 import contextlib
+import functools
+import gc
+import importlib
+import io
 import itertools
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 PROJECT = Path(__file__).parents[1]
 
 # What gevent replaces would start its event loop in the server.
-_fork, _waitpid = os.fork, os.waitpid
+_fork, _waitpid, _select = os.fork, os.waitpid, select.select
 PRELOADED = (
+    "gevent.fileobject",
+    "gzip",
     "pyinfra_cli.main",
     "pyinfra.connectors.fake",
     "pyinfra.connectors.ssh",
     "pyinfra.facts.server",
     "pyinfra.operations.server",
     "wsdeploy",
-    "wsdeploy.deploy.roles",
+    "wsdeploy.deploy.service",
     *(
         f"wsdeploy.deploy.operations.{path.stem}"
         for path in (PROJECT / "wsdeploy/deploy/operations").glob("*.py")
@@ -49,12 +59,15 @@ AT_IMPORT = {"PYINFRA_FAKE_DELAY": "0", "PYINFRA_FAKE_DELAY_JITTER": "0"}
 
 
 class Server:
-    """One server, started when it is first asked; its runs take turns."""
+    """One server: that of all xdist's processes, or one that is started when it is first asked."""
 
     def __init__(self, seed: int) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
         self._seed = seed
+        self._variable = f"WSDEPLOY_TESTS_PYINFRA_{seed}"
+        self._lock = threading.Lock()
+        # Kept for as long as the server is needed.
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def run(
         self,
@@ -69,56 +82,79 @@ class Server:
         timeout: seconds. Raises subprocess.TimeoutExpired after ending the run.
         """
         words = [str(argument) for argument in arguments]
-        with self._lock, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            request = {
-                "arguments": words,
-                "cwd": str(cwd),
-                "env": dict(env),
-                "out": f"/proc/{os.getpid()}/fd/{out.fileno()}",
-                "err": f"/proc/{os.getpid()}/fd/{err.fileno()}",
-            }
-            code = self._answer(json.dumps(request), words, timeout)
+        request = json.dumps({"arguments": words, "cwd": str(cwd), "env": dict(env)})
+        reading, writing = os.pipe()
+        # Unbuffered, so that what select() sees is what readline() gets.
+        with (
+            tempfile.TemporaryFile("w+") as out,
+            tempfile.TemporaryFile("w+") as err,
+            open(reading, "rb", buffering=0) as answers,
+        ):
+            try:
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+                    server.connect(self.address())
+                    ours = [out.fileno(), err.fileno(), writing]
+                    socket.send_fds(server, [request.encode()], ours)
+            finally:
+                os.close(writing)
+            code = _ended(answers, words, timeout)
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(words, code, out.read(), err.read())
 
-    def _answer(self, request: str, words: list[str], timeout: float) -> int:
-        process = self._started()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        pid = 0
-        try:
-            process.stdin.write(f"{request}\n".encode())
-            # Unbuffered, so that what select() sees is what readline() gets.
-            pid = int(process.stdout.readline())
-            if not select.select([process.stdout], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(words, timeout)
-            return int(process.stdout.readline())
-        except BaseException:
-            # Whatever is to be read belongs to this run, so the server goes with it.
-            for doomed in filter(None, (pid, process.pid)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(doomed, signal.SIGKILL)
-            process.wait()
-            self._process = None
-            raise
+    def address(self) -> str:
+        """Return the path of the server's socket, for processes that this one starts as well."""
+        with self._lock:
+            project, _, path = os.environ.get(self._variable, "").rpartition(":")
+            if project != str(PROJECT):
+                path = self._start()
+                os.environ[self._variable] = f"{PROJECT}:{path}"
+            return path
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            own = {"PYTHONPATH": str(PROJECT), "PYTHONHASHSEED": str(self._seed)}
+    def _start(self) -> str:
+        self._folder = tempfile.TemporaryDirectory(prefix="wsdeploy-tests-")
+        path = f"{self._folder.name}/pyinfra"
+        own = {"PYTHONPATH": str(PROJECT), "PYTHONHASHSEED": str(self._seed)}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+            # Whoever asks from now on is answered.
+            listener.bind(path)
             self._process = subprocess.Popen(
-                [sys.executable, __file__],
+                [sys.executable, __file__, str(listener.fileno())],
                 cwd=PROJECT,
                 env=os.environ | own | AT_IMPORT,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
+                pass_fds=[listener.fileno()],
             )
-        return self._process
+        return path
 
 
-_servers = itertools.cycle([Server(seed=1), Server(seed=2)])
-_first = Server(seed=1)
+def _ended(answers: io.FileIO, words: list[str], timeout: float) -> int:
+    """Wait for the end of a run, and return its exit code."""
+    line = answers.readline()
+    if not line:
+        raise RuntimeError("the server of pyinfra's runs has ended")
+    pid = int(line)
+    try:
+        if not select.select([answers], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(words, timeout)
+        return int(answers.readline())
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        raise
+
+
+_first, _second = Server(seed=1), Server(seed=2)
+_servers = itertools.cycle([_first, _second])
+
+
+def share() -> None:
+    """Let all processes that this one starts ask the same servers, which end with this one.
+
+    A server imports pyinfra when it is first asked.
+    """
+    for server in (_first, _second):
+        server.address()
 
 
 def run(
@@ -141,22 +177,79 @@ def run(
 
 def main() -> None:
     """Serve until standard input ends."""
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    prepared = False
+    # The runs under way: their processes, and where the exit code goes.
+    runs: dict[int, tuple[int, int]] = {}
+    while True:
+        ready, _, _ = _select([sys.stdin.fileno(), listener.fileno(), *runs], [], [])
+        if sys.stdin.fileno() in ready:
+            return
+        for process in runs.keys() & ready:
+            pid, answers = runs.pop(process)
+            _, status = _waitpid(pid, 0)
+            _answer(answers, os.waitstatus_to_exitcode(status))
+            os.close(answers)
+            os.close(process)
+        if listener.fileno() in ready:
+            text, (out, err, answers), _, _ = socket.recv_fds(listener, 2**20, 3)
+            if not prepared:
+                _prepare()
+                prepared = True
+            pid = _fork()
+            if pid == 0:
+                _run(json.loads(text), out, err)
+            os.close(out)
+            os.close(err)
+            _answer(answers, pid)
+            runs[os.pidfd_open(pid)] = (pid, answers)
+
+
+def _answer(answers: int, number: int) -> None:
+    # Who asked may have gone.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(answers, b"%d\n" % number)
+
+
+def _prepare() -> None:
+    """Do once what each run would do anew, with the same result."""
     for name in PRELOADED:
-        __import__(name)
-    for line in sys.stdin:
-        request = json.loads(line)
-        pid = _fork()
-        if pid == 0:
-            _run(request)
-        print(pid, flush=True)
-        _, status = _waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        _module(name)
+    _module("wsdeploy.plan.host.remote").payload("survey", {})
+    compiled = _module("wsdeploy.plan.host.render")._environment(())
+    folder = _module("wsdeploy.templates").OURS
+    for path in folder.rglob("*.j2"):
+        compiled.get_template(path.relative_to(folder).as_posix())
+    _ease_pyinfra()
+    # Runs share all of this, and look for no garbage in it.
+    gc.collect()
+    gc.freeze()
 
 
-def _run(request: dict[str, Any]) -> None:
+def _ease_pyinfra() -> None:
+    """Spare pyinfra half of its work: what it finds out about its own code again and again.
+
+    At every operation it reads the source around each caller, though it only needs the line's
+    number, and evaluates the annotations of its arguments; for every host it looks for connectors.
+    """
+    util = _module("pyinfra.api.util")
+    util.stack = lambda: [(frame,) for frame, _ in traceback.walk_stack(sys._getframe(1))]
+    util.getframeinfo = lambda frame: SimpleNamespace(
+        filename=frame.f_code.co_filename, lineno=frame.f_lineno
+    )
+    arguments = _module("pyinfra.api.arguments")
+    arguments.all_global_arguments = functools.cache(arguments.all_global_arguments)
+    connectors = _module("pyinfra.api.connectors")
+    connectors.entry_points = functools.cache(connectors.entry_points)
+    connectors.get_all_connectors()
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(name)
+
+
+def _run(request: dict[str, Any], out: int, err: int) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
-    out = os.open(request["out"], os.O_WRONLY)
-    err = os.open(request["err"], os.O_WRONLY | os.O_APPEND)
     for descriptor, target in ((null, 0), (out, 1), (err, 2)):
         os.dup2(descriptor, target)
     os.environ.clear()
