@@ -37,7 +37,7 @@ def own(arguments: Sequence[str]) -> tuple[Path, ...]:
         return ()
     places = dict.fromkeys((Path(inventory).absolute().parent, Path.cwd()))
     folders = [place / "templates" for place in places]
-    return tuple(each for each in folders if each.is_dir() and each.resolve() != OURS)
+    return tuple(each for each in folders if each.is_dir() and not each.samefile(OURS))
 
 
 def unknown(folder: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -95,6 +96,7 @@ class Project:
         return found
 
 
+@cache
 def _environment() -> Environment:
     return Environment(  # noqa: S701 - Python and configuration files, not HTML
         loader=PackageLoader("wsdeploy.project", "skeleton"),

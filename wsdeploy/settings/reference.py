@@ -13,6 +13,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Literal
 
 from wsdeploy.settings.cluster import Kubernetes
@@ -64,7 +65,9 @@ def docstrings(section: type) -> dict[str, str]:
     return found
 
 
-def _docstrings(section: type) -> Iterator[tuple[str, str]]:
+@cache
+def _docstrings(section: type) -> Mapping[str, str]:
+    found = {}
     [definition] = ast.parse(textwrap.dedent(inspect.getsource(section))).body
     assert isinstance(definition, ast.ClassDef)
     for field, text in itertools.pairwise(definition.body):
@@ -73,7 +76,8 @@ def _docstrings(section: type) -> Iterator[tuple[str, str]]:
                 ast.AnnAssign(target=ast.Name(id=name)),
                 ast.Expr(value=ast.Constant(value=str(doc))),
             ):
-                yield name, " ".join(doc.split())
+                found[name] = " ".join(doc.split())
+    return found
 
 
 def _held(hint: Any) -> Iterator[type[Section]]:

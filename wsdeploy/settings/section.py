@@ -83,6 +83,12 @@ def similar(name: str, known: list[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+@functools.cache
+def _hints(section: type[Section]) -> dict[str, Any]:
+    """Return the types of a section's fields. Evaluating them takes longer than all checks."""
+    return typing.get_type_hints(section)
+
+
 @dataclass_transform(frozen_default=True)
 class Section:
     """A group of settings: declare fields like a dataclass, yield mistakes from `problems`."""
@@ -115,7 +121,7 @@ class Section:
         object.__setattr__(self, "_found", tuple(found))
 
     def _fill(self, given: dict[str, Any]) -> Iterator[Problem]:
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))  # type: ignore[arg-type]
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = given.get(field.name, MISSING)
             if value is MISSING:
