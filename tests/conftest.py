@@ -1,11 +1,15 @@
 """How the fast tests share the machine's processors."""
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 
 from tests import pyinfra_server
+
+# Imports and collection make half a million objects that stay: there is no garbage to look for.
+gc.disable()
 
 WAITING = {"test_watchdog", "test_stop", "test_lifetime", "test_belongings", "test_sample_apps"}
 """Modules whose tests mostly wait: for a process to be found dead, for a drain to end."""
@@ -36,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         begun = len(work) // 2 * (number % 2)
         order += [*work[:begun], *wait, *work[begun:]]
     items[:] = order
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, but not among all that."""
+    gc.freeze()
+    gc.enable()
 
 
 def _part(items: list[pytest.Item], number: int, count: int) -> list[pytest.Item]:

@@ -6,7 +6,7 @@ import itertools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -28,11 +28,11 @@ PROGRAMS = Path(sys.executable).parent
 PLACES = r"(inventories|files|src|PATH)/[\w./-]+|\.|DIR|FOLDER|INVENTORY|FILE|chat"
 
 
-def everywhere() -> Iterator[list[str]]:
-    for page, text in pages.PAGES.items():
-        if page != "docs/benchmarks.md":  # it has others' commands, and is made by a program
-            yield from pages.commands(text)
-    yield from IN_WORKFLOWS
+@functools.cache
+def everywhere() -> list[list[str]]:
+    # The page of benchmarks has others' commands, and is made by a program.
+    texts = [text for page, text in pages.PAGES.items() if page != "docs/benchmarks.md"]
+    return [*itertools.chain.from_iterable(map(pages.commands, texts)), *IN_WORKFLOWS]
 
 
 @functools.cache
