@@ -1,7 +1,7 @@
 """A cluster: the same settings, as objects of Kubernetes. See docs/guides/kubernetes.md.
 
 wsdeploy check inventories/kubernetes.py
-wsdeploy render inventories/kubernetes.py --output deploy/chat
+pyinfra inventories/kubernetes.py deploy.py
 """
 
 from wsdeploy import Acme, App, Image, Ingress, Kubernetes, Settings, pods

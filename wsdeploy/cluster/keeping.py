@@ -76,7 +76,7 @@ def _rows() -> Iterator[tuple[str, Row]]:
             refuse("pods are not updated; leave it out, and build the image on a newer base"),
         ),
     )
-    yield "take_over", _all("the run", refuse("a cluster has nothing to take over; leave it out"))
+    yield "take_over", _all("the run", kept("the run: objects of these names"))
     yield "firewall", _all("nftables", kept("NetworkPolicy, where the network enforces it"))
     yield (
         "firewall.ssh_from",
@@ -160,8 +160,7 @@ def _app() -> Iterator[tuple[str, Row]]:
     yield "app.hang_timeout", _all("watchdog", kept("livenessProbe, with app.health"))
     yield "app.health", _all("watchdog, proxy", kept("probes; TCP alone if it is None"))
     for name in ("path", "send", "expect"):
-        words = "no probe of Kubernetes does a handshake; try one after each release"
-        yield f"app.probe.{name}", _all("rollout", told(words))
+        yield f"app.probe.{name}", _all("rollout", kept("the WebSocket that ends a deployment"))
 
 
 def _edge(proxy: str) -> Iterator[tuple[str, Row]]:

@@ -178,9 +178,9 @@ def _container(target: ClusterTarget) -> Object:
     memory = f"{target.memory}Mi"
     return {
         "name": "app",
-        "image": target.image,
-        # A tag of ours always is the same image.
-        "imagePullPolicy": "IfNotPresent",
+        "image": target.pinned_image,
+        # A tag of ours always is the same image. Without a registry, nodes have to have it.
+        "imagePullPolicy": "IfNotPresent" if kubernetes.image.registry else "Never",
         "command": environment.command(target),
         "workingDir": target.data,
         "env": values,

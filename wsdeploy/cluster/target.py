@@ -34,6 +34,8 @@ class ClusterTarget:
     """What Python runs if there is no command, relative to the release."""
     base: str
     """The digest of what the image is built on: `sha256:…`."""
+    digest: str | None = None
+    """The digest of the image in its registry, if that is known."""
 
     @property
     def name(self) -> str:
@@ -49,6 +51,11 @@ class ClusterTarget:
     def image(self) -> str:
         """The image that pods run. Its tag says what is in it: release and base."""
         return f"{self.kubernetes.image.repository}:{tag(self.release, self.base)}"
+
+    @property
+    def pinned_image(self) -> str:
+        """The image as pods name it: with its digest, of which nobody can make another image."""
+        return f"{self.image}@{self.digest}" if self.digest else self.image
 
     @property
     def folder(self) -> str:

@@ -13,6 +13,8 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 
 from wsdeploy import command_line
+from wsdeploy.cluster import summary as cluster_summary
+from wsdeploy.cluster.summary import ClusterOutcome
 from wsdeploy.command_line import Action
 from wsdeploy.deploy import progress, run
 from wsdeploy.plan import summary
@@ -64,8 +66,7 @@ def outcome(state: State, action: Action, inventory: str, command: str) -> Outco
     return Outcome(
         action=action,
         name=settings.name,
-        # A query may hold a token.
-        address=f"wss://{settings.domain}{settings.app.probe.path.partition('?')[0]}",
+        address=_address(settings),
         inventory=inventory,
         command=command,
         certificate=(
@@ -86,12 +87,45 @@ def outcome(state: State, action: Action, inventory: str, command: str) -> Outco
     )
 
 
+def cluster_outcome(
+    state: State, action: Action, inventory: str, command: str
+) -> ClusterOutcome | None:
+    """Return what became of a run for a cluster; None if it was none, or only planned."""
+    session = run.current().session if state.initialised else None
+    if session is None:
+        return None
+    failed = bool(state.failed_hosts) or state.current_stage != StateStage.Disconnect
+    if not (state.is_executing or failed):
+        return None
+    settings = session.cluster.settings
+    return ClusterOutcome(
+        action=action,
+        name=settings.name,
+        namespace=session.kubectl.namespace,
+        address=_address(settings),
+        inventory=inventory,
+        command=command,
+        report=session.report,
+        began=bool(state.is_executing),
+        dry=command_line.dry(sys.argv[1:]),
+        interrupted=run.current().interrupted,
+        failed=failed,
+    )
+
+
+def _address(settings: Settings) -> str:
+    # A query may hold a token.
+    return f"wss://{settings.domain}{settings.app.probe.path.partition('?')[0]}"
+
+
 def _say(state: State, action: Action, inventory: str, command: str) -> None:
     if not state.initialised:
         return
     found = outcome(state, action, inventory, command)
     done = state.current_stage == StateStage.Disconnect and not state.failed_hosts
     lines = summary.lines(found) if found else run.current().closing if done else []
+    if in_cluster := cluster_outcome(state, action, inventory, command):
+        lines = [*lines, *cluster_summary.lines(in_cluster)]
     if not lines:
         return
     # What pyinfra has not written yet removes the rest of its own line.
@@ -107,7 +141,10 @@ def _with_results(
     def shown(payload: Any) -> None:
         state: State | None = ctx_state.get()  # type: ignore[no-untyped-call]
         if isinstance(payload, dict) and payload.get("results") and state and state.initialised:
-            found = outcome(state, action, inventory, command) if action else None
+            found: Outcome | ClusterOutcome | None = None
+            if action:
+                found = outcome(state, action, inventory, command)
+                found = found or cluster_outcome(state, action, inventory, command)
             own = {**run.current().results, **({"run": found.to_json()} if found else {})}
             payload = {**payload, **({"wsdeploy": own} if own else {})}
         show(payload)

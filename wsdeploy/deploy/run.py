@@ -6,7 +6,7 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.state import BaseStateCallback, State
 from pyinfra.context import ctx_state
@@ -17,6 +17,9 @@ from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.summary import HostReport
 from wsdeploy.release import git
 from wshost.requests import Commit, LockState
+
+if TYPE_CHECKING:
+    from wsdeploy.deploy.cluster.session import Session
 
 
 @dataclass
@@ -76,6 +79,8 @@ class Run(BaseStateCallback):
     """What a command has found out, for `--json`."""
     closing: list[str] = field(default_factory=list)
     """What is to be said at the end of a run that has no hosts to speak of."""
+    session: Session | None = None
+    """What a run for a cluster knows."""
     interrupted: bool = False
     """Whether Ctrl-C has ended the run."""
     commits: dict[str, Commit | None] = field(default_factory=dict)

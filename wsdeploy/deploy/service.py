@@ -7,6 +7,7 @@ from pyinfra.context import host
 from wsdeploy.deploy import run
 from wsdeploy.deploy.operations import barrier, platform_files
 from wsdeploy.deploy.roles import app, base, certificate, proxy, retire_old_generations, verify
+from wsdeploy.deploy.roles.cluster import deploy_to_cluster
 
 
 def service() -> None:
@@ -15,6 +16,8 @@ def service() -> None:
     How a part of a host is set up stands in wsdeploy/deploy/roles and templates; what a host should
     have, in wsdeploy/plan. Hosts of other groups than `app` and `proxy` are left alone.
 
+    A service in a cluster is applied there by this machine (wsdeploy/deploy/cluster).
+
     A service on a platform has only the files written that the platform needs (wsdeploy/platforms).
     """
     if project := host.data.get("platform"):
@@ -22,6 +25,10 @@ def service() -> None:
             host.log(note)
         run.current().closing = project.report()
         platform_files(name=f"Files for {project.platform.title}", project=project)
+        return
+
+    if cluster := host.data.get("cluster"):
+        deploy_to_cluster(cluster)
         return
 
     settings = host.data.get("settings")

@@ -137,13 +137,13 @@ def _some_hosts(make: Callable[..., Any]) -> Callable[..., Any]:
     def made(*arguments: Any, **options: Any) -> Any:
         found = make(*arguments, **options)
         if not command_line.deploys(sys.argv[1:]):
-            ours = {name: it for name, it in found.hosts.items() if it.data.get("settings")}
+            groups = ("settings", "cluster")
+            ours = {n: it for n, it in found.hosts.items() if any(map(it.data.get, groups))}
             found.hosts = ours or found.hosts
         if not len(found):
             raise SystemExit(
                 f"{arguments[0]} has no hosts; name its groups so that pyinfra finds them: "
-                "app, proxy = hosts(settings, app=[...]); objects of a cluster are made by "
-                f"wsdeploy render {arguments[0]}"
+                "app, proxy = hosts(settings, app=[...]), or cluster = pods(settings, ...)"
             )
         return found
 
@@ -154,7 +154,7 @@ def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
     """End the run, and say what goes on; a second Ctrl-C ends it at once."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     if _has_begun():
-        print("\ninterrupted; what a host was doing it does to its end", file=sys.stderr)
+        print("\ninterrupted; what was begun elsewhere goes on to its end", file=sys.stderr)
         sys.modules["wsdeploy.deploy.ending"].interrupt()
     else:
         print("\ninterrupted; nothing was changed", file=sys.stderr)

@@ -67,8 +67,8 @@ def read(path: str | os.PathLike[str]) -> Fleet | Cluster | Project:
         raise SettingsError(str(path), error.problems) from None
     for value in variables.values():
         match value:
-            case Cluster():
-                return value
+            case ([_], {"cluster": Cluster() as cluster}):
+                return cluster
             case ([_], {"platform": Project() as project}):
                 return project
     return _fleet(path, variables)

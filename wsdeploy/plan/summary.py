@@ -355,7 +355,7 @@ def _failed(outcome: Outcome) -> Iterator[str]:
     if failed:
         host, *others = failed
         cause = reports[host].cause or "it can't be reached any more"
-        cause = cause if len(cause) <= CAUSE else f"{_words(cause[: CAUSE - 2])} …"
+        cause = shortened(cause, CAUSE)
         more = f" (and {_names(others)} failed, too)" if others else ""
         yield f"{outcome.name}: failed on {host}{more}: {cause}"
     else:
@@ -494,9 +494,13 @@ def _without(outcome: Outcome, lost: Sequence[str]) -> str:
     return f"{again}, or without {them}: {' '.join(f'--exclude {host}' for host in lost)}"
 
 
-def _words(text: str) -> str:
-    """Return a text that was cut, without the part of a word that may be at its end."""
-    return text.rpartition(" ")[0].rstrip(" ,;:") or text
+def shortened(text: str, most: int) -> str:
+    """Return a text of so many characters at most, cut between two words."""
+    if len(text) <= most:
+        return text
+    cut = text[: most - 2]
+    # Without the part of a word that may be at its end.
+    return f"{cut.rpartition(' ')[0].rstrip(' ,;:') or cut} …"
 
 
 def _pyinfra(outcome: Outcome, command: str = "") -> str:

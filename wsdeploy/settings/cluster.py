@@ -20,6 +20,7 @@ REPOSITORY = re.compile(
 )
 BY_DIGEST = re.compile(rf"(?:{REPOSITORY.pattern})(?::[\w][\w.-]{{0,127}})?@sha256:[0-9a-f]{{64}}")
 BY_DIGEST_WORDS = "give it by digest, such as docker.io/library/debian@sha256:…"
+PLACE = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?|[0-9A-Fa-f:]+")
 REPLICAS_MOST = 1000
 
 
@@ -42,6 +43,10 @@ class Image(Section):
     """Path of Python in the base; in Docker's python images it is /usr/local/bin/python3."""
     architecture: Literal["x86_64", "aarch64"] = "x86_64"
     """Processor of the nodes that pods run on."""
+    registry: Literal["https", "http"] | None = "https"
+    """How its registry is talked to: "http" for one without TLS. None if there is no registry: a
+    deployment then writes the image to a file, which is to be loaded on each node, and nodes pull
+    nothing."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -190,6 +195,12 @@ class Kubernetes(Section):
     replicas: Annotated[int, Range(1, REPLICAS_MOST)] | Replicas = 2
     """Pods, each with one process of the app: a number, or `Replicas(...)`, which follows the
     load."""
+    reached_at: str | None = None
+    """Where this machine reaches the way in, as "HOST" or "HOST:PORT", for the WebSocket at the end
+    of each deployment; None is the address that the cluster gives it."""
+    handshake: bool = True
+    """Whether each deployment ends with a WebSocket through the way in, from this machine. A
+    release that fails there is taken back."""
     existing_secret: str | None = None
     """A Secret of the namespace that has the app's secrets, by the names of their variables: from
     External Secrets, Sealed Secrets and the like. None is one of wsdeploy's, whose name changes
@@ -222,6 +233,8 @@ class Kubernetes(Section):
         """Yield what is wrong with these values."""
         yield from _label_problems(self, ("namespace", "metrics_namespace"))
         yield from _name_problems(self, ("existing_secret",))
+        if self.reached_at is not None and not PLACE.fullmatch(self.reached_at):
+            yield refused("reached_at", self.reached_at, 'give "HOST" or "HOST:PORT"')
         by_connections = isinstance(self.replicas, Replicas) and self.replicas.by == "connections"
         if by_connections and self.metrics_namespace is None:
             wanted = "missing; connections are counted by Prometheus, which has to reach the pods"

@@ -94,7 +94,8 @@ class Settings(Section):
     take_over: bool = False
     """Whether the deployment may take over a host's nginx, HAProxy or Supervisor although it has
     somebody else's configuration or programs. What was there stays on the host, under a path that
-    the run names. False ends the run before it changes anything."""
+    the run names. In a cluster, whether objects of the service's names may be taken over that
+    somebody else has made. False ends the run before it changes anything."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""

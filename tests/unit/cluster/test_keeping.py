@@ -215,10 +215,9 @@ def test_what_is_good_with_our_own_haproxy_is_kept_whole() -> None:
         proxy=HAProxy(shutdown_timeout=600, access_log=False),
         app=App("app.py", listen="tcp", processes=1),
     )
-    made = pods(settings, Kubernetes("chat", IMAGE, LoadBalancer(HAPROXY, issuer="a")))
-    assert [*keeping.notes(made.settings, made.kubernetes)] == [
-        "tls.email: the issuer of cert-manager has its own account"
-    ]
+    machines, data = pods(settings, Kubernetes("chat", IMAGE, LoadBalancer(HAPROXY, issuer="a")))
+    assert machines == ["@local"]
+    assert data["cluster"].notes() == ["tls.email: the issuer of cert-manager has its own account"]
 
 
 def test_what_does_less_is_said() -> None:
@@ -227,7 +226,6 @@ def test_what_does_less_is_said() -> None:
     )
     assert [*keeping.notes(settings, Kubernetes("chat", IMAGE, WAYS["route"]))] == [
         "app.env: whoever sees ConfigMaps sees it",
-        "app.probe.send: no probe of Kubernetes does a handshake; try one after each release",
         "tls.email: the Gateway's listener has its own certificate",
         "app.hang_timeout: without app.health, nothing tells that a pod hangs",
     ]

@@ -29,7 +29,7 @@ def test_what_to_edit_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(marked) == 4
 
 
-def test_pyinfra_is_told_that_it_has_no_hosts(tmp_path: Path) -> None:
+def test_without_kubectl_a_run_says_how_to_get_it(tmp_path: Path) -> None:
     text = INVENTORY.read_text().replace("example.com", "a-company.com")
     text = text.replace("your-company.com", "a-company.com")
     (tmp_path / "chat.py").write_text(text.replace("files/app.py", "app.py"))
@@ -39,10 +39,12 @@ def test_pyinfra_is_told_that_it_has_no_hosts(tmp_path: Path) -> None:
     for name in ("config.py", "deploy.py"):
         (tmp_path / name).write_bytes((PROJECT / name).read_bytes())
     done = pyinfra_server.run(
-        ["-y", "chat.py", "deploy.py"], cwd=tmp_path, env=os.environ, timeout=60
+        ["chat.py", "deploy.py", "--dry"],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": str(tmp_path)},
+        timeout=60,
     )
     said = done.stdout + done.stderr
     assert done.returncode == 1
-    assert said.splitlines()[-1].endswith(
-        "objects of a cluster are made by wsdeploy render chat.py"
-    )
+    assert "kubectl is not on this machine, and nothing else talks to clusters; install it" in said
+    assert said.splitlines()[-1] == "ws: nothing was changed"

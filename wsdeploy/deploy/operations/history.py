@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from pyinfra.api.command import StringCommand
+from pyinfra.api.command import PyinfraCommand, StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
 from wsdeploy.deploy import facts, owner, run
+from wsdeploy.deploy.operations.cluster import report_releases
 from wsdeploy.deploy.operations.flow import failed_elsewhere, remaining_hosts
 from wsdeploy.deploy.operations.send import change, failure
 from wsdeploy.plan.app import rollback as plan
@@ -55,12 +56,15 @@ def restore(
 
 
 @operation()
-def releases() -> Generator[StringCommand, None, None]:
+def releases() -> Generator[PyinfraCommand, None, None]:
     """Show what has served on each app host, the newest first. Changes nothing.
 
     pyinfra -y inventories/prod.py wsdeploy.releases
     pyinfra -y --json inventories/prod.py wsdeploy.releases | jq .wsdeploy.releases
     """
+    if cluster := host.data.get("cluster"):
+        yield from report_releases(cluster)
+        return
     settings = host.data.settings
     if state.is_executing and host.name in settings.topology.app:
         history = facts.histories(settings)[host.name]

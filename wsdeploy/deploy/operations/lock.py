@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from pyinfra.api.command import StringCommand
+from pyinfra.api.command import PyinfraCommand, StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import ctx_host, host, state
 
 from wsdeploy.deploy import facts, lock, owner
+from wsdeploy.deploy.operations.cluster import break_lock
 from wsdeploy.deploy.operations.send import failure
 from wsdeploy.plan import fleet_lock as plan
 from wsdeploy.settings import Settings
@@ -36,7 +37,7 @@ def take_over_lock(settings: Settings) -> Generator[StringCommand, None, None]:
 
 
 @operation()
-def unlock() -> Generator[StringCommand, None, None]:
+def unlock() -> Generator[PyinfraCommand, None, None]:
     """Take the lock away from whoever has it.
 
         pyinfra -y inventories/prod.py wsdeploy.unlock
@@ -44,6 +45,9 @@ def unlock() -> Generator[StringCommand, None, None]:
     For a run that has ended without releasing it, such as one of a machine that is gone. One that
     is still at work ends at its next change.
     """
+    if cluster := host.data.get("cluster"):
+        yield from break_lock(cluster)
+        return
     if state.is_executing:
         request: BreakLock = {
             "action": "break",

@@ -8,6 +8,7 @@ from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
 from wsdeploy.deploy.operations import barrier, restore, retire, rollout_order, take_lock
+from wsdeploy.deploy.roles.cluster import change_again
 
 
 @deploy("Rollback")
@@ -44,6 +45,9 @@ def _as_typed(name: str, value: object) -> str:
 
 
 def _again(action: str, to: str | None = None) -> None:
+    if cluster := host.data.get("cluster"):
+        change_again(cluster, action, to)
+        return
     settings = host.data.settings
     take_lock(name="Lock", settings=settings)
     for _ in rollout_order(settings):

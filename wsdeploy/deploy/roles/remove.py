@@ -6,6 +6,7 @@ from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
 from wsdeploy.deploy.operations import barrier, remove_service, take_over_lock
+from wsdeploy.deploy.roles.cluster import remove_from_cluster
 
 
 @deploy("Remove")
@@ -19,6 +20,9 @@ def remove(data: object = None) -> None:
     closed in turn, as at a deploy. Configuration that was there before the service is put back, and
     what ran then runs again. Packages stay.
     """
+    if cluster := host.data.get("cluster"):
+        remove_from_cluster(cluster)
+        return
     settings = host.data.settings
     take_over_lock(name="Lock", settings=settings)
     for role in ("app", "proxy"):

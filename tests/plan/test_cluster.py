@@ -1,0 +1,518 @@
+"""Whole runs for a cluster: pyinfra, and a kubectl that plays a cluster."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import pyinfra_server
+from tests.plan import stand_in_kubectl
+from tests.plan.conftest import REPOSITORY, Run
+from wsdeploy.cluster import lease
+from wshost.requests import Process
+from wshost.rollout.probe import MAGIC
+
+INVENTORY = """\
+from wsdeploy import *
+
+settings = Settings(
+    "ws.a-company.com",
+    App("app.py", {app}),
+    CertFiles("cert.pem", "key.pem"),
+    {settings}
+)
+service = pods(
+    settings,
+    Kubernetes(
+        "chat",
+        Image("registry.a-company.com/chat", base="debian@sha256:" + "a" * 64),
+        {way},
+        reached_at="127.0.0.1:{port}",
+        {more}
+    ),
+)
+"""
+SKOPEO = """\
+#!/bin/sh
+case "$*" in
+    *inspect*) echo '{}' ;;
+esac
+"""
+NO_IMAGE = f"""\
+#!/bin/sh
+case "$*" in
+    *inspect*) echo 'level=fatal msg="reading manifest: manifest unknown"' >&2; exit 1 ;;
+esac
+if [ -e refuses ]; then
+    echo 'level=fatal msg="requested access is denied"' >&2
+    exit 1
+fi
+echo "$*" >pushed
+for word; do
+    case "$word" in --digestfile=*) printf sha256:{"c" * 64} >"${{word#*=}}" ;; esac
+done
+"""
+READS = {"version", "api-resources", "get", "apply"}
+"""What a run asks that changes nothing; it applies with --dry-run only."""
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of a client's own trust, and its key."""
+    folder = tmp_path_factory.mktemp("pair")
+    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    name = ("-subj", "/CN=ws.a-company.com", "-addext", "subjectAltName=DNS:ws.a-company.com")
+    files = ("-keyout", folder / "key.pem", "-out", folder / "cert.pem")
+    subprocess.run([*words.split(), *name, *files], check=True, capture_output=True)
+    return folder
+
+
+@dataclass
+class WayIn:
+    """What stands for a cluster's way in: a WebSocket server with TLS, for one client at a time."""
+
+    context: ssl.SSLContext
+    answer: str = "101 Switching Protocols"
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+
+    @property
+    def port(self) -> int:
+        number: int = self.listener.getsockname()[1]
+        return number
+
+    def serve(self) -> None:
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                with self.context.wrap_socket(plain, server_side=True) as connection:
+                    self._talk(connection)
+            except OSError:
+                continue
+
+    def _talk(self, connection: ssl.SSLSocket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(4096)
+        lines = head.decode().split("\r\n")
+        (key,) = [line.partition(": ")[2] for line in lines if line.startswith("Sec-WebSocket-Key")]
+        accept = base64.b64encode(hashlib.sha1((key + MAGIC).encode()).digest()).decode()  # noqa: S324
+        connection.sendall(
+            f"HTTP/1.1 {self.answer}\r\nSec-WebSocket-Accept: {accept}\r\n\r\n".encode()
+        )
+        while data := connection.recv(4096):
+            opcode, size, mask = data[0] & 15, data[1] & 127, data[2:6]
+            payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(data[6 : 6 + size]))
+            # A ping is answered by a pong, a close by a close.
+            connection.sendall(bytes((0x8A if opcode == 9 else 0x88, size)) + payload)
+
+
+@pytest.fixture
+def way_in(pair: Path) -> Iterator[WayIn]:
+    """A way in that lets clients in."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair / "cert.pem", pair / "key.pem")
+    made = WayIn(context)
+    threading.Thread(target=made.serve, daemon=True).start()
+    yield made
+    made.listener.close()
+
+
+@dataclass
+class Lab:
+    """A project's folder, and the cluster that its inventory names."""
+
+    folder: Path
+    way_in: WayIn
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "cluster.json"
+
+    @property
+    def cluster(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.file.read_text())
+        return found
+
+    def play(self, **changes: Any) -> None:
+        """Let the cluster be another one from now on."""
+        self.file.write_text(json.dumps(self.cluster | changes))
+
+    def there(self, kind: str) -> dict[str, Any]:
+        """The objects of a kind, by their names."""
+        found = self.cluster["objects"].values()
+        return {each["metadata"]["name"]: each for each in found if each["kind"] == kind}
+
+    @property
+    def images(self) -> set[str]:
+        """The images that pods have which are ready."""
+        ready = [e for e in self.there("Pod").values() if e["status"].get("conditions")]
+        return {each["spec"]["containers"][0]["image"] for each in ready}
+
+    def asked(self, word: str) -> list[str]:
+        return [each for each in self.cluster["asked"] if each.startswith(word)]
+
+    def release(self, text: str) -> None:
+        """Let the app be another one."""
+        (self.folder / "app.py").write_text(f"print({text!r})\n")
+
+    def inventory(
+        self,
+        app: str = "",
+        settings: str = "",
+        more: str = "",
+        way: str = "Ingress()",
+    ) -> None:
+        text = INVENTORY.format(
+            app=app, settings=settings, more=more, way=way, port=self.way_in.port
+        )
+        (self.folder / "inventory.py").write_text(text)
+
+    def run(self, *words: str) -> Run:
+        done = pyinfra_server.run(
+            [self.folder / "inventory.py", *(words or ("deploy.py", "-y"))],
+            cwd=self.folder,
+            env=os.environ
+            | {
+                "XDG_CACHE_HOME": str(self.folder / "cache"),
+                "CLUSTER": str(self.file),
+                "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
+            },
+            timeout=120,
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def lab(folder: Path, pair: Path, way_in: WayIn) -> Lab:
+    """A project, and an empty cluster."""
+    for name in ("deploy.py", "config.py"):
+        shutil.copy(REPOSITORY / name, folder)
+    for name in ("cert.pem", "key.pem"):
+        shutil.copy(pair / name, folder)
+    (folder / "bin").mkdir()
+    program = Path(stand_in_kubectl.__file__).read_text()
+    (folder / "bin/kubectl").write_text(f"#!{sys.executable} -SEs\n{program}")
+    (folder / "bin/skopeo").write_text(SKOPEO)
+    for each in (folder / "bin").iterdir():
+        each.chmod(0o755)
+    made = Lab(folder, way_in)
+    made.file.write_text(json.dumps({"objects": {}, "asked": []}))
+    made.release("one")
+    made.inventory()
+    return made
+
+
+def last_lines(run: Run) -> list[str]:
+    """What a run says at its end."""
+    return run.err.rstrip("\n").rpartition("\n\n")[2].split("\n")
+
+
+def test_a_release_comes_once(lab: Lab) -> None:
+    lab.inventory(app='secrets={"API_KEY": FromFile("api-key")}')
+    (lab.folder / "api-key").write_text("very-secret")
+    dry = lab.run("--dry", "--diff", "deploy.py")
+    assert dry.code == 0, dry.said
+    assert "Will create Deployment ws" in dry.err
+    assert re.search(r"\+ +API_KEY: \"\(not shown\)\"", plain(dry.err))
+    assert not lab.cluster["objects"]
+    first = lab.run("deploy.py", "-y", "--json")
+    assert first.code == 0, first.said
+    deployment = lab.there("Deployment")["ws"]
+    release = deployment["metadata"]["annotations"]["wsdeploy/release"]
+    assert last_lines(first) == [
+        f"ws: release {release} serves at wss://ws.a-company.com/ from 2 pods",
+        "before: nothing; it is the first release there",
+    ]
+    result = json.loads(first.out)["wsdeploy"]["run"]["cluster"]
+    assert (result["before"], result["now"]["release"]) == (None, release)
+    digest = hashlib.sha256(b"{}\n").hexdigest()
+    (image,) = lab.images
+    assert image.startswith(f"registry.a-company.com/chat:{release}-")
+    assert image.endswith(f"@sha256:{digest}")
+    kinds = [each.split("/")[0] for each in lab.cluster["objects"]]
+    needed, pods = ("ServiceAccount", "ConfigMap", "Secret", "Service"), kinds.index("Deployment")
+    assert all(kinds.index(kind) < pods < kinds.index("Ingress") for kind in needed)
+    (secret,) = lab.there("Secret").values()
+    assert base64.b64decode(secret["data"]["API_KEY"]) == b"very-secret"
+    for run in (dry, first):
+        assert "very-secret" not in run.said
+        assert base64.b64encode(b"very-secret").decode() not in run.said
+    before, asked = lab.cluster["objects"], len(lab.cluster["asked"])
+    second = lab.run()
+    assert second.code == 0
+    assert last_lines(second) == [
+        "ws: nothing to do",
+        f"release {release} serves at wss://ws.a-company.com/ from 2 pods",
+    ]
+    assert lab.cluster["objects"] == before
+    words = lab.cluster["asked"][asked:]
+    assert {each.split()[0] for each in words} <= READS
+    assert [each for each in words if each.startswith("apply")] == ["apply dry"]
+    assert len(lab.cluster["asked"]) - asked <= 5
+
+
+def test_releases_come_go_back_and_are_started_anew(lab: Lab) -> None:
+    assert lab.run().code == 0
+    (one,) = lab.images
+    lab.release("two")
+    lab.inventory(more="replicas=Replicas(2, 5)")
+    second = lab.run()
+    assert second.code == 0, second.said
+    (two,) = lab.images
+    assert two != one
+    names = [each.partition("@")[0].rpartition(":")[2].partition("-")[0] for each in (one, two)]
+    assert last_lines(second) == [
+        f"ws: release {names[1]} serves at wss://ws.a-company.com/ from 2 pods",
+        f"before: release {names[0]}; old pods close their clients over 30 s",
+        f"next: pyinfra -y {lab.folder}/inventory.py wsdeploy.rollback brings {names[0]} back",
+    ]
+    shown = lab.run("-y", "wsdeploy.releases", "--json")
+    kept = json.loads(shown.out)["wsdeploy"]["releases"]["@local"]
+    assert [each["release"] for each in kept["records"]] == names[::-1]
+    assert (kept["live"], kept["previous"]) == (2, 1)
+    # Neither the app nor its certificate is needed any more.
+    (lab.folder / "app.py").rename(lab.folder / "gone.py")
+    back = lab.run("-y", "wsdeploy.rollback")
+    assert back.code == 0, back.said
+    assert lab.images == {one}
+    assert last_lines(back)[-1] == (
+        f"next: revert {names[1]} in the code, too; else the next deploy brings it again"
+    )
+    again = lab.run("-y", "wsdeploy.rollback", f"to={names[1]}")
+    assert again.code == 0, again.said
+    assert lab.images == {two}
+    pods = {*lab.there("Pod")}
+    restarted = lab.run("-y", "wsdeploy.restart")
+    assert restarted.code == 0, restarted.said
+    assert "its pods were started anew" in restarted.err
+    assert lab.images == {two}
+    assert not pods & {*lab.there("Pod")}
+    # What was started anew is not so once more by the next deploy.
+    (lab.folder / "gone.py").rename(lab.folder / "app.py")
+    assert last_lines(lab.run())[0] == "ws: nothing to do"
+
+
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        ("crash", "the app ended with exit code 1"),
+        ("pull", "ImagePullBackOff: not found; wsdeploy image builds it, and skopeo pushes it"),
+        ("killed", "the app was ended by signal 9, as nodes end what fails its probes"),
+        ("late", "did not become ready in time"),
+    ],
+)
+def test_a_bad_release_takes_no_old_pod_away(lab: Lab, how: str, cause: str) -> None:
+    assert lab.run().code == 0
+    images, pods = lab.images, {*lab.there("Pod")}
+    objects = {*lab.cluster["objects"]}
+    lab.release("two")
+    lab.inventory(app='env={"A": "b"}', more="pre_stop=20")
+    lab.play(play=how)
+    bad = lab.run()
+    assert bad.code == 1
+    first, second, *_, end = last_lines(bad)
+    assert first.startswith("ws: failed in namespace chat: pod ws-")
+    assert cause in first
+    assert "goes on serving at wss://ws.a-company.com/; no client was closed" in second
+    assert end == f"next: fix it and run pyinfra -y {lab.folder}/inventory.py deploy.py"
+    assert ("RuntimeError: boom" in bad.err) == (how in ("crash", "killed"))
+    assert lab.images == images
+    assert {*lab.there("Pod")} == pods
+    # What was made for it is gone, and the lock is free.
+    assert {*lab.cluster["objects"]} == objects
+    assert "holderIdentity" not in lab.there("Lease")["ws-deploy"]["spec"]
+    lab.play(play="ready")
+    assert lab.run().code == 0
+    assert lab.images != images
+
+
+def test_what_fails_its_handshake_is_taken_back(lab: Lab) -> None:
+    assert lab.run().code == 0
+    images = lab.images
+    before = {name: each["spec"] for name, each in lab.there("Ingress").items()}
+    lab.release("two")
+    lab.inventory(way='Ingress(annotations={"a": "b"})')
+    lab.way_in.answer = "500 Internal Server Error"
+    bad = lab.run()
+    assert bad.code == 1
+    first, second, *_ = last_lines(bad)
+    assert "wss://ws.a-company.com/: the handshake was answered with 500, not 101" in first
+    assert "goes on serving" in second
+    assert "no client was closed" not in second
+    assert lab.images == images
+    assert {name: each["spec"] for name, each in lab.there("Ingress").items()} == before
+    assert "a" not in lab.there("Ingress")["ws"]["metadata"]["annotations"]
+    lab.way_in.answer = "101 Switching Protocols"
+    lab.inventory()
+    lab.release("one")
+    assert last_lines(lab.run())[0] == "ws: nothing to do"
+
+
+def test_a_first_release_that_fails_stays_to_be_looked_at(lab: Lab) -> None:
+    lab.play(play="crash")
+    bad = lab.run()
+    assert bad.code == 1
+    assert last_lines(bad)[1:] == [
+        "nothing serves at wss://ws.a-company.com/ yet",
+        "what there is of it stays: kubectl -n chat describe pods -l app.kubernetes.io/name=ws; "
+        "wsdeploy.remove takes it away",
+        f"next: fix it and run pyinfra -y {lab.folder}/inventory.py deploy.py",
+    ]
+    assert lab.there("Deployment")
+    assert not lab.there("Ingress")
+    removed = lab.run("-y", "wsdeploy.remove")
+    assert removed.code == 0, removed.said
+    assert not lab.cluster["objects"]
+
+
+def test_what_is_not_ours_is_left_alone_unless_it_is_to_be_taken_over(lab: Lab) -> None:
+    labels = {"app.kubernetes.io/name": "ws"}
+    theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ws", "labels": labels}}
+    theirs["spec"] = {"type": "NodePort"}
+    lab.play(objects={"Service/ws": theirs})
+    refused = lab.run()
+    assert refused.code == 1
+    assert "Service ws is there and not wsdeploy's" in refused.err
+    assert lab.cluster["objects"] == {"Service/ws": theirs}
+    lab.inventory(settings="take_over=True")
+    taken = lab.run()
+    assert taken.code == 0, taken.said
+    assert lab.there("Service")["ws"]["spec"]["type"] == "ClusterIP"
+
+
+def test_one_run_at_a_time_changes_a_cluster(lab: Lab) -> None:
+    now = time.time()
+    process: Process = {"pid": 1, "start": "0", "where": "elsewhere"}
+    holder = lease.Holder("somebody@elsewhere", "another run", process)
+    held = lease.lease("ws", "chat", holder, now) | {"status": {}}
+    held["metadata"]["resourceVersion"] = "7"
+    lab.play(objects={"Lease/ws-deploy": held})
+    refused = lab.run()
+    assert refused.code == 1
+    assert "another run is at work: somebody@elsewhere has had the lock since" in refused.err
+    assert last_lines(refused)[-1].endswith("if it is gone, wsdeploy.unlock")
+    assert lab.cluster["objects"] == {"Lease/ws-deploy": held}
+    # Nobody has renewed it for an hour.
+    old = lease.lease("ws", "chat", holder, now - 3600)
+    old["metadata"]["resourceVersion"] = "8"
+    lab.play(objects={"Lease/ws-deploy": old})
+    assert lab.run().code == 0
+    assert "renewTime" not in lab.there("Lease")["ws-deploy"]["spec"]
+    lab.play(objects=lab.cluster["objects"] | {"Lease/ws-deploy": held})
+    freed = lab.run("-y", "wsdeploy.unlock")
+    assert "the lock is free now; somebody@elsewhere" in freed.err
+    lab.release("two")
+    assert lab.run().code == 0
+    assert "nobody has the lock" in lab.run("-y", "wsdeploy.unlock").err
+
+
+def test_another_way_in_leaves_nothing_of_the_one_before(lab: Lab) -> None:
+    assert lab.run().code == 0
+    lab.inventory(way='HTTPRoute("public")')
+    changed = lab.run()
+    assert changed.code == 0, changed.said
+    assert not lab.there("Ingress")
+    assert {*lab.there("HTTPRoute")} == {"ws", "ws-redirect"}
+    assert last_lines(changed)[-1].startswith("changed: ")
+    assert "Ingress ws gone" in changed.err
+    assert last_lines(lab.run())[0] == "ws: nothing to do"
+
+
+def test_a_missing_image_is_built_and_pushed_before_the_cluster_changes(lab: Lab) -> None:
+    with tarfile.open(lab.folder / "base.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("usr/bin/python3"), io.BytesIO())
+    (lab.folder / "bin/skopeo").write_text(NO_IMAGE)
+    text = (lab.folder / "inventory.py").read_text()
+    rootfs = text.replace('base="debian@sha256:" + "a" * 64', 'rootfs="base.tar", registry="http"')
+    (lab.folder / "inventory.py").write_text(rootfs)
+    (lab.folder / "refuses").touch()
+    refused = lab.run()
+    assert refused.code == 1
+    assert "it can't be pushed: requested access is denied; skopeo login registry" in refused.err
+    assert {*lab.cluster["objects"]} == {"Lease/ws-deploy"}
+    (lab.folder / "refuses").unlink()
+    pushed = lab.run()
+    assert pushed.code == 0, pushed.said
+    (image,) = lab.images
+    assert image.endswith(f"@sha256:{'c' * 64}")
+    words = (lab.folder / "pushed").read_text()
+    assert "--dest-tls-verify=false" in words
+    assert f"docker://{image.partition('@')[0]}" in words
+
+
+def test_without_a_registry_a_file_is_written_first(lab: Lab) -> None:
+    with tarfile.open(lab.folder / "base.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("usr/bin/python3"), io.BytesIO())
+    text = (lab.folder / "inventory.py").read_text()
+    rootfs = text.replace('base="debian@sha256:" + "a" * 64', 'rootfs="base.tar", registry=None')
+    (lab.folder / "inventory.py").write_text(rootfs)
+    wrote = lab.run()
+    assert wrote.code == 1
+    (file,) = lab.folder.glob("chat-*.tar")
+    assert f"wrote {file.name}; load it on each node" in wrote.err
+    with tarfile.open(file) as tar:
+        assert tar.getmember("./index.json")
+    assert not lab.there("Deployment")
+    assert lab.run().code == 0
+    (container,) = lab.there("Deployment")["ws"]["spec"]["template"]["spec"]["containers"]
+    assert container["imagePullPolicy"] == "Never"
+    assert "@" not in container["image"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "line"),
+    [
+        ({"minor": "33"}, "the cluster has Kubernetes 1.33; 1.34 is the oldest to do"),
+        (
+            {
+                "absent": ["Ingress"],
+                "fails": {"dry-run": 'no matches for kind "Ingress" in version "v1"'},
+            },
+            "the cluster knows no Ingress (v1); install what brings it",
+        ),
+        (
+            {"fails": {"api-resources": "Unable to connect to the server: dial tcp: i/o timeout"}},
+            "the cluster can't be reached: Unable to connect to the server: dial tcp: i/o timeout",
+        ),
+    ],
+)
+def test_a_cluster_that_will_not_do_is_named_in_a_line(
+    lab: Lab, cluster: dict[str, Any], line: str
+) -> None:
+    lab.play(**cluster)
+    run = lab.run("deploy.py", "--dry")
+    assert run.code == 1
+    assert line in run.err
+    assert "Traceback" not in run.err
+    assert not lab.cluster["objects"]
+
+
+def test_commands_for_hosts_say_so(lab: Lab) -> None:
+    for command in ("capacity", "certificates"):
+        run = lab.run("-y", f"wsdeploy.{command}")
+        assert run.code == 1
+        assert f"inventory.py is for a cluster, and wsdeploy.{command} for hosts; " in run.err
+
+
+def plain(text: str) -> str:
+    """A text without colours."""
+    return re.sub(r"\x1b\[\d*m", "", text)

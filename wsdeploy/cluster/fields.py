@@ -1,0 +1,103 @@
+"""Which fields of an object are ours: what an object is brought back to is applied as it was. Pure.
+
+`kubectl rollout undo` and `kubectl replace` would write the old values as somebody else's. Those
+fields then stay when a later release has no use for them: a variable of a Secret that is gone keeps
+all new pods from starting.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from wsdeploy.cluster import found
+from wsdeploy.cluster.manifest import Object
+
+HASH = "pod-template-hash"
+"""The label that the cluster gives the pods of each ReplicaSet."""
+
+
+def ours(live: Object) -> Object:
+    """Return an object as it was last applied by us.
+
+    What the cluster has not noted is taken from the object itself, without what only the cluster
+    writes.
+    """
+    owned = _owned(live)
+    if owned is None:
+        return found.plain(live)
+    head: Object = {name: live[name] for name in ("apiVersion", "kind")}
+    metadata = {n: live["metadata"][n] for n in ("name", "namespace") if n in live["metadata"]}
+    kept: Object = _extract(live, owned)
+    return head | kept | {"metadata": kept.get("metadata", {}) | metadata}
+
+
+def owns(live: Object, *path: str) -> bool:
+    """Tell whether a field is ours, as far as that is known."""
+    fields = _owned(live)
+    if fields is None:
+        return True
+    for name in path:
+        if f"f:{name}" not in fields:
+            return False
+        fields = fields[f"f:{name}"]
+    return True
+
+
+def with_template(deployment: Object, replica_set: Object) -> Object:
+    """Return a Deployment as we applied it, with the pods of one of its ReplicaSets."""
+    wanted = ours(deployment)
+    template = copy.deepcopy(replica_set["spec"]["template"])
+    metadata = template.get("metadata") or {}
+    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH}
+    noted = metadata.get("annotations") or {}
+    template["metadata"] = {"labels": labels, **({"annotations": noted} if noted else {})}
+    told = dict(wanted["metadata"].get("annotations") or {})
+    for name in (found.RELEASE, found.COMMIT, found.BY, found.SINCE):
+        told.pop(name, None)
+        if value := found.annotation(replica_set, name):
+            told[name] = value
+    wanted["metadata"] = wanted["metadata"] | {"annotations": told}
+    wanted["spec"] = wanted["spec"] | {"template": template}
+    return wanted
+
+
+def _owned(live: Object) -> Mapping[str, Any] | None:
+    """Return the fields that we have applied, as the cluster notes them; None if it has not."""
+    for entry in live["metadata"].get("managedFields") or []:
+        if (entry.get("manager"), entry.get("operation")) == (found.MANAGER, "Apply") and not (
+            entry.get("subresource")
+        ):
+            fields: Mapping[str, Any] = entry["fieldsV1"]
+            return fields
+    return None
+
+
+def _extract(value: Any, fields: Mapping[str, Any]) -> Any:
+    below = {name: inner for name, inner in fields.items() if name != "."}
+    if not below and "." not in fields:
+        return value
+    if isinstance(value, Mapping):
+        return {
+            name[2:]: _extract(value[name[2:]], inner)
+            for name, inner in below.items()
+            if name[2:] in value
+        }
+    if isinstance(value, list):
+        return [item for each in value for item in _extract_item(each, below)]
+    return value
+
+
+def _extract_item(item: Any, fields: Mapping[str, Any]) -> list[Any]:
+    """Return an item of a list if it is ours: what of it is, with what it is told apart by."""
+    for name, inner in fields.items():
+        kind, _, text = name.partition(":")
+        if kind == "v" and json.loads(text) == item:
+            return [item]
+        if kind == "k" and isinstance(item, Mapping):
+            told_by = json.loads(text)
+            if all(item.get(each) == value for each, value in told_by.items()):
+                return [told_by | _extract(item, inner)] if inner else [item]
+    return []

@@ -1,0 +1,117 @@
+"""What is sent to a cluster for a release: the wanted objects, next to what is there. Pure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wsdeploy.cluster import changes, fields, found
+from wsdeploy.cluster.changes import Change, Stage
+from wsdeploy.cluster.found import Found
+from wsdeploy.cluster.manifest import Object
+from wsdeploy.cluster.target import ClusterTarget
+from wshost.requests import Commit
+
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+"""The annotation by which kubectl, too, lets pods be replaced by the same."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do with the objects of a service."""
+
+    there: Found
+    wanted: tuple[Object, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def leftovers(self) -> list[Object]:
+        """Objects of ours that go."""
+        return changes.leftovers(self.wanted, self.there)
+
+    def of(self, stage: Stage) -> list[Change]:
+        """Return the changes of a stage, in the order of applying."""
+        mine = [each for each in self.changes if changes.stage(each, self.there.service) == stage]
+        return changes.ordered(mine)
+
+
+def image_there(target: ClusterTarget, there: Found) -> str | None:
+    """Return the image that the Deployment has by now, if it is the wanted one.
+
+    A digest that it has stays, and none is added: both would make new pods of the same release.
+    """
+    deployment = there.deployment(target.name)
+    if deployment is None:
+        return None
+    images = [each["image"] for each in found.containers(deployment["spec"]["template"])]
+    return next((it for it in images if it.partition("@")[0] == target.image), None)
+
+
+def prepared(
+    target: ClusterTarget, objects: Iterable[Object], there: Found, commit: Commit | None
+) -> tuple[Object, ...]:
+    """Return the objects as they are sent: the Deployment knows its release and its number of pods.
+
+    commit: what the release was built from, which is noted with it.
+    """
+    return tuple(
+        _deployment(target, each, there, commit)
+        if found.key(each) == ("Deployment", target.name)
+        else _encoded(each)
+        for each in objects
+    )
+
+
+def _deployment(target: ClusterTarget, each: Object, there: Found, commit: Commit | None) -> Object:
+    live = there.deployment(target.name)
+    same = live is not None and found.annotation(live, found.RELEASE) == target.release
+    kept = {
+        name: found.annotation(live, f"{found.MANAGER}/{name}") if live else None
+        for name in ("commit", "by", "since")
+    }
+    if not same or kept["commit"] is None:
+        kept["commit"] = changes.commit_text(commit)
+    wanted = changes.noted(each, release=target.release, **kept)
+    if live is not None and (when := _restarted(live)):
+        wanted = restarted(wanted, when)
+    if "replicas" in wanted["spec"]:
+        return wanted
+    # An autoscaler has the number. Without one at first, a Deployment has a single pod; and of a
+    # number that was ours, as before there was an autoscaler, nothing but one would be left.
+    if live is None:
+        return wanted | {"spec": wanted["spec"] | {"replicas": target.kubernetes.least}}
+    if fields.owns(live, "spec", "replicas"):
+        return wanted | {"spec": wanted["spec"] | {"replicas": live["spec"].get("replicas", 1)}}
+    return wanted
+
+
+def restarted(deployment: Object, when: str) -> Object:
+    """Return a Deployment whose pods were all replaced at a time."""
+    spec, template = deployment["spec"], deployment["spec"]["template"]
+    metadata = template.get("metadata") or {}
+    told = {**(metadata.get("annotations") or {}), RESTARTED: when}
+    return deployment | {
+        "spec": spec | {"template": template | {"metadata": metadata | {"annotations": told}}}
+    }
+
+
+def _restarted(live: Object) -> str | None:
+    """Return when we have replaced its pods; without that, the next deploy would do so again."""
+    noted = (live["spec"]["template"].get("metadata") or {}).get("annotations") or {}
+    ours = fields.owns(live, "spec", "template", "metadata", "annotations", RESTARTED)
+    return noted.get(RESTARTED) if ours else None
+
+
+def _encoded(each: Object) -> Object:
+    """Return a Secret with its values as the cluster keeps them, and anything else as it is."""
+    if "stringData" not in each:
+        return each
+    data = {k: base64.b64encode(v.encode()).decode() for k, v in each["stringData"].items()}
+    return {name: it for name, it in each.items() if name != "stringData"} | {"data": data}
+
+
+def makes_pods(change: Change) -> bool:
+    """Tell whether a Deployment's change replaces its pods."""
+    before = change.before
+    return before is None or before["spec"]["template"] != change.after["spec"]["template"]

@@ -1,0 +1,1 @@
+"""Deployments to clusters: kubectl is what talks to them."""

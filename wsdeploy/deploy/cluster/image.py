@@ -1,0 +1,181 @@
+"""The image that pods run: in its registry before the cluster hears of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsdeploy.cluster.target import ClusterTarget
+from wsdeploy.image import base as bases
+from wsdeploy.image import build, contents
+from wsdeploy.image.base import ARCHITECTURES, Base, ImageError
+from wsdeploy.plan.summary import readable
+from wsdeploy.release.build import BuildError, archive
+
+MOST = 900
+"""Seconds that skopeo may take for an image."""
+LOOK = 60
+"""Seconds that it may take to look for one."""
+ABSENT = re.compile(r"manifest unknown|name unknown|not found|404|repository .* not known", re.I)
+DENIED = re.compile(r"unauthorized|authentication required|denied|forbidden|401|403", re.I)
+
+
+class NoImageError(Exception):
+    """The image can't be had; the message is a line that says what to do."""
+
+
+class NoSkopeoError(NoImageError):
+    """skopeo is not installed."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registry of an image, as skopeo talks to it."""
+
+    plain: bool
+    """Whether it has no TLS."""
+
+    def digest(self, image: str) -> str | None:
+        """Return the digest of an image, or None if it is not there.
+
+        Raises NoImageError, and NoSkopeoError.
+        """
+        done = self._run("inspect", "--raw", *self._tls("--tls-verify"), f"docker://{image}")
+        if done.returncode == 0:
+            return f"sha256:{hashlib.sha256(done.stdout).hexdigest()}"
+        said = done.stderr.decode(errors="replace")
+        if ABSENT.search(said):
+            return None
+        raise NoImageError(f"{image}: its registry can't be asked: {_why(said, image)}")
+
+    def push(self, folder: Path, image: str) -> str:
+        """Copy an image in OCI's layout to its registry, and return its digest there.
+
+        Raises NoImageError.
+        """
+        with tempfile.NamedTemporaryFile("r") as file:
+            done = self._run(
+                "copy",
+                f"--digestfile={file.name}",
+                *self._tls("--dest-tls-verify"),
+                f"oci:{folder}",
+                f"docker://{image}",
+                most=MOST,
+            )
+            if done.returncode:
+                why = _why(done.stderr.decode(errors="replace"), image)
+                raise NoImageError(f"{image}: it can't be pushed: {why}")
+            return file.read().strip()
+
+    def fetch(self, image: str, architecture: str, folder: Path) -> None:
+        """Copy a base, named by its digest, to a folder in OCI's layout, for one architecture.
+
+        Raises NoImageError.
+        """
+        raw = self._copied("inspect", "--raw", f"docker://{image}", image=image)
+        repository, _, wanted = image.rpartition("@")
+        name = ARCHITECTURES[architecture]
+        fitting = [
+            each["digest"]
+            for each in json.loads(raw).get("manifests", [])
+            if (each.get("platform") or {}).get("architecture") == name
+        ]
+        one = f"{_without_tag(repository)}@{fitting[0] if fitting else wanted}"
+        words = ("copy", "--preserve-digests", f"docker://{one}", f"oci:{folder}:base")
+        self._copied(*words, image=image)
+        (folder / "blobs" / wanted.replace(":", "/")).write_bytes(raw)
+
+    def _copied(self, *words: str, image: str) -> bytes:
+        done = self._run(*words, most=MOST)
+        if done.returncode:
+            why = _why(done.stderr.decode(errors="replace"), image)
+            raise NoImageError(f"{image}: the base can't be fetched: {why}")
+        return done.stdout
+
+    def _tls(self, option: str) -> list[str]:
+        return [f"{option}=false"] if self.plain else []
+
+    @staticmethod
+    def _run(*words: str, most: float = LOOK) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return subprocess.run(
+                ["skopeo", *words],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=most,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise NoSkopeoError("skopeo is not on this machine") from None
+        except subprocess.TimeoutExpired:
+            raise NoImageError(f"skopeo {words[0]} has not ended for {most:.0f} s") from None
+        except OSError as error:
+            raise NoImageError(f"skopeo can't be started: {error.strerror}") from None
+
+
+def _why(said: str, image: str) -> str:
+    """Return what skopeo has said in a line, and what to do if it is to log in first."""
+    lines = [line for line in said.splitlines() if line.strip()] or ["skopeo did not say why"]
+    match = re.search(r'msg="((?:[^"\\]|\\.)*)"', lines[-1])
+    text = readable(" ".join((match[1].replace('\\"', '"') if match else lines[-1]).split()))
+    login = f"; skopeo login {image.partition('/')[0]}" if DENIED.search(text) else ""
+    return f"{text}{login}"
+
+
+def _without_tag(repository: str) -> str:
+    """Return an image's name without its tag, which may not stand beside a digest."""
+    return re.sub(r":[\w.-]+$", "", repository)
+
+
+def push(target: ClusterTarget, registry: Registry) -> str:
+    """Build the image of a release, push it, and return its digest. Raises NoImageError."""
+    with tempfile.TemporaryDirectory(prefix="wsdeploy-image-") as folder:
+        place = Path(folder)
+        built = _build(target, registry, place / "base")
+        build.write(built, place / "image")
+        return registry.push(place / "image", target.image)
+
+
+def file_name(target: ClusterTarget) -> str:
+    """Return the name of the file that an image is written to where there is no registry."""
+    return f"{target.image.rpartition('/')[2].replace(':', '-')}.tar"
+
+
+def write(target: ClusterTarget, path: Path) -> None:
+    """Build the image of a release and write it as a file, for `ctr images import`.
+
+    Raises NoImageError, and OSError.
+    """
+    with tempfile.TemporaryDirectory(prefix="wsdeploy-image-") as folder:
+        place = Path(folder)
+        built = _build(target, Registry(plain=False), place / "base")
+        build.write(built, place / "image")
+        aside = path.with_name(f"{path.name}.new")
+        with tarfile.open(aside, "w") as tar:
+            tar.add(place / "image", ".")
+        aside.replace(path)
+
+
+def _build(target: ClusterTarget, registry: Registry, folder: Path) -> build.BuiltImage:
+    image = target.kubernetes.image
+    try:
+        release = archive(contents.release(target.settings, image))
+        return build.build(target, release, _base(target, registry, folder))
+    except (ImageError, BuildError) as error:
+        raise NoImageError(f"the image can't be built: {error}") from None
+
+
+def _base(target: ClusterTarget, registry: Registry, folder: Path) -> Base:
+    image = target.kubernetes.image
+    if image.base is None:
+        return bases.of_rootfs(Path(image.rootfs or ""), image.interpreter)
+    folder.mkdir()
+    registry.fetch(image.base, image.architecture, folder)
+    return bases.of_layout(folder, target.base, image.architecture)
