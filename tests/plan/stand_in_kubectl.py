@@ -223,7 +223,7 @@ def step(cluster: Object) -> None:
                 each["status"] = {"replicas": 0}
                 for pod in [e for e in objects.values() if e["kind"] == "Pod" and is_of(e, each)]:
                     del objects[key(pod)]
-        deployment["metadata"]["annotations"][REVISION] = revision(current)
+        deployment["metadata"].setdefault("annotations", {})[REVISION] = revision(current)
         # The cluster keeps no more than so many earlier ones.
         limit = deployment["spec"]["revisionHistoryLimit"]
         old = sorted(
@@ -327,6 +327,8 @@ def play(current: Object, pods: list[Object], deployment: Object) -> None:
         for pod in pods:
             container = {"name": pod["spec"]["containers"][0]["name"], "ready": False, **bad}
             pod["status"] = {"phase": "Running", "containerStatuses": [container]}
+    elif how == "slow":
+        pass
     elif how == "late":
         condition = {
             "type": "Progressing",

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -68,6 +69,15 @@ for word; do
     case "$word" in --digestfile=*) printf sha256:{"c" * 64} >"${{word#*=}}" ;; esac
 done
 """
+TLS = {
+    "Secret/ws-tls": {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "ws-tls"},
+        "data": {"tls.crt": "", "tls.key": ""},
+    }
+}
+"""What has to be there before the service is."""
 READS = {"version", "api-resources", "get", "apply"}
 """What a run asks that changes nothing; it applies with --dry-run only."""
 
@@ -186,16 +196,21 @@ class Lab:
         )
         (self.folder / "inventory.py").write_text(text)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where a run finds its programs, and the programs their cluster."""
+        own = {
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "CLUSTER": str(self.file),
+            "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
+        }
+        return dict(os.environ) | own
+
     def run(self, *words: str) -> Run:
         done = pyinfra_server.run(
             [self.folder / "inventory.py", *(words or ("deploy.py", "-y"))],
             cwd=self.folder,
-            env=os.environ
-            | {
-                "XDG_CACHE_HOME": str(self.folder / "cache"),
-                "CLUSTER": str(self.file),
-                "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
-            },
+            env=self.environment,
             timeout=120,
         )
         return Run(done.returncode, done.stdout, done.stderr)
@@ -215,7 +230,7 @@ def lab(folder: Path, pair: Path, way_in: WayIn) -> Lab:
     for each in (folder / "bin").iterdir():
         each.chmod(0o755)
     made = Lab(folder, way_in)
-    made.file.write_text(json.dumps({"objects": {}, "asked": []}))
+    made.file.write_text(json.dumps({"objects": TLS, "asked": []}))
     made.release("one")
     made.inventory()
     return made
@@ -233,7 +248,7 @@ def test_a_release_comes_once(lab: Lab) -> None:
     assert dry.code == 0, dry.said
     assert "Will create Deployment ws" in dry.err
     assert re.search(r"\+ +API_KEY: \"\(not shown\)\"", plain(dry.err))
-    assert not lab.cluster["objects"]
+    assert lab.cluster["objects"] == TLS
     first = lab.run("deploy.py", "-y", "--json")
     assert first.code == 0, first.said
     deployment = lab.there("Deployment")["ws"]
@@ -251,7 +266,7 @@ def test_a_release_comes_once(lab: Lab) -> None:
     kinds = [each.split("/")[0] for each in lab.cluster["objects"]]
     needed, pods = ("ServiceAccount", "ConfigMap", "Secret", "Service"), kinds.index("Deployment")
     assert all(kinds.index(kind) < pods < kinds.index("Ingress") for kind in needed)
-    (secret,) = lab.there("Secret").values()
+    (secret,) = [each for name, each in lab.there("Secret").items() if name != "ws-tls"]
     assert base64.b64decode(secret["data"]["API_KEY"]) == b"very-secret"
     for run in (dry, first):
         assert "very-secret" not in run.said
@@ -381,18 +396,18 @@ def test_a_first_release_that_fails_stays_to_be_looked_at(lab: Lab) -> None:
     assert not lab.there("Ingress")
     removed = lab.run("-y", "wsdeploy.remove")
     assert removed.code == 0, removed.said
-    assert not lab.cluster["objects"]
+    assert lab.cluster["objects"] == TLS
 
 
 def test_what_is_not_ours_is_left_alone_unless_it_is_to_be_taken_over(lab: Lab) -> None:
     labels = {"app.kubernetes.io/name": "ws"}
     theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ws", "labels": labels}}
     theirs["spec"] = {"type": "NodePort"}
-    lab.play(objects={"Service/ws": theirs})
+    lab.play(objects=TLS | {"Service/ws": theirs})
     refused = lab.run()
     assert refused.code == 1
     assert "Service ws is there and not wsdeploy's" in refused.err
-    assert lab.cluster["objects"] == {"Service/ws": theirs}
+    assert lab.cluster["objects"] == TLS | {"Service/ws": theirs}
     lab.inventory(settings="take_over=True")
     taken = lab.run()
     assert taken.code == 0, taken.said
@@ -405,16 +420,16 @@ def test_one_run_at_a_time_changes_a_cluster(lab: Lab) -> None:
     holder = lease.Holder("somebody@elsewhere", "another run", process)
     held = lease.lease("ws", "chat", holder, now) | {"status": {}}
     held["metadata"]["resourceVersion"] = "7"
-    lab.play(objects={"Lease/ws-deploy": held})
+    lab.play(objects=TLS | {"Lease/ws-deploy": held})
     refused = lab.run()
     assert refused.code == 1
     assert "another run is at work: somebody@elsewhere has had the lock since" in refused.err
     assert last_lines(refused)[-1].endswith("if it is gone, wsdeploy.unlock")
-    assert lab.cluster["objects"] == {"Lease/ws-deploy": held}
+    assert lab.cluster["objects"] == TLS | {"Lease/ws-deploy": held}
     # Nobody has renewed it for an hour.
     old = lease.lease("ws", "chat", holder, now - 3600)
     old["metadata"]["resourceVersion"] = "8"
-    lab.play(objects={"Lease/ws-deploy": old})
+    lab.play(objects=TLS | {"Lease/ws-deploy": old})
     assert lab.run().code == 0
     assert "renewTime" not in lab.there("Lease")["ws-deploy"]["spec"]
     lab.play(objects=lab.cluster["objects"] | {"Lease/ws-deploy": held})
@@ -423,6 +438,65 @@ def test_one_run_at_a_time_changes_a_cluster(lab: Lab) -> None:
     lab.release("two")
     assert lab.run().code == 0
     assert "nobody has the lock" in lab.run("-y", "wsdeploy.unlock").err
+
+
+def test_ctrl_c_leaves_the_cluster_to_go_on(lab: Lab) -> None:
+    assert lab.run().code == 0
+    release = lab.there("Deployment")["ws"]["metadata"]["annotations"]["wsdeploy/release"]
+    lab.release("two")
+    lab.play(play="slow")
+    run = subprocess.Popen(
+        (sys.executable, "-m", "pyinfra", "-y", "inventory.py", "deploy.py"),
+        cwd=lab.folder,
+        env=lab.environment | {"PYTHONPATH": str(REPOSITORY)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stderr
+    assert any("0 of 2 new pods ready, 2 old ones left" in line for line in run.stderr)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert err.rpartition("\n\n")[2].splitlines() == [
+        f"ws: interrupted; release {release} goes on serving at wss://ws.a-company.com/",
+        "the cluster goes on by itself: ws has 0 of 2 new pods ready, 2 old ones left",
+        "next: pyinfra -y inventory.py deploy.py does what is left to do",
+    ]
+    assert "holderIdentity" not in lab.there("Lease")["ws-deploy"]["spec"]
+    # The next run takes up what is there.
+    objects = lab.cluster["objects"]
+    for each in objects.values():
+        if each["kind"] == "ReplicaSet":
+            each["play"] = "ready"
+    lab.play(objects=objects, play="ready")
+    assert lab.run().code == 0
+    assert len(lab.images) == 1
+
+
+def test_haproxy_of_its_own_comes_after_the_app_and_is_waited_for(lab: Lab) -> None:
+    lab.inventory(way='LoadBalancer("haproxy@sha256:" + "b" * 64)')
+    run = lab.run()
+    assert run.code == 0, run.said
+    assert {*lab.there("Deployment")} == {"ws", "ws-proxy"}
+    assert len(lab.images) == 2
+    before = lab.images
+    lab.inventory(way='LoadBalancer("haproxy@sha256:" + "c" * 64)', settings="max_connections=500")
+    lab.play(play="crash")
+    bad = lab.run()
+    assert bad.code == 1
+    assert lab.images == before
+    lab.play(play="ready")
+    assert lab.run().code == 0
+    # Their replicas are those of an autoscaler from now on, and no fewer than there are.
+    lab.inventory(
+        way='LoadBalancer("haproxy@sha256:" + "c" * 64)',
+        settings="max_connections=500",
+        more="replicas=Replicas(2, 5)",
+    )
+    assert lab.run().code == 0
+    assert lab.there("Deployment")["ws"]["spec"]["replicas"] == 2
+    assert lab.there("HorizontalPodAutoscaler")
+    assert last_lines(lab.run())[0] == "ws: nothing to do"
 
 
 def test_another_way_in_leaves_nothing_of_the_one_before(lab: Lab) -> None:
@@ -448,7 +522,7 @@ def test_a_missing_image_is_built_and_pushed_before_the_cluster_changes(lab: Lab
     refused = lab.run()
     assert refused.code == 1
     assert "it can't be pushed: requested access is denied; skopeo login registry" in refused.err
-    assert {*lab.cluster["objects"]} == {"Lease/ws-deploy"}
+    assert {*lab.cluster["objects"]} == {*TLS, "Lease/ws-deploy"}
     (lab.folder / "refuses").unlink()
     pushed = lab.run()
     assert pushed.code == 0, pushed.said
@@ -493,6 +567,7 @@ def test_without_a_registry_a_file_is_written_first(lab: Lab) -> None:
             {"fails": {"api-resources": "Unable to connect to the server: dial tcp: i/o timeout"}},
             "the cluster can't be reached: Unable to connect to the server: dial tcp: i/o timeout",
         ),
+        ({"objects": {}}, "Secret ws-tls is not there, with tls.crt, tls.key; make it first"),
     ],
 )
 def test_a_cluster_that_will_not_do_is_named_in_a_line(
@@ -503,7 +578,7 @@ def test_a_cluster_that_will_not_do_is_named_in_a_line(
     assert run.code == 1
     assert line in run.err
     assert "Traceback" not in run.err
-    assert not lab.cluster["objects"]
+    assert lab.cluster["objects"] == {"objects": TLS, **cluster}["objects"]
 
 
 def test_commands_for_hosts_say_so(lab: Lab) -> None:

@@ -39,6 +39,10 @@ class ForeignError(Exception):
     """Objects are there that are not ours; the message says which."""
 
 
+class MissingError(Exception):
+    """Secrets are not there that the service needs; the message says which."""
+
+
 @dataclass(frozen=True)
 class Change:
     """An object that is new, or that is to be another one."""
@@ -104,6 +108,20 @@ def check(wanted: Iterable[Object], there: Found, *, take_over: bool) -> None:
     if lines:
         ways = "; give Settings another name, or take_over=True"
         raise ForeignError("; ".join(lines) + ("" if "choose" in lines[-1] else ways))
+
+
+def check_secrets(needed: Iterable[tuple[Object, Sequence[str]]], there: Found) -> None:
+    """Raise MissingError for Secrets that the service needs, each with its keys."""
+    lines = []
+    for each, keys in needed:
+        live = there.get(*key(each))
+        lacking = [name for name in keys if name not in ((live or {}).get("data") or {})]
+        if live is None:
+            lines.append(f"Secret {each['metadata']['name']} is not there, with {', '.join(keys)}")
+        elif lacking:
+            lines.append(f"Secret {each['metadata']['name']} has no {', '.join(lacking)}")
+    if lines:
+        raise MissingError(f"{'; '.join(lines)}; make it first")
 
 
 def leftovers(wanted: Iterable[Object], there: Found) -> list[Object]:

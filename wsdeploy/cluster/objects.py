@@ -54,6 +54,19 @@ def secret(target: ClusterTarget) -> Object | None:
     }
 
 
+def needed_secrets(target: ClusterTarget) -> Iterator[tuple[Object, tuple[str, ...]]]:
+    """Yield each Secret that has to be there before the service is, and the keys that it needs."""
+    app, kubernetes, way_in = target.settings.app, target.kubernetes, target.kubernetes.way_in
+    needed: dict[str, tuple[str, ...]] = {}
+    if kubernetes.existing_secret is not None:
+        needed[kubernetes.existing_secret] = tuple(sorted(app.secrets))
+    if isinstance(way_in, Ingress | LoadBalancer) and way_in.issuer is None:
+        needed[routes.secret(target)] = ("tls.crt", "tls.key")
+    for name, keys in needed.items():
+        metadata = {"name": name, "namespace": target.namespace}
+        yield {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}, keys
+
+
 def missing_secrets(target: ClusterTarget) -> Iterator[str]:
     """Yield a line for each Secret that is used and not among the objects.
 

@@ -76,8 +76,12 @@ class Rollout:
         return f"{self.available} of {self.wanted} new {pods} ready{left}"
 
 
-def look(there: Found, name: str) -> Rollout:
-    """Return how far a Deployment has come. name: its name."""
+def look(there: Found, name: str, before: Found | None = None) -> Rollout:
+    """Return how far a Deployment has come.
+
+    name: its name. before: what was there before it changed; what was wrong with its pods then is
+    none of its faults.
+    """
     deployment = there.get("Deployment", name)
     if deployment is None:
         gone = Fault("gone", f"somebody has deleted the Deployment {name}")
@@ -91,14 +95,38 @@ def look(there: Found, name: str) -> Rollout:
     # Of the Deployment's, which counts old pods, too.
     available = min(int(of_set.get("availableReplicas") or 0), updated)
     old = max(0, int(status.get("replicas") or 0) - updated)
-    faults = tuple(_faults(there, deployment, current)) if seen else ()
+    known = restarts(before) if before else {}
+    faults = tuple(_faults(there, deployment, current, known)) if seen else ()
     return Rollout(wanted, updated, available, old, seen, faults)
 
 
-def _faults(there: Found, deployment: Object, current: Object | None) -> Iterator[Fault]:
+Restarts = dict[tuple[str, str], int]
+"""How often each container of a pod has been started anew."""
+
+
+def restarts(there: Found) -> Restarts:
+    """Return how often containers have been started anew, by the names of pod and container."""
+    return {
+        (pod["metadata"]["name"], container["name"]): int(container.get("restartCount") or 0)
+        for pod in there.of("Pod")
+        for container in _statuses(pod)
+    }
+
+
+def _statuses(pod: Object) -> list[Object]:
+    status = pod.get("status") or {}
+    return [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
+
+
+def _faults(
+    there: Found, deployment: Object, current: Object | None, known: Restarts
+) -> Iterator[Fault]:
     pods = there.pods(current["metadata"]["name"]) if current else []
     for pod in pods:
-        yield from _pod_faults(pod)
+        yield from _pod_faults(pod, known)
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         kind, state = condition["type"], condition["status"]
         message = _line(condition.get("message") or "")
@@ -133,16 +161,15 @@ def is_ending(pod: Object) -> bool:
     return pod["metadata"].get("deletionTimestamp") is not None
 
 
-def _pod_faults(pod: Object) -> Iterator[Fault]:
+def _pod_faults(pod: Object, known: Restarts) -> Iterator[Fault]:
     status = pod.get("status") or {}
     if is_ending(pod) or status.get("reason") in NOT_OURS:
         return
     name = pod["metadata"]["name"]
-    for container in (
-        *(status.get("initContainerStatuses") or []),
-        *(status.get("containerStatuses") or []),
-    ):
+    for container in _statuses(pod):
         inside, state = container["name"], container.get("state") or {}
+        if known.get((name, inside), -1) >= int(container.get("restartCount") or 0):
+            continue
         waiting = state.get("waiting") or {}
         reason = waiting.get("reason") or ""
         ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")

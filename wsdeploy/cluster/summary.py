@@ -147,8 +147,10 @@ def _failed(outcome: ClusterOutcome) -> Iterator[str]:
     report = outcome.report
     cause = shortened(report.cause, CAUSE) if report.cause else "why is said above"
     yield f"{outcome.name}: failed in namespace {outcome.namespace}: {cause}"
-    serves = _serves(outcome)
-    unnoticed = not report.replaced and known(report.now) is not None
+    first = report.before is not UNKNOWN and known(report.before) is None
+    # Its pods may be ready, and nothing lets clients in.
+    serves = f"nothing serves at {outcome.address} yet" if first else _serves(outcome)
+    unnoticed = not (report.replaced or first) and known(report.now) is not None
     yield f"{serves}; no client was closed" if unnoticed else serves
     if report.left:
         yield report.left

@@ -68,7 +68,8 @@ def check(settings: Settings, kubernetes: Kubernetes, kubectl: Kubectl, *, new: 
         except ssl.SSLCertVerificationError as error:
             if error.verify_code not in UNTRUSTED:
                 raise HandshakeError(_line(settings, error.verify_message)) from None
-            untrusted, wrong, patience = error.verify_message, None, ANSWERED
+            # What is new may come by its certificate yet.
+            untrusted, wrong, patience = error.verify_message, None, 0
         except ProbeError as error:
             wrong, patience = str(error), ANSWERED
         except OSError as error:

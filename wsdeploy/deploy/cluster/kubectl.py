@@ -56,7 +56,8 @@ class Kubectl:
     def resources(self) -> set[str]:
         """Return the kinds of objects that the cluster has, as kubectl calls them."""
         words = ("api-resources", "--namespaced=true", "--verbs=list", "--output=name")
-        return set(self._run(*words).split())
+        # It fails if one of the cluster's API servers does not answer, such as that of metrics.
+        return set(self._run(*words, some=True).split())
 
     def get(self, kinds: Iterable[str], service: str, *, fields: bool = False) -> list[Object]:
         """Return the objects of a service, by its label. fields: with whose each field is."""
@@ -119,8 +120,13 @@ class Kubectl:
         return f"kubectl {context}-n {self.namespace} {words}"
 
     def _run(
-        self, *words: str, objects: Sequence[Object] | None = None, namespace: str | None = None
+        self,
+        *words: str,
+        objects: Sequence[Object] | None = None,
+        namespace: str | None = None,
+        some: bool = False,
     ) -> str:
+        """Run kubectl and return what it prints. some: even if it fails. Raises KubectlError."""
         context = [f"--context={self.context}"] if self.context else []
         place = f"--namespace={namespace or self.namespace}"
         command = ["kubectl", *context, place, f"--request-timeout={ANSWER}s", *words]
@@ -150,7 +156,7 @@ class Kubectl:
             raise KubectlError(what, "unreachable") from None
         except OSError as error:
             raise KubectlError(f"kubectl can't be started: {error.strerror}") from None
-        if done.returncode:
+        if done.returncode and not (some and done.stdout):
             found = complaints.read(done.stderr, self.namespace, self.context)
             raise KubectlError(found.line, found.why)
         return done.stdout

@@ -38,14 +38,15 @@ def look(kubectl: Kubectl, service: str) -> Found:
 
 def wait(
     kubectl: Kubectl,
-    service: str,
+    before: Found,
     name: str,
     tell: Callable[[Found, Rollout], None],
     check: Callable[[], None],
 ) -> Found:
     """Wait until a Deployment has new pods alone, and return the pods then.
 
-    name: the Deployment's. tell: called at each look. check: raises what ends the wait.
+    before: what was there before it changed. name: the Deployment's. tell: called at each look.
+    check: raises what ends the wait.
     Raises BadPodsError as soon as they can't become ready, and KubectlError.
     """
     since: dict[tuple[str | None, str], float] = {}
@@ -54,14 +55,14 @@ def wait(
     while True:
         check()
         try:
-            there = look(kubectl, service)
+            there = look(kubectl, before.service)
         except KubectlError as error:
             if error.why != "unreachable" or time.monotonic() > answered + SILENCE:
                 raise
             time.sleep(PAUSE)
             continue
         answered = time.monotonic()
-        state = plan.look(there, name)
+        state = plan.look(there, name, before)
         tell(there, state)
         if state.done:
             return there

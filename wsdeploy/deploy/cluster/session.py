@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from pyinfra.context import ctx_state, host
 from wsdeploy.cluster import changes, fields, found, history, objects, release
 from wsdeploy.cluster import lease as lease_plan
 from wsdeploy.cluster import rollout as rollout_plan
-from wsdeploy.cluster.changes import Change, ForeignError
+from wsdeploy.cluster.changes import Change, ForeignError, MissingError
 from wsdeploy.cluster.found import KINDS, PODS, Found, key
 from wsdeploy.cluster.manifest import Object
 from wsdeploy.cluster.release import Plan
@@ -45,6 +45,7 @@ ERRORS = (
     ForeignError,
     HandshakeError,
     KubectlError,
+    MissingError,
     NoImageError,
     NoWayBackError,
     RefusedError,
@@ -135,9 +136,12 @@ class Session:
         target = replace(target, digest=digest)
         secret = objects.secret(target)
         every = [*([secret] if secret else []), *objects.objects(target)]
+        needed = [*objects.needed_secrets(target)]
         # By name, whoever has made them.
-        there = found.merged(self.name, there.objects, self.kubectl.there(every))
+        named = self.kubectl.there([*every, *(each for each, _ in needed)])
+        there = found.merged(self.name, there.objects, named)
         changes.check(every, there, take_over=settings.take_over)
+        changes.check_secrets(needed, there)
         commit = run.current().commit(settings.app.path)
         wanted = release.prepared(target, every, there, commit)
         planned = self.kubectl.apply(wanted, dry=True)
@@ -241,8 +245,11 @@ class Session:
             self.wait(key(each.wanted)[1])
         self.apply(doors)
 
-    def wait(self, name: str, check: Callable[[], None] | None = None) -> None:
-        """Wait until a Deployment has new pods alone. Raises BadPodsError and KubectlError."""
+    def wait(self, name: str, before: Found | None = None) -> None:
+        """Wait until a Deployment has new pods alone. Raises BadPodsError and KubectlError.
+
+        before: what was there before it changed, if that was not at the latest plan.
+        """
 
         def tell(there: Found, state: Rollout) -> None:
             if name == self.name:
@@ -251,7 +258,7 @@ class Session:
                 self.report.replaced = self.report.replaced or bool(state.available and state.old)
             self.report.rolling = f"{name} has {state}"
 
-        rollout.wait(self.kubectl, self.name, name, tell, check or self.guard)
+        rollout.wait(self.kubectl, before or self.plan.there, name, tell, self.guard)
         self.report.rolling = None
         if name == self.name and known(self.report.before):
             self.report.replaced = True
@@ -273,7 +280,7 @@ class Session:
     def check_pods(self) -> None:
         """Raise BadPodsError if a new pod has ended since it was ready."""
         there = rollout.look(self.kubectl, self.name)
-        for fault in rollout_plan.look(there, self.name).faults:
+        for fault in rollout_plan.look(there, self.name, self.plan.there).faults:
             if fault.at_once:
                 raise BadPodsError(fault)
 
@@ -317,16 +324,23 @@ class Session:
         host.log("putting it back as it was")
         self.guard()
         replaced = self.report.replaced
+        failing = rollout.look(self.kubectl, self.name)
         before = [self._before(each.before) for each in self.applied if each.before is not None]
         if before:
             self.kubectl.apply(before)
         for each in before:
             if each["kind"] == "Deployment":
-                self.wait(each["metadata"]["name"])
+                self.wait(each["metadata"]["name"], failing)
         self.report.replaced = replaced
         after = self.look()
-        known_before = {key(each) for each in there.objects}
-        failed = [e for e in after.of("ReplicaSet") if key(e) not in known_before]
+        before_run = {key(each) for each in there.objects}
+        failed = [
+            each
+            for each in after.of("ReplicaSet")
+            if key(each) not in before_run
+            and not each["spec"].get("replicas")
+            and each is not after.current(found.owner(each, "Deployment") or "")
+        ]
         self.kubectl.delete(failed)
         # What the failed pods were made from goes with them.
         gone = {key(each) for each in failed}
