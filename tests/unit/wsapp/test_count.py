@@ -1,6 +1,7 @@
 """How a rollout counts the clients of an app with wsapp that goes."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from wshost.rollout.generations import Generation
 def test_only_websockets_are_clients(
     start: Start, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = Generation("ws", "b" * 12)
+    # Tests of what ends a generation end all processes of its group, on the whole machine.
+    old = Generation("ws", f"{os.getpid():012x}")
     app = start(SUPERVISOR_PROCESS_NAME="ws_00", SUPERVISOR_GROUP_NAME=old.group)
     pid = app.process.pid
     monkeypatch.setattr(Generation, "processes", lambda _: [{"pid": pid, "name": "ws_00"}])
