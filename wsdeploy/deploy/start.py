@@ -12,13 +12,13 @@ import os
 import signal
 import sys
 import termios
-import types
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from wsdeploy import command_line
+from wsdeploy.deploy import shortcuts
 
 INTERRUPTED = 128 + signal.SIGINT
 """The exit code of a program that Ctrl-C has ended, as shells have it."""
@@ -69,17 +69,6 @@ def answered(ask: Callable[..., Any], way: str) -> Callable[..., Any]:
     return asked
 
 
-def stand_in(path: Path) -> types.ModuleType:
-    """Return a module in the place of a file that pyinfra runs and Python does not know.
-
-    pyinfra asks which source each operation comes from. For a file that is no module, Python looks
-    through all modules each time: half of the work of a run in which nothing changes.
-    """
-    module = types.ModuleType(str(path))
-    module.__file__ = str(path.resolve())
-    return module
-
-
 def begin() -> None:
     """Let a run begin, or end it with a line; called by config.py, which pyinfra reads first."""
     if Path(sys.argv[0]).stem not in ("pyinfra", "__main__"):
@@ -91,10 +80,7 @@ def begin() -> None:
     if complaint:
         print(complaint, file=sys.stderr)
         raise SystemExit(1)
-    for word in sys.argv[1:]:
-        if word.endswith(".py") and Path(word).is_file():
-            file = stand_in(Path(word))
-            sys.modules[file.__name__] = file
+    shortcuts.take()
     logging.getLogger("pyinfra").addFilter(_with_way_out)
     hub, errors = (sys.modules.get(name) for name in ("gevent.hub", "pyinfra.api.exceptions"))
     if hub is not None and errors is not None:
