@@ -13,10 +13,8 @@ import grp
 import hashlib
 import json
 import os
-import platform
 import pwd
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -28,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from wshost.common import lock, proc, supervisor
 from wshost.config import ruleset
 from wshost.rollout import launch
-from wshost.survey import listeners, neighbours
+from wshost.survey import certificates, listeners, neighbours
 
 if TYPE_CHECKING:
     from wshost import requests
@@ -48,7 +46,9 @@ def survey(request: requests.Survey) -> requests.SurveyAnswer:
     """Return the state of this host, as far as `request` asks for it."""
     booted()
     asked: list[Callable[[], requests.SurveyAnswer]] = [
-        lambda: {"certificates": {path: certificate(path) for path in request["certificates"]}},
+        lambda: {
+            "certificates": {path: certificates.read(path) for path in request["certificates"]}
+        },
         lambda: {"units": units(request["units"])},
         lambda: {"packages": packages(request["packages"])},
         lambda: {
@@ -122,15 +122,16 @@ def run(*command: str) -> str:
 
 def system() -> requests.System:
     """Return what this machine runs: distribution, architecture, versions."""
-    release = platform.freedesktop_os_release()
+    lines = (line.partition("=") for line in (read("/etc/os-release") or "").splitlines())
+    release = {name: value.strip("\"'") for name, _, value in lines}
     cloud_init: Literal["absent", "done", "running"] = "absent"
-    if shutil.which("cloud-init") and not os.path.exists("/run/cloud-init/disabled"):
+    if os.path.exists("/usr/bin/cloud-init") and not os.path.exists("/run/cloud-init/disabled"):
         cloud_init = "done" if os.path.exists("/run/cloud-init/result.json") else "running"
     return {
         "id": release.get("ID", ""),
         "version": release.get("VERSION_ID", ""),
-        "architecture": platform.machine(),
-        "python": ".".join(platform.python_version_tuple()[:2]),
+        "architecture": os.uname().machine,
+        "python": "{}.{}".format(*sys.version_info),
         "cloud_init": cloud_init,
         "boot": read("/proc/sys/kernel/random/boot_id"),
     }
@@ -222,32 +223,6 @@ def entry(path: str) -> requests.PathState:
         with open(path, "rb") as file:
             found["kind"], found["sha256"] = "file", hashlib.sha256(file.read()).hexdigest()
     return found
-
-
-def certificate(path: str) -> requests.Certificate | None:
-    """Return a certificate, its names and its end as OpenSSL prints them, or None if there is none.
-
-    A key that is in the same file stays there.
-    """
-    listing = run(
-        "openssl", "x509", "-in", path, "-enddate", "-dateopt", "iso_8601",
-        "-ext", "subjectAltName", "-issuer", "-subject",
-    )  # fmt: skip
-    lines = [line.strip() for line in listing.splitlines()]
-    ends = [line.partition("=")[2] for line in lines if line.startswith("notAfter=")]
-    names = [line for line in lines if line.startswith(("DNS:", "IP Address:"))]
-    issuer, subject = (
-        [line.partition("=")[2] for line in lines if line.startswith(f"{field}=")]
-        for field in ("issuer", "subject")
-    )
-    if not ends:
-        return None
-    return {
-        "pem": listing[listing.index("-----BEGIN CERTIFICATE-----") :],
-        "not_after": ends[0],
-        "names": names[0] if names else "",
-        "issuer": "itself" if issuer == subject else "".join(issuer),
-    }
 
 
 def reachable(rules: list[str]) -> requests.SurveyAnswer:

@@ -23,6 +23,7 @@ from wsdeploy.plan.host.files import File, FileSet
 from wshost import requests
 from wshost.common import atomic, storage, supervisor
 from wshost.rollout import description, generations, history, restore, retire, rollout
+from wshost.survey import certificates
 
 T = TypeVar("T")
 MakeFile = Callable[..., File]
@@ -47,6 +48,16 @@ def umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture(autouse=True)
+def known_certificates(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Where descriptions of certificates are kept: not where this machine's own would be."""
+    folder = tmp_path_factory.mktemp("run") / "certificates"
+    monkeypatch.setattr(certificates, "KNOWN", folder)
+    return folder
 
 
 @pytest.fixture

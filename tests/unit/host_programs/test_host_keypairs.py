@@ -17,7 +17,7 @@ from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import host_keypairs as plan
 from wsdeploy.plan.target import Target
 from wshost.certificates import host_keypairs
-from wshost.survey import survey
+from wshost.survey import certificates
 
 NOW = datetime.datetime.now(datetime.UTC)
 SETTINGS = Settings("ws.a-company.com", App("app.py"), SelfSigned())
@@ -32,8 +32,8 @@ class Host:
 
     def survey(self) -> Survey:
         pairs: dict[str, Any] = {
-            paths.host_keypair("ws"): survey.certificate(str(self.used)),
-            paths.host_keypair("ws", spare=True): survey.certificate(str(self.spare)),
+            paths.host_keypair("ws"): certificates.read(str(self.used)),
+            paths.host_keypair("ws", spare=True): certificates.read(str(self.spare)),
         }
         return Survey(certificates=pairs)
 

@@ -19,7 +19,7 @@ from wsdeploy.plan.proxy import tls
 from wsdeploy.plan.target import Target
 from wshost import requests
 from wshost.certificates import self_signed
-from wshost.survey import survey
+from wshost.survey import certificates
 
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -54,7 +54,7 @@ def made(tmp_path: Path) -> MakeCertificate:
             "activate": [],
         }
         self_signed.make(request, pem, key)
-        found: Any = survey.certificate(str(pem))
+        found: Any = certificates.read(str(pem))
         return Survey(
             paths={paths.key(settings.name): Found("file", 0o600, "root", "root")},
             certificates={paths.certificate(settings.name): found},

@@ -19,7 +19,7 @@ from wsdeploy.plan.host.survey import Request, Survey
 from wshost.certificates import self_signed
 from wshost.common import proc, supervisor
 from wshost.requests import SelfSigned, SurveyAnswer
-from wshost.survey import survey
+from wshost.survey import certificates, survey
 
 NOBODY = "no-such-name-here"
 
@@ -175,17 +175,23 @@ def test_owners_without_a_name_are_numbers(tmp_path: Path) -> None:
     assert (found.owner, found.group) == ("54321", "54322")
 
 
-def test_certificates(tmp_path: Path) -> None:
-    pem = tmp_path / "cert.pem"
+def certified(folder: Path, name: str = "a.com") -> Path:
+    """A certificate in a folder, and its key."""
+    pem = folder / f"{name}.pem"
     request: SelfSigned = {
-        "name": "a.com",
-        "alternative_names": "DNS:a.com,IP:::1",
+        "name": name,
+        "alternative_names": f"DNS:{name},IP:::1",
         "days": 2,
         "certificate": str(pem),
-        "key": str(tmp_path / "key.pem"),
+        "key": str(folder / "key.pem"),
         "activate": [],
     }
-    self_signed.make(request, pem, tmp_path / "key.pem")
+    self_signed.make(request, pem, folder / "key.pem")
+    return pem
+
+
+def test_certificates(tmp_path: Path) -> None:
+    pem = certified(tmp_path)
     found = ask(certificates=(str(pem),)).certificates[str(pem)]
     assert found is not None
     assert found["names"] == "DNS:a.com, IP Address:0:0:0:0:0:0:0:1"
@@ -195,6 +201,26 @@ def test_certificates(tmp_path: Path) -> None:
     both = tmp_path / "both.pem"
     both.write_text((tmp_path / "key.pem").read_text() + pem.read_text())
     assert ask(certificates=(str(both),)).certificates[str(both)] == found, "keys stay there"
+
+
+def test_openssl_is_started_once_for_a_certificate(
+    tmp_path: Path, known_certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem, other = certified(tmp_path), certified(tmp_path, "b.com")
+    found = certificates.read(str(pem))
+    with monkeypatch.context() as without:
+        without.setenv("PATH", "")
+        assert certificates.read(str(pem)) == found is not None
+        pem.write_bytes(other.read_bytes())
+        assert certificates.read(str(pem)) is None, "another one at the same path"
+    renewed = certificates.read(str(pem))
+    assert renewed is not None
+    assert renewed["names"].startswith("DNS:b.com")
+    assert len([*known_certificates.iterdir()]) == 2
+    assert known_certificates.stat().st_mode & 0o077 == 0
+    for path in known_certificates.iterdir():
+        path.write_text("{")
+    assert certificates.read(str(pem)) == renewed, "what is kept is damaged"
 
 
 def test_texts(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ FIRST_CELLS = "\n".join(re.findall(r"^\| (.+?) \|", PAGE, re.MULTILINE))
 PATHS = sorted(set(re.findall(r"`(/[^`]+?)/?`", FIRST_CELLS)))
 
 NOT_PLANNED = {
+    "/run/wsdeploy/certificates",
     "/run/wsdeploy/programs",
     "/srv/ws/current",
     "/srv/ws/previous",
