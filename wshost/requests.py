@@ -442,6 +442,8 @@ class Survey(TypedDict):
     locks: list[str]
     neighbours: list[str]
     firewalls: list[str]
+    handshake: NotRequired[Handshake]
+    """A client that is to come while the rest is asked."""
 
 
 class PathState(TypedDict):
@@ -546,6 +548,8 @@ class SurveyAnswer(TypedDict, total=False):
     locks: dict[str, LockState | None]
     starts: dict[str, dict[str, tuple[int, float]]]
     texts: dict[str, str]
+    served: bool
+    """Whether the client was served, if one was to come."""
 
 
 class Use(TypedDict):

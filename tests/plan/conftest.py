@@ -283,6 +283,7 @@ def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> di
         started = supervisor.started(settings)
         there[started.path] = _entry(started)
     if target.is_proxy:
+        answer["served"] = True
         started = chosen.started(target)
         there[started.path] = _entry(started)
         certificate, key = paths.certificate(name), paths.key(name)

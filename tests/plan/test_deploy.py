@@ -50,8 +50,8 @@ def test_converged_hosts_stay_as_they_are(
     assert done.changed == {}
     assert done.totals["success"] == done.totals["error"] == 0
     for name in "abc":
-        # A client has a look, too.
-        assert done.programs_of(name) == ["survey", "probe"]
+        # A client has a look, too, as part of it.
+        assert done.programs_of(name) == ["survey"]
     # More hosts cost each the same.
     assert len(set(done.exchanges.values())) == 1
     assert 0 < done.exchanges["@fake/a"] <= BUDGET
@@ -68,6 +68,28 @@ def test_converged_tiers_stay_as_they_are(
     assert done.exchanges.keys() == {*fleet.names}
     assert max(done.exchanges.values()) <= BUDGET
     assert not CHANGING & {program for _, program in done.programs}
+    assert {program for _, program in done.programs} == {"survey"}
+
+
+def test_a_client_that_was_not_served_comes_again_at_the_end(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged, proxy: str
+) -> None:
+    fleet = tiers(proxy=proxy)
+    surveys = converged(fleet)
+    surveys["@fake/lb1"]["served"] = False
+    done = deploy(fleet, surveys, *LOUD)
+    assert done.code == 0, done.said
+    assert [host for host, program in done.programs if program == "probe"] == ["@fake/lb1"]
+
+
+def test_a_client_comes_again_after_any_change_on_any_host(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
+    fleet = tiers()
+    surveys = converged(fleet)
+    surveys["@fake/app2"]["paths"].pop("/etc/sysctl.d/60-ws.conf")
+    done = deploy(fleet, surveys, *LOUD)
+    assert done.code == 0, done.said
     assert [host for host, program in done.programs if program == "probe"] == ["@fake/lb1"]
 
 
@@ -243,8 +265,10 @@ def test_a_clients_complaint_fails_the_run(
 ) -> None:
     complaint = "wss://ws.a-company.com/: the handshake was answered with 503, not 101"
     fleet = alone()
+    surveys = converged(fleet)
+    surveys["@fake/one"]["served"] = False
     others = {"@fake/one": {"wsdeploy-probe": f"wsdeploy-probe-begins\n{complaint}\n\n"}}
-    done = deploy(fleet, converged(fleet), "-y", others=others)
+    done = deploy(fleet, surveys, "-y", others=others)
     assert done.code == 1
     assert f"[@fake/one] no WebSocket through the proxy: {complaint}" in done.said
     assert "Traceback" not in done.said

@@ -19,7 +19,7 @@ from wsdeploy.plan.component import Component
 from wsdeploy.plan.host import remote
 from wsdeploy.plan.host.render import RenderError
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import host_keypairs
+from wsdeploy.plan.proxy import handshake, host_keypairs
 from wsdeploy.plan.target import HostCertificates, Target
 from wsdeploy.settings import Settings
 from wshost import requests
@@ -87,6 +87,8 @@ def _ask(host: Host, settings: Settings) -> Survey:
     connection.watch(host)
     try:
         request = components.request(settings, host.name).to_json()
+        if _may_be_verified(host):
+            request["handshake"] = handshake.request(settings, handshake.GLANCE)
     except RenderError as error:
         # A template of one's own.
         raise OperationError(str(error)) from error
@@ -97,6 +99,12 @@ def _ask(host: Host, settings: Settings) -> Survey:
     if answer and not answer.bare:
         programs.note(host)
     return answer or SILENT
+
+
+def _may_be_verified(host: Host) -> bool:
+    """Tell whether a client that is served now need not come again at the end of the run."""
+    current = run.current()
+    return state.is_executing and host.name in current.verified and not run.has_changed_hosts()
 
 
 class HostHistory(FactBase[History]):

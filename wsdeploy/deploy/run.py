@@ -83,6 +83,8 @@ class Run(BaseStateCallback):
     """What a run for a cluster knows."""
     interrupted: bool = False
     """Whether Ctrl-C has ended the run."""
+    verified: set[str] = field(default_factory=set)
+    """Hosts on which a client has to be served at the end of the run."""
     commits: dict[str, Commit | None] = field(default_factory=dict)
     """What apps were at, by their paths, when this run asked first."""
 
@@ -100,6 +102,12 @@ class Run(BaseStateCallback):
         if path not in self.commits:
             self.commits[path] = git.commit(Path(path))
         return self.commits[path]
+
+
+def has_changed_hosts() -> bool:
+    """Tell whether any operation has sent a command to any host, be it the user's own."""
+    state: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    return any(it.operation_meta.executed for ops in state.ops.values() for it in ops.values())
 
 
 def current() -> Run:

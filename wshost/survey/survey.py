@@ -46,6 +46,7 @@ def survey(request: requests.Survey) -> requests.SurveyAnswer:
     """Return the state of this host, as far as `request` asks for it."""
     booted()
     asked: list[Callable[[], requests.SurveyAnswer]] = [
+        lambda: {"served": served(request["handshake"])} if "handshake" in request else {},
         lambda: {
             "certificates": {path: certificates.read(path) for path in request["certificates"]}
         },
@@ -238,6 +239,20 @@ def reachable(rules: list[str]) -> requests.SurveyAnswer:
         "firewall_as_loaded": all(ruleset.as_noted(r.split("/")[2]) for r in rules),
         "firewall_ports": sorted({p for r in rules for p in listeners.app_ports(read(r) or "")}),
     }
+
+
+def served(request: requests.Handshake) -> bool:
+    """Tell whether a WebSocket client gets all that it should; why not is not for a survey."""
+    # It brings TLS, which no other question needs.
+    from wshost.rollout import probe  # noqa: PLC0415
+
+    try:
+        probe.handshake(
+            probe.target_of(request), request["timeout"], request["send"], request["expect"]
+        )
+    except (probe.ProbeError, OSError):
+        return False
+    return True
 
 
 def booted() -> None:

@@ -1,7 +1,6 @@
 """The probe passes what serves WebSockets well, and says of all else what is wrong with it."""
 
 import base64
-import dataclasses
 import hashlib
 import http
 import json
@@ -536,6 +535,6 @@ def test_main_says_what_is_wrong_in_one_line(
 def test_an_origin_is_sent_only_where_one_is_given(app: MakeTarget) -> None:
     """The proxy may ask for one; the check of a deployment is let in like a page."""
     target = app(origins=["https://a-company.com"])
-    probe.handshake(dataclasses.replace(target, origin="https://a-company.com"), TIMEOUT)
+    probe.handshake(target._replace(origin="https://a-company.com"), TIMEOUT)
     with pytest.raises(ProbeError, match="403"):
         probe.handshake(target, TIMEOUT)

@@ -1,5 +1,6 @@
 """The survey on the machine that runs the tests: it answers, with the right types, and in JSON."""
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
 
 from wsdeploy.plan.host.survey import PathState as Found
 from wsdeploy.plan.host.survey import Request, Survey
 from wshost.certificates import self_signed
 from wshost.common import proc, supervisor
-from wshost.requests import SelfSigned, SurveyAnswer
+from wshost.requests import Handshake, SelfSigned, SurveyAnswer, Target
 from wshost.survey import certificates, survey
 
 NOBODY = "no-such-name-here"
@@ -221,6 +224,36 @@ def test_openssl_is_started_once_for_a_certificate(
     for path in known_certificates.iterdir():
         path.write_text("{")
     assert certificates.read(str(pem)) == renewed, "what is kept is damaged"
+
+
+@pytest.mark.parametrize("text", ["hello", "nonsense"])
+def test_a_client_comes_if_one_is_asked_for(tmp_path: Path, text: str) -> None:
+    def handler(connection: ServerConnection) -> None:
+        connection.send("hello")
+        with contextlib.suppress(ConnectionClosed):
+            connection.recv()
+
+    with serve(handler, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        target: Target = {
+            "host": "a.com",
+            "path": "/",
+            "address": [*server.socket.getsockname()],
+            "tls": False,
+            "authority": None,
+            "origin": None,
+        }
+        handshake: Handshake = {"target": target, "timeout": 5, "send": None, "expect": text}
+        found = survey.survey({**Request().to_json(), "handshake": handshake})
+        server.shutdown()
+        thread.join()
+    assert found["served"] is (text == "hello")
+    assert Survey.from_json(found).served is (text == "hello")
+
+
+def test_nobody_comes_to_a_host_that_is_not_to_be_verified() -> None:
+    assert "served" not in survey.survey(Request().to_json())
 
 
 def test_texts(tmp_path: Path) -> None:

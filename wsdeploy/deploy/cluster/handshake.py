@@ -6,7 +6,6 @@ import socket
 import ssl
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from wsdeploy import command_line
@@ -32,7 +31,6 @@ class HandshakeError(Exception):
     """No WebSocket came about; the message says why."""
 
 
-@dataclass(frozen=True)
 class _Unverified(probe.Target):
     """A service whose certificate is taken as it is."""
 

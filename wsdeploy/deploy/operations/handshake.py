@@ -10,16 +10,14 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host, state
 
-from wsdeploy.deploy import programs
+from wsdeploy.deploy import facts, programs, run
 from wsdeploy.deploy.operations.send import failure
-from wsdeploy.plan.host import paths, remote
-from wsdeploy.settings import Settings, secret_values
-from wshost import requests
+from wsdeploy.plan.host import remote
+from wsdeploy.plan.proxy import handshake as plan
+from wsdeploy.settings import Settings
 
 BEGINS = "wsdeploy-probe-begins"
 """What is printed before the client says anything; a shell's own words come before."""
-TIMEOUT = 10
-"""Seconds for each step of the handshake."""
 
 
 class Handshake(FactBase[str]):
@@ -43,24 +41,14 @@ def handshake(settings: Settings) -> Generator[StringCommand, None, None]:
 
     Handshake, ping, the message of `App.probe` if there is one, and a clean close. If any of it
     goes wrong, the run fails. Changes nothing.
+    As long as the run has changed no host, what the survey's client has met is as good.
     """
     if not state.is_executing:
         return
-    probe = settings.app.probe
-    request: requests.Handshake = {
-        "target": {
-            "host": settings.domain,
-            "path": probe.path,
-            "address": ["localhost", 443],
-            "tls": True,
-            # Whether others trust it too is for whoever issued it.
-            "authority": paths.certificate(settings.name),
-            "origin": settings.edge.some_origin(),
-        },
-        "timeout": TIMEOUT,
-        "send": secret_values.message(settings.app),
-        "expect": probe.expect,
-    }
+    if not run.has_changed_hosts() and facts.survey(settings).served:
+        host.noop("a client of the survey was served")
+        return
+    request = plan.request(settings, plan.PATIENCE)
     complaint = host.get_fact(Handshake, _stdin=programs.payload("rollout.probe", request))
     if complaint:
         yield failure(f"no WebSocket through the proxy: {complaint}")

@@ -124,6 +124,8 @@ class Survey:
     seconds since 1970."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """Contents of those files that are there."""
+    served: bool = False
+    """Whether a client on the host was served by its proxy, if the survey had one come."""
     app_processes: Mapping[str, int] = field(default_factory=dict)
     """How many processes app hosts have, on a proxy apart from them that had to learn it."""
 
