@@ -26,10 +26,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 PROJECT = Path(__file__).parents[1]
@@ -227,18 +225,9 @@ def _prepare() -> None:
 
 
 def _ease_pyinfra() -> None:
-    """Spare pyinfra half of its work: what it finds out about its own code again and again.
-
-    At every operation it reads the source around each caller, though it only needs the line's
-    number, and evaluates the annotations of its arguments; for every host it looks for connectors.
-    """
-    util = _module("pyinfra.api.util")
-    util.stack = lambda: [(frame,) for frame, _ in traceback.walk_stack(sys._getframe(1))]
-    util.getframeinfo = lambda frame: SimpleNamespace(
-        filename=frame.f_code.co_filename, lineno=frame.f_lineno
-    )
-    arguments = _module("pyinfra.api.arguments")
-    arguments.all_global_arguments = functools.cache(arguments.all_global_arguments)
+    """Spare pyinfra what it finds out about its own code again and again."""
+    _module("wsdeploy.deploy.shortcuts").take()
+    _module("pyinfra.api.arguments").all_global_arguments()
     connectors = _module("pyinfra.api.connectors")
     connectors.entry_points = functools.cache(connectors.entry_points)
     connectors.get_all_connectors()
