@@ -31,6 +31,7 @@ GROUPS = {
     "HTTPRoute": "httproutes.gateway.networking.k8s.io",
     "Gateway": "gateways.gateway.networking.k8s.io",
     "BackendTrafficPolicy": "backendtrafficpolicies.gateway.envoyproxy.io",
+    "ClientTrafficPolicy": "clienttrafficpolicies.gateway.envoyproxy.io",
     "Certificate": "certificates.cert-manager.io",
     "PodMonitor": "podmonitors.monitoring.coreos.com",
     "ScaledObject": "scaledobjects.keda.sh",

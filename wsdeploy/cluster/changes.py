@@ -43,6 +43,10 @@ class MissingError(Exception):
     """Secrets are not there that the service needs; the message says which."""
 
 
+class DroppedError(Exception):
+    """The cluster does not take all fields of some objects; the message says which."""
+
+
 @dataclass(frozen=True)
 class Change:
     """An object that is new, or that is to be another one."""
@@ -108,6 +112,32 @@ def check(wanted: Iterable[Object], there: Found, *, take_over: bool) -> None:
     if lines:
         ways = "; give Settings another name, or take_over=True"
         raise ForeignError("; ".join(lines) + ("" if "choose" in lines[-1] else ways))
+
+
+def check_fields(wanted: Iterable[Object], planned: Iterable[Object]) -> None:
+    """Raise DroppedError for fields that the cluster does not take.
+
+    It refuses those of its own kinds, and drops those of others without a word: such as of a
+    Gateway API that is older than a field of a route.
+    """
+    lines = []
+    for each, after in zip(wanted, planned, strict=True):
+        lines += [f"{' '.join(key(each))}: {path}" for path in _dropped(each, after)]
+    if lines:
+        wanted_version = "install a newer version of what brings its kind"
+        raise DroppedError(f"the cluster knows no {'; no '.join(lines[:3])}; {wanted_version}")
+
+
+def _dropped(wanted: Any, after: Any, path: str = "") -> Iterator[str]:
+    if isinstance(wanted, Mapping) and isinstance(after, Mapping):
+        for name, item in wanted.items():
+            if name in after:
+                yield from _dropped(item, after[name], f"{path}.{name}" if path else name)
+            elif item:
+                yield f"{path}.{name}" if path else name
+    elif isinstance(wanted, list | tuple) and isinstance(after, list) and len(wanted) == len(after):
+        for number, (item, there) in enumerate(zip(wanted, after, strict=True)):
+            yield from _dropped(item, there, f"{path}[{number}]")
 
 
 def check_secrets(needed: Iterable[tuple[Object, Sequence[str]]], there: Found) -> None:

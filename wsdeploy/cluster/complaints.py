@@ -10,7 +10,7 @@ from wsdeploy.plan.summary import readable
 
 LOG = re.compile(r"[EWI]\d{4} |Warning: ")
 """What the lines begin with that are for whoever works on kubectl, or no error."""
-HEAD = re.compile(r"error: |Error from server ?")
+HEAD = re.compile(r"^(error: |Error from server( \(\w+\))?: )")
 
 Why = Literal["unreachable", "not found", "exists", "conflict", "other"]
 

@@ -28,6 +28,8 @@ KINDS: Mapping[str, str] = {
     "Certificate": "certificates.cert-manager.io",
     "HTTPRoute": "httproutes.gateway.networking.k8s.io",
     "BackendTrafficPolicy": "backendtrafficpolicies.gateway.envoyproxy.io",
+    "ClientTrafficPolicy": "clienttrafficpolicies.gateway.envoyproxy.io",
+    "Backend": "backends.gate.v3.haproxy.org",
 }
 """Every kind of object that a service may have of ours, and what kubectl calls those."""
 

@@ -118,13 +118,24 @@ def _done(outcome: ClusterOutcome) -> Iterator[str]:
         yield "before: nothing; it is the first release there"
         return
     yield f"before: {_described(before, report.now)}; {_closing(outcome)}"
+    if next_step := _next(outcome, before):
+        yield f"next: {next_step}"
+
+
+def _next(outcome: ClusterOutcome, before: Seen) -> str | None:
+    first, now = known(before), known(outcome.report.now)
+    if first is None or now is None:
+        return None
+    same = first["release"] == now["release"]
+    what = first["generation"] if same else first["release"]
     if outcome.action == "deploy":
-        yield f"next: {_pyinfra(outcome, 'wsdeploy.rollback')} brings {_identifier(before)} back"
-    elif outcome.action == "rollback":
-        yield (
-            f"next: revert {_identifier(before)} in the code, too; else the next deploy brings it "
-            "again"
-        )
+        return f"{_pyinfra(outcome, 'wsdeploy.rollback')} brings {what} back"
+    if " " in outcome.command:
+        # With `to`, it may have gone forwards.
+        return "let the code and the inventory say the same; the next deploy brings what they say"
+    if same:
+        return f"revert the settings, too; else the next deploy brings {what} again"
+    return f"revert {what} in the code, too; else the next deploy brings it again"
 
 
 def _described(before: Seen, now: Seen) -> str:
@@ -132,11 +143,6 @@ def _described(before: Seen, now: Seen) -> str:
     if first and second and first["release"] == second["release"]:
         return f"the same with other settings ({first['generation']})"
     return described(before)
-
-
-def _identifier(seen: Seen) -> str:
-    found = known(seen)
-    return found["release"] if found else "what was there"
 
 
 def _closing(outcome: ClusterOutcome) -> str:

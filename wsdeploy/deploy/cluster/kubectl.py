@@ -80,7 +80,7 @@ class Kubectl:
     def apply(self, objects: Sequence[Object], *, dry: bool = False) -> list[Object]:
         """Apply objects, and return them as the cluster has them then. dry: as it would."""
         words = ["apply", "--server-side", f"--field-manager={MANAGER}", "--force-conflicts"]
-        # The server knows each field of what is applied; kubectl would fetch all schemas first.
+        # Whoever applies compares; kubectl would fetch all schemas of the cluster first.
         words += ["--validate=false", *(["--dry-run=server"] if dry else [])]
         return _items(self._run(*words, "--output=json", "--filename=-", objects=objects))
 

@@ -16,7 +16,7 @@ from pyinfra.context import ctx_state, host
 from wsdeploy.cluster import changes, fields, found, history, objects, release
 from wsdeploy.cluster import lease as lease_plan
 from wsdeploy.cluster import rollout as rollout_plan
-from wsdeploy.cluster.changes import Change, ForeignError, MissingError
+from wsdeploy.cluster.changes import Change, DroppedError, ForeignError, MissingError
 from wsdeploy.cluster.found import KINDS, PODS, Found, key
 from wsdeploy.cluster.manifest import Object
 from wsdeploy.cluster.release import Plan
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 ERRORS = (
     BadPodsError,
+    DroppedError,
     ForeignError,
     HandshakeError,
     KubectlError,
@@ -145,6 +146,7 @@ class Session:
         commit = run.current().commit(settings.app.path)
         wanted = release.prepared(target, every, there, commit)
         planned = self.kubectl.apply(wanted, dry=True)
+        changes.check_fields(wanted, planned)
         return Plan(there, wanted, tuple(changes.changes(wanted, there, planned)))
 
     def _target(self) -> ClusterTarget:

@@ -1,0 +1,100 @@
+"""What is sent to a cluster, next to what is there."""
+
+import base64
+import copy
+import dataclasses
+import json
+from typing import Any
+
+from tests.unit.cluster.conftest import DIGEST, Plan, every, one
+from wsdeploy import FromEnv, Replicas
+from wsdeploy.cluster import found, release
+from wsdeploy.cluster.found import Found, key
+from wsdeploy.cluster.manifest import Object
+from wsdeploy.cluster.target import ClusterTarget
+from wshost.requests import Commit
+
+COMMIT: Commit = {"id": "77ab210", "subject": "Fix typo", "changed": False}
+LATER: Commit = {"id": "88bc321", "subject": "Correct the README", "changed": False}
+
+
+def sent(target: ClusterTarget, there: Found, commit: Commit | None = COMMIT) -> Object:
+    """The Deployment as it is sent."""
+    objects = release.prepared(target, every(target), there, commit)
+    return next(each for each in objects if key(each) == ("Deployment", target.name))
+
+
+def cluster(deployment: Object, owned: Any = None, **spec: Any) -> Found:
+    """A cluster that has a Deployment."""
+    live = copy.deepcopy(deployment)
+    live["spec"] |= spec
+    if owned is not None:
+        entry = {"manager": "wsdeploy", "operation": "Apply", "fieldsV1": owned}
+        live["metadata"]["managedFields"] = [entry]
+    return Found("ws", (live,))
+
+
+def test_a_deployment_says_what_it_was_built_from(plan: Plan) -> None:
+    target = plan()
+    deployment = sent(target, Found("ws"))
+    noted = deployment["metadata"]["annotations"]
+    assert noted["wsdeploy/release"] == target.release
+    assert json.loads(noted["wsdeploy/commit"]) == COMMIT
+    # On pods, it would make new ones.
+    assert "77ab210" not in json.dumps(deployment["spec"])
+    assert found.commit(deployment) == COMMIT
+
+
+def test_another_commit_with_the_same_release_changes_nothing(plan: Plan) -> None:
+    first = sent(plan(), Found("ws"))
+    assert sent(plan(), cluster(first), LATER) == first
+    # One that was not known is noted.
+    unknown = sent(plan(), Found("ws"), None)
+    assert "wsdeploy/commit" not in unknown["metadata"]["annotations"]
+    assert found.commit(sent(plan(), cluster(unknown), LATER)) == LATER
+    other = dataclasses.replace(plan(), release="0123456789ab")
+    assert found.commit(sent(other, cluster(first), LATER)) == LATER
+
+
+def test_a_digest_stays_as_long_as_the_image_does(plan: Plan) -> None:
+    target = plan()
+    pinned = dataclasses.replace(target, digest=DIGEST)
+    for given in (target, pinned):
+        there = cluster(one(given, "Deployment"))
+        assert release.image_there(target, there) == given.pinned_image
+    other = dataclasses.replace(target, release="0123456789ab")
+    assert release.image_there(other, there) is None
+    assert release.image_there(target, Found("ws")) is None
+
+
+def test_an_autoscaler_keeps_its_number_of_pods(plan: Plan) -> None:
+    target = plan(replicas=Replicas(3, 9))
+    # Else there would be one pod until the autoscaler has looked.
+    first = sent(target, Found("ws"))
+    assert first["spec"]["replicas"] == 3
+    # It was ours: without it, the cluster would have one.
+    ours: Any = {"f:spec": {"f:replicas": {}}}
+    assert sent(target, cluster(first, ours, replicas=5))["spec"]["replicas"] == 5
+    theirs: Any = {"f:spec": {}}
+    assert "replicas" not in sent(target, cluster(first, theirs, replicas=5))["spec"]
+    fixed = plan(replicas=4)
+    assert sent(fixed, cluster(first, theirs, replicas=5))["spec"]["replicas"] == 4
+
+
+def test_pods_that_were_replaced_are_not_so_again(plan: Plan) -> None:
+    first = sent(plan(), Found("ws"))
+    restarted = release.restarted(first, "2026-11-30T10:00:00Z")
+    assert restarted["spec"]["template"] != first["spec"]["template"]
+    assert sent(plan(), cluster(restarted)) == restarted
+    # kubectl's own is not ours to keep.
+    theirs: Any = {"f:spec": {"f:template": {}}}
+    assert sent(plan(), cluster(restarted, theirs))["spec"]["template"] == first["spec"]["template"]
+
+
+def test_secrets_are_sent_as_the_cluster_keeps_them(plan: Plan, monkeypatch: Any) -> None:
+    monkeypatch.setenv("API_KEY", "very-secret")
+    target = plan(app={"secrets": {"API_KEY": FromEnv("API_KEY")}})
+    objects = release.prepared(target, every(target), Found("ws"), None)
+    (secret,) = [each for each in objects if each["kind"] == "Secret"]
+    assert secret["data"] == {"API_KEY": base64.b64encode(b"very-secret").decode()}
+    assert "stringData" not in secret
