@@ -1,9 +1,7 @@
-"""A stand-in for kubectl and the cluster behind it: objects in a file, and pods that are played.
+"""A stand-in for kubectl and the cluster behind it: objects in a dict, and pods that are played.
 
-As a program it is kubectl. Its cluster is the file that the variable CLUSTER names:
-
-objects: what is there. asked: each command so far. play: what becomes of new pods. absent: kinds
-that it does not have. fails: what a command that has these words says instead. minor: its version.
+A run finds a kubectl that hands its words on to `Cluster`, which answers for kubectl and server
+alike. To start Python for each would take most of a test's time.
 
 Each look at pods lets the cluster go on by a step. New pods are made first, then they are ready,
 or what else is played, then old ones end.
@@ -12,12 +10,86 @@ or what else is played, then old ones end.
 import copy
 import hashlib
 import json
-import os
-import sys
+import socket
+import threading
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 Object = dict[str, Any]
+
+PROGRAM = """\
+#!/bin/bash
+exec 3<>/dev/tcp/127.0.0.1/{port}
+body=
+for word; do [ "$word" = --filename=- ] && body=$(cat); done
+printf '%s\\0' "$#" "$@" "$body" >&3
+read -r code <&3
+if [ "$code" = 0 ]; then cat <&3; else cat <&3 >&2; fi
+exit "$code"
+"""
+
+
+@dataclass
+class Cluster:
+    """A cluster as kubectl knows it."""
+
+    objects: Object = field(default_factory=dict)
+    """What is there, by kind and name."""
+    asked: list[str] = field(default_factory=list)
+    """Each command so far."""
+    play: str = "ready"
+    """What becomes of new pods."""
+    absent: tuple[str, ...] = ()
+    """Kinds that it does not have."""
+    fails: dict[str, str] = field(default_factory=dict)
+    """What a command that has these words says instead."""
+    minor: str = "36+"
+    """Its version of Kubernetes 1."""
+    version: int = 0
+    """Of the object that was stored last."""
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+
+    def install(self, path: Path) -> None:
+        """Write the kubectl that hands its words on to this cluster, and answer it from now on."""
+        path.write_text(PROGRAM.format(port=self.listener.getsockname()[1]))
+        path.chmod(0o755)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("wb") as stream:
+                data = b""
+                while not _is_whole(data) and (more := connection.recv(1 << 16)):
+                    data += more
+                _, *words, body = data.decode().split("\0")[:-1]
+                code, text = self.answer(words, body)
+                stream.write(f"{code}\n{text}".encode())
+
+    def answer(self, words: list[str], body: str) -> tuple[int, str]:
+        """Return a command's exit code, and what it prints: on standard error if it fails."""
+        plain = [word for word in words if not word.startswith("--")]
+        options = dict(word[2:].partition("=")[::2] for word in words if word.startswith("--"))
+        self.asked.append(" ".join([*plain, *(["dry"] if "dry-run" in options else [])]))
+        for part, said in self.fails.items():
+            if part in " ".join(words):
+                return 1, said
+        try:
+            return 0, answer(self, plain, options, json.loads(body)["items"] if body else [])
+        except RefusedError as refused:
+            return 1, str(refused)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Tell whether a request has come to its end: so many words, and what was on standard input."""
+    count, _, rest = data.partition(b"\0")
+    return data.endswith(b"\0") and rest.count(b"\0") == int(count or 0) + 1
+
 
 GROUPS = {
     "Deployment": "deployments.apps",
@@ -48,62 +120,39 @@ class RefusedError(Exception):
     """What the server does not do."""
 
 
-def main(words: list[str]) -> int:
-    path = os.environ["CLUSTER"]
-    with open(path) as file:
-        cluster = json.load(file)
-    plain = [word for word in words if not word.startswith("--")]
-    options = dict(word[2:].partition("=")[::2] for word in words if word.startswith("--"))
-    cluster["asked"].append(" ".join([*plain, *(["dry"] if "dry-run" in options else [])]))
-    text = sys.stdin.read() if "filename" in options else ""
-    items = json.loads(text)["items"] if text else []
-    code = 0
-    try:
-        for part, said in cluster.get("fails", {}).items():
-            if part in " ".join(words):
-                raise RefusedError(said)
-        answer(cluster, plain, options, items)
-    except RefusedError as refused:
-        print(refused, file=sys.stderr)
-        code = 1
-    with open(f"{path}.new", "w") as file:
-        json.dump(cluster, file)
-    os.replace(f"{path}.new", path)
-    return code
-
-
-def answer(cluster: Object, plain: list[str], options: dict[str, str], items: list[Object]) -> None:
+def answer(cluster: Cluster, plain: list[str], options: dict[str, str], items: list[Object]) -> str:
     verb, *rest = plain
+    text = ""
     if verb == "get":
         found = got(cluster, rest, options, items)
         one = len(found) == 1 and "ignore-not-found" in options
         if found or "ignore-not-found" not in options:
-            print(json.dumps(found[0] if one else {"kind": "List", "items": found}))
+            text = json.dumps(found[0] if one else {"kind": "List", "items": found})
     elif verb == "apply":
         after = [applied(cluster, each) for each in items]
         if "dry-run" not in options:
-            cluster["objects"].update({key(each): each for each in after})
+            cluster.objects.update({key(each): each for each in after})
         after = [without_fields(each) for each in after]
-        print(json.dumps(after[0] if len(after) == 1 else {"kind": "List", "items": after}))
+        text = json.dumps(after[0] if len(after) == 1 else {"kind": "List", "items": after})
     elif verb in ("create", "replace"):
-        print(json.dumps(written(cluster, verb, items[0])))
+        text = json.dumps(written(cluster, verb, items[0]))
     elif verb == "delete":
         for each in items:
-            delete(cluster["objects"], key(each))
+            delete(cluster.objects, key(each))
     elif verb == "version":
-        told = {"major": "1", "minor": cluster.get("minor", "36+")}
-        print(json.dumps({"clientVersion": told, "serverVersion": told}))
+        told = {"major": "1", "minor": cluster.minor}
+        text = json.dumps({"clientVersion": told, "serverVersion": told})
     elif verb == "api-resources":
-        absent = cluster.get("absent", [])
-        print("\n".join(name for kind, name in GROUPS.items() if kind not in absent))
+        text = "\n".join(name for kind, name in GROUPS.items() if kind not in cluster.absent)
     elif verb == "logs":
-        print("Traceback (most recent call last):\nRuntimeError: boom")
+        text = "Traceback (most recent call last):\nRuntimeError: boom"
+    return text
 
 
 def got(
-    cluster: Object, words: list[str], options: dict[str, str], items: list[Object]
+    cluster: Cluster, words: list[str], options: dict[str, str], items: list[Object]
 ) -> list[Object]:
-    objects = cluster["objects"]
+    objects = cluster.objects
     kinds = [kind for kind, name in GROUPS.items() if name in (words or [""])[0].split(",")]
     if "ReplicaSet" in kinds or "Pod" in kinds:
         step(cluster)
@@ -121,15 +170,15 @@ def got(
     return found if "show-managed-fields" in options else [without_fields(each) for each in found]
 
 
-def written(cluster: Object, verb: str, each: Object) -> Object:
-    before = cluster["objects"].get(key(each))
+def written(cluster: Cluster, verb: str, each: Object) -> Object:
+    before = cluster.objects.get(key(each))
     if verb == "create" and before:
         raise RefusedError("Error from server (AlreadyExists): it is there already")
     if verb == "replace":
         version = each["metadata"].get("resourceVersion")
         if before is None or before["metadata"]["resourceVersion"] != version:
             raise RefusedError("Error from server (Conflict): the object has been modified")
-    after = cluster["objects"][key(each)] = stored(cluster, each)
+    after = cluster.objects[key(each)] = stored(cluster, each)
     return after
 
 
@@ -142,9 +191,9 @@ def without_fields(each: Object) -> Object:
     return each | {"metadata": kept}
 
 
-def stored(cluster: Object, each: Object) -> Object:
-    cluster["version"] = cluster.get("version", 0) + 1
-    return each | {"metadata": each["metadata"] | {"resourceVersion": str(cluster["version"])}}
+def stored(cluster: Cluster, each: Object) -> Object:
+    cluster.version += 1
+    return each | {"metadata": each["metadata"] | {"resourceVersion": str(cluster.version)}}
 
 
 def delete(objects: Object, name: str) -> None:
@@ -175,13 +224,13 @@ def merged(before: Object, after: Object, owned: Object) -> Object:
     return kept
 
 
-def applied(cluster: Object, each: Object) -> Object:
-    before = cluster["objects"].get(key(each))
+def applied(cluster: Cluster, each: Object) -> Object:
+    before = cluster.objects.get(key(each))
     owned: Object = {}
     if before:
         for entry in before["metadata"].get("managedFields", []):
             owned = entry["fieldsV1"]
-    after = merged(copy.deepcopy(before) or {}, copy.deepcopy(each), owned)
+    after = merged(copy.deepcopy(before or {}), copy.deepcopy(each), owned)
     if after["kind"] == "Deployment":
         # What the server adds of its own.
         after["spec"].setdefault("replicas", 1)
@@ -200,11 +249,11 @@ def applied(cluster: Object, each: Object) -> Object:
     return stored(cluster, after) if before != after else after
 
 
-def step(cluster: Object) -> None:
-    objects = cluster["objects"]
+def step(cluster: Cluster) -> None:
+    objects = cluster.objects
     for deployment in [each for each in objects.values() if each["kind"] == "Deployment"]:
         status = deployment["status"]
-        current = replica_set(objects, deployment, cluster.get("play", "ready"))
+        current = replica_set(objects, deployment, cluster.play)
         sets = [e for e in objects.values() if e["kind"] == "ReplicaSet" and is_of(e, deployment)]
         wanted = deployment["spec"]["replicas"]
         pods = [e for e in objects.values() if e["kind"] == "Pod" and is_of(e, current)]
@@ -354,7 +403,3 @@ def play(current: Object, pods: list[Object], deployment: Object) -> None:
                 "containerStatuses": [container],
             }
     current["status"] = status
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

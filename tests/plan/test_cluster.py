@@ -1,6 +1,7 @@
 """Whole runs for a cluster: pyinfra, and a kubectl that plays a cluster."""
 
 import base64
+import copy
 import hashlib
 import io
 import json
@@ -23,8 +24,8 @@ from typing import Any
 import pytest
 
 from tests import pyinfra_server
-from tests.plan import stand_in_kubectl
 from tests.plan.conftest import REPOSITORY, Run
+from tests.plan.stand_in_kubectl import Cluster
 from wsdeploy.cluster import lease
 from wshost.requests import Process
 from wshost.rollout.probe import MAGIC
@@ -152,23 +153,11 @@ class Lab:
 
     folder: Path
     way_in: WayIn
-
-    @property
-    def file(self) -> Path:
-        return self.folder / "cluster.json"
-
-    @property
-    def cluster(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.file.read_text())
-        return found
-
-    def play(self, **changes: Any) -> None:
-        """Let the cluster be another one from now on."""
-        self.file.write_text(json.dumps(self.cluster | changes))
+    cluster: Cluster
 
     def there(self, kind: str) -> dict[str, Any]:
         """The objects of a kind, by their names."""
-        found = self.cluster["objects"].values()
+        found = self.cluster.objects.values()
         return {each["metadata"]["name"]: each for each in found if each["kind"] == kind}
 
     @property
@@ -178,7 +167,7 @@ class Lab:
         return {each["spec"]["containers"][0]["image"] for each in ready}
 
     def asked(self, word: str) -> list[str]:
-        return [each for each in self.cluster["asked"] if each.startswith(word)]
+        return [each for each in self.cluster.asked if each.startswith(word)]
 
     def release(self, text: str) -> None:
         """Let the app be another one."""
@@ -201,7 +190,6 @@ class Lab:
         """Where a run finds its programs, and the programs their cluster."""
         own = {
             "XDG_CACHE_HOME": str(self.folder / "cache"),
-            "CLUSTER": str(self.file),
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
         }
         return dict(os.environ) | own
@@ -217,23 +205,21 @@ class Lab:
 
 
 @pytest.fixture
-def lab(folder: Path, pair: Path, way_in: WayIn) -> Lab:
+def lab(folder: Path, pair: Path, way_in: WayIn) -> Iterator[Lab]:
     """A project, and an empty cluster."""
     for name in ("deploy.py", "config.py"):
         shutil.copy(REPOSITORY / name, folder)
     for name in ("cert.pem", "key.pem"):
         shutil.copy(pair / name, folder)
     (folder / "bin").mkdir()
-    program = Path(stand_in_kubectl.__file__).read_text()
-    (folder / "bin/kubectl").write_text(f"#!{sys.executable} -SEs\n{program}")
     (folder / "bin/skopeo").write_text(SKOPEO)
-    for each in (folder / "bin").iterdir():
-        each.chmod(0o755)
-    made = Lab(folder, way_in)
-    made.file.write_text(json.dumps({"objects": TLS, "asked": []}))
+    (folder / "bin/skopeo").chmod(0o755)
+    made = Lab(folder, way_in, Cluster(dict(TLS)))
+    made.cluster.install(folder / "bin/kubectl")
     made.release("one")
     made.inventory()
-    return made
+    yield made
+    made.cluster.listener.close()
 
 
 def last_lines(run: Run) -> list[str]:
@@ -248,7 +234,7 @@ def test_a_release_comes_once(lab: Lab) -> None:
     assert dry.code == 0, dry.said
     assert "Will create Deployment ws" in dry.err
     assert re.search(r"\+ +API_KEY: \"\(not shown\)\"", plain(dry.err))
-    assert lab.cluster["objects"] == TLS
+    assert lab.cluster.objects == TLS
     first = lab.run("deploy.py", "-y", "--json")
     assert first.code == 0, first.said
     deployment = lab.there("Deployment")["ws"]
@@ -263,7 +249,7 @@ def test_a_release_comes_once(lab: Lab) -> None:
     (image,) = lab.images
     assert image.startswith(f"registry.a-company.com/chat:{release}-")
     assert image.endswith(f"@sha256:{digest}")
-    kinds = [each.split("/")[0] for each in lab.cluster["objects"]]
+    kinds = [each.split("/")[0] for each in lab.cluster.objects]
     needed, pods = ("ServiceAccount", "ConfigMap", "Secret", "Service"), kinds.index("Deployment")
     assert all(kinds.index(kind) < pods < kinds.index("Ingress") for kind in needed)
     (secret,) = [each for name, each in lab.there("Secret").items() if name != "ws-tls"]
@@ -271,18 +257,18 @@ def test_a_release_comes_once(lab: Lab) -> None:
     for run in (dry, first):
         assert "very-secret" not in run.said
         assert base64.b64encode(b"very-secret").decode() not in run.said
-    before, asked = lab.cluster["objects"], len(lab.cluster["asked"])
+    before, asked = copy.deepcopy(lab.cluster.objects), len(lab.cluster.asked)
     second = lab.run()
     assert second.code == 0
     assert last_lines(second) == [
         "ws: nothing to do",
         f"release {release} serves at wss://ws.a-company.com/ from 2 pods",
     ]
-    assert lab.cluster["objects"] == before
-    words = lab.cluster["asked"][asked:]
+    assert lab.cluster.objects == before
+    words = lab.cluster.asked[asked:]
     assert {each.split()[0] for each in words} <= READS
     assert [each for each in words if each.startswith("apply")] == ["apply dry"]
-    assert len(lab.cluster["asked"]) - asked <= 5
+    assert len(lab.cluster.asked) - asked <= 5
 
 
 def test_releases_come_go_back_and_are_started_anew(lab: Lab) -> None:
@@ -326,36 +312,36 @@ def test_releases_come_go_back_and_are_started_anew(lab: Lab) -> None:
     assert last_lines(lab.run())[0] == "ws: nothing to do"
 
 
-@pytest.mark.parametrize(
-    ("how", "cause"),
-    [
-        ("crash", "the app ended with exit code 1"),
-        ("pull", "ImagePullBackOff: not found; wsdeploy image builds it, and skopeo pushes it"),
-        ("killed", "the app was ended by signal 9, as nodes end what fails its probes"),
-        ("late", "did not become ready in time"),
-    ],
-)
-def test_a_bad_release_takes_no_old_pod_away(lab: Lab, how: str, cause: str) -> None:
+BAD = {
+    "crash": "the app ended with exit code 1",
+    "pull": "ImagePullBackOff: not found; wsdeploy image builds it, and skopeo pushes it",
+    "killed": "the app was ended by signal 9, as nodes end what fails its probes",
+    "late": "did not become ready in time",
+}
+
+
+def test_a_bad_release_takes_no_old_pod_away(lab: Lab) -> None:
     assert lab.run().code == 0
     images, pods = lab.images, {*lab.there("Pod")}
-    objects = {*lab.cluster["objects"]}
+    objects = {*lab.cluster.objects}
     lab.release("two")
     lab.inventory(app='env={"A": "b"}', more="pre_stop=20")
-    lab.play(play=how)
-    bad = lab.run()
-    assert bad.code == 1
-    first, second, *_, end = last_lines(bad)
-    assert first.startswith("ws: failed in namespace chat: pod ws-")
-    assert cause in first
-    assert "goes on serving at wss://ws.a-company.com/; no client was closed" in second
-    assert end == f"next: fix it and run pyinfra -y {lab.folder}/inventory.py deploy.py"
-    assert ("RuntimeError: boom" in bad.err) == (how in ("crash", "killed"))
-    assert lab.images == images
-    assert {*lab.there("Pod")} == pods
-    # What was made for it is gone, and the lock is free.
-    assert {*lab.cluster["objects"]} == objects
-    assert "holderIdentity" not in lab.there("Lease")["ws-deploy"]["spec"]
-    lab.play(play="ready")
+    for how, cause in BAD.items():
+        lab.cluster.play = how
+        bad = lab.run()
+        assert bad.code == 1
+        first, second, *_, end = last_lines(bad)
+        assert first.startswith("ws: failed in namespace chat: pod ws-")
+        assert cause in first
+        assert "goes on serving at wss://ws.a-company.com/; no client was closed" in second
+        assert end == f"next: fix it and run pyinfra -y {lab.folder}/inventory.py deploy.py"
+        assert ("RuntimeError: boom" in bad.err) == (how in ("crash", "killed"))
+        assert lab.images == images
+        assert {*lab.there("Pod")} == pods
+        # What was made for it is gone, and the lock is free.
+        assert {*lab.cluster.objects} == objects | {"Lease/ws-deploy"}
+        assert "holderIdentity" not in lab.there("Lease")["ws-deploy"]["spec"]
+    lab.cluster.play = "ready"
     assert lab.run().code == 0
     assert lab.images != images
 
@@ -383,7 +369,7 @@ def test_what_fails_its_handshake_is_taken_back(lab: Lab) -> None:
 
 
 def test_a_first_release_that_fails_stays_to_be_looked_at(lab: Lab) -> None:
-    lab.play(play="crash")
+    lab.cluster.play = "crash"
     bad = lab.run()
     assert bad.code == 1
     assert last_lines(bad)[1:] == [
@@ -396,18 +382,18 @@ def test_a_first_release_that_fails_stays_to_be_looked_at(lab: Lab) -> None:
     assert not lab.there("Ingress")
     removed = lab.run("-y", "wsdeploy.remove")
     assert removed.code == 0, removed.said
-    assert lab.cluster["objects"] == TLS
+    assert lab.cluster.objects == TLS
 
 
 def test_what_is_not_ours_is_left_alone_unless_it_is_to_be_taken_over(lab: Lab) -> None:
     labels = {"app.kubernetes.io/name": "ws"}
     theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ws", "labels": labels}}
     theirs["spec"] = {"type": "NodePort"}
-    lab.play(objects=TLS | {"Service/ws": theirs})
+    lab.cluster.objects = TLS | {"Service/ws": theirs}
     refused = lab.run()
     assert refused.code == 1
     assert "Service ws is there and not wsdeploy's" in refused.err
-    assert lab.cluster["objects"] == TLS | {"Service/ws": theirs}
+    assert lab.cluster.objects == TLS | {"Service/ws": theirs}
     lab.inventory(settings="take_over=True")
     taken = lab.run()
     assert taken.code == 0, taken.said
@@ -420,19 +406,19 @@ def test_one_run_at_a_time_changes_a_cluster(lab: Lab) -> None:
     holder = lease.Holder("somebody@elsewhere", "another run", process)
     held = lease.lease("ws", "chat", holder, now) | {"status": {}}
     held["metadata"]["resourceVersion"] = "7"
-    lab.play(objects=TLS | {"Lease/ws-deploy": held})
+    lab.cluster.objects = TLS | {"Lease/ws-deploy": held}
     refused = lab.run()
     assert refused.code == 1
     assert "another run is at work: somebody@elsewhere has had the lock since" in refused.err
     assert last_lines(refused)[-1].endswith("if it is gone, wsdeploy.unlock")
-    assert lab.cluster["objects"] == TLS | {"Lease/ws-deploy": held}
+    assert lab.cluster.objects == TLS | {"Lease/ws-deploy": held}
     # Nobody has renewed it for an hour.
     old = lease.lease("ws", "chat", holder, now - 3600)
     old["metadata"]["resourceVersion"] = "8"
-    lab.play(objects=TLS | {"Lease/ws-deploy": old})
+    lab.cluster.objects = TLS | {"Lease/ws-deploy": old}
     assert lab.run().code == 0
     assert "renewTime" not in lab.there("Lease")["ws-deploy"]["spec"]
-    lab.play(objects=lab.cluster["objects"] | {"Lease/ws-deploy": held})
+    lab.cluster.objects = lab.cluster.objects | {"Lease/ws-deploy": held}
     freed = lab.run("-y", "wsdeploy.unlock")
     assert "the lock is free now; somebody@elsewhere" in freed.err
     lab.release("two")
@@ -444,7 +430,7 @@ def test_ctrl_c_leaves_the_cluster_to_go_on(lab: Lab) -> None:
     assert lab.run().code == 0
     release = lab.there("Deployment")["ws"]["metadata"]["annotations"]["wsdeploy/release"]
     lab.release("two")
-    lab.play(play="slow")
+    lab.cluster.play = "slow"
     run = subprocess.Popen(
         (sys.executable, "-m", "pyinfra", "-y", "inventory.py", "deploy.py"),
         cwd=lab.folder,
@@ -464,11 +450,9 @@ def test_ctrl_c_leaves_the_cluster_to_go_on(lab: Lab) -> None:
     ]
     assert "holderIdentity" not in lab.there("Lease")["ws-deploy"]["spec"]
     # The next run takes up what is there.
-    objects = lab.cluster["objects"]
-    for each in objects.values():
-        if each["kind"] == "ReplicaSet":
-            each["play"] = "ready"
-    lab.play(objects=objects, play="ready")
+    for each in lab.there("ReplicaSet").values():
+        each["play"] = "ready"
+    lab.cluster.play = "ready"
     assert lab.run().code == 0
     assert len(lab.images) == 1
 
@@ -481,11 +465,11 @@ def test_haproxy_of_its_own_comes_after_the_app_and_is_waited_for(lab: Lab) -> N
     assert len(lab.images) == 2
     before = lab.images
     lab.inventory(way='LoadBalancer("haproxy@sha256:" + "c" * 64)', settings="max_connections=500")
-    lab.play(play="crash")
+    lab.cluster.play = "crash"
     bad = lab.run()
     assert bad.code == 1
     assert lab.images == before
-    lab.play(play="ready")
+    lab.cluster.play = "ready"
     assert lab.run().code == 0
     # Their replicas are those of an autoscaler from now on, and no fewer than there are.
     lab.inventory(
@@ -522,7 +506,7 @@ def test_a_missing_image_is_built_and_pushed_before_the_cluster_changes(lab: Lab
     refused = lab.run()
     assert refused.code == 1
     assert "it can't be pushed: requested access is denied; skopeo login registry" in refused.err
-    assert {*lab.cluster["objects"]} == {*TLS, "Lease/ws-deploy"}
+    assert {*lab.cluster.objects} == {*TLS, "Lease/ws-deploy"}
     (lab.folder / "refuses").unlink()
     pushed = lab.run()
     assert pushed.code == 0, pushed.said
@@ -557,13 +541,6 @@ def test_without_a_registry_a_file_is_written_first(lab: Lab) -> None:
     [
         ({"minor": "33"}, "the cluster has Kubernetes 1.33; 1.34 is the oldest to do"),
         (
-            {
-                "absent": ["Ingress"],
-                "fails": {"dry-run": 'no matches for kind "Ingress" in version "v1"'},
-            },
-            "the cluster knows no Ingress (v1); install what brings it",
-        ),
-        (
             {"fails": {"api-resources": "Unable to connect to the server: dial tcp: i/o timeout"}},
             "the cluster can't be reached: Unable to connect to the server: dial tcp: i/o timeout",
         ),
@@ -573,12 +550,13 @@ def test_without_a_registry_a_file_is_written_first(lab: Lab) -> None:
 def test_a_cluster_that_will_not_do_is_named_in_a_line(
     lab: Lab, cluster: dict[str, Any], line: str
 ) -> None:
-    lab.play(**cluster)
+    for name, value in cluster.items():
+        setattr(lab.cluster, name, value)
     run = lab.run("deploy.py", "--dry")
     assert run.code == 1
     assert line in run.err
     assert "Traceback" not in run.err
-    assert lab.cluster["objects"] == {"objects": TLS, **cluster}["objects"]
+    assert lab.cluster.objects == {"objects": TLS, **cluster}["objects"]
 
 
 def test_commands_for_hosts_say_so(lab: Lab) -> None:

@@ -60,6 +60,8 @@ def needed_secrets(target: ClusterTarget) -> Iterator[tuple[Object, tuple[str, .
     needed: dict[str, tuple[str, ...]] = {}
     if kubernetes.existing_secret is not None:
         needed[kubernetes.existing_secret] = tuple(sorted(app.secrets))
+    if kubernetes.image.pull_secret is not None:
+        needed[kubernetes.image.pull_secret] = (".dockerconfigjson",)
     if isinstance(way_in, Ingress | LoadBalancer) and way_in.issuer is None:
         needed[routes.secret(target)] = ("tls.crt", "tls.key")
     for name, keys in needed.items():
@@ -76,6 +78,8 @@ def missing_secrets(target: ClusterTarget) -> Iterator[str]:
     if settings.app.secrets:
         names = ", ".join(sorted(settings.app.secrets))
         yield f"Secret {environment.secret_name(target)} has to be there, with {names}"
+    if kubernetes.image.pull_secret is not None:
+        yield f"Secret {kubernetes.image.pull_secret} has to be there, with .dockerconfigjson"
     way_in = kubernetes.way_in
     if isinstance(way_in, Ingress | LoadBalancer) and way_in.issuer is None:
         yield f"Secret {routes.secret(target)} has to be there, with tls.crt and tls.key"

@@ -143,7 +143,9 @@ def _pod(target: ClusterTarget) -> Object:
         {"name": name, "emptyDir": {"sizeLimit": f"{target.kubernetes.storage}Mi"}}
         for name, _ in folders(target)
     ]
+    login = target.kubernetes.image.pull_secret
     return {
+        **({"imagePullSecrets": [{"name": login}]} if login else {}),
         "serviceAccountName": target.name,
         "automountServiceAccountToken": False,
         # WS_PORT and its like are the app's own.

@@ -47,6 +47,9 @@ class Image(Section):
     """How its registry is talked to: "http" for one without TLS. None if there is no registry: a
     deployment then writes the image to a file, which is to be loaded on each node, and nodes pull
     nothing."""
+    pull_secret: str | None = None
+    """The Secret with the login that nodes pull the image with (kubernetes.io/dockerconfigjson);
+    None is for a registry that lets them in, or that knows them."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -59,6 +62,7 @@ class Image(Section):
             yield Problem("base", "give either base or rootfs")
         if self.base is not None and not BY_DIGEST.fullmatch(self.base):
             yield refused("base", self.base, BY_DIGEST_WORDS)
+        yield from _name_problems(self, ("pull_secret",))
         if self.python is not None and not re.fullmatch(r"3\.\d{1,2}", self.python):
             yield refused("python", self.python, 'give a version such as "3.13"')
         if not re.fullmatch(r"(/[A-Za-z0-9._+-]+)+", self.interpreter):

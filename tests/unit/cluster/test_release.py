@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from tests.unit.cluster.conftest import DIGEST, Plan, every, one
-from wsdeploy import FromEnv, Replicas
-from wsdeploy.cluster import found, release
+from wsdeploy import FromEnv, Image, Kubernetes, Replicas
+from wsdeploy.cluster import found, objects, release
 from wsdeploy.cluster.found import Found, key
 from wsdeploy.cluster.manifest import Object
 from wsdeploy.cluster.target import ClusterTarget
@@ -20,8 +20,8 @@ LATER: Commit = {"id": "88bc321", "subject": "Correct the README", "changed": Fa
 
 def sent(target: ClusterTarget, there: Found, commit: Commit | None = COMMIT) -> Object:
     """The Deployment as it is sent."""
-    objects = release.prepared(target, every(target), there, commit)
-    return next(each for each in objects if key(each) == ("Deployment", target.name))
+    made = release.prepared(target, every(target), there, commit)
+    return next(each for each in made if key(each) == ("Deployment", target.name))
 
 
 def cluster(deployment: Object, owned: Any = None, **spec: Any) -> Found:
@@ -94,7 +94,34 @@ def test_pods_that_were_replaced_are_not_so_again(plan: Plan) -> None:
 def test_secrets_are_sent_as_the_cluster_keeps_them(plan: Plan, monkeypatch: Any) -> None:
     monkeypatch.setenv("API_KEY", "very-secret")
     target = plan(app={"secrets": {"API_KEY": FromEnv("API_KEY")}})
-    objects = release.prepared(target, every(target), Found("ws"), None)
-    (secret,) = [each for each in objects if each["kind"] == "Secret"]
+    made = release.prepared(target, every(target), Found("ws"), None)
+    (secret,) = [each for each in made if each["kind"] == "Secret"]
     assert secret["data"] == {"API_KEY": base64.b64encode(b"very-secret").decode()}
     assert "stringData" not in secret
+
+
+def test_nodes_pull_with_a_login_of_their_own(plan: Plan) -> None:
+    image = Image("registry.a-company.com/chat", base=f"debian@{DIGEST}", pull_secret="registry")
+    target = plan()
+    private = dataclasses.replace(
+        target, kubernetes=Kubernetes("chat", image, target.kubernetes.way_in)
+    )
+    spec = one(private, "Deployment")["spec"]["template"]["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    assert "imagePullSecrets" not in one(target, "Deployment")["spec"]["template"]["spec"]
+    (needed,) = objects.needed_secrets(private)
+    assert (needed[0]["metadata"]["name"], needed[1]) == ("registry", (".dockerconfigjson",))
+    assert "Secret registry has to be there, with .dockerconfigjson" in [
+        *objects.missing_secrets(private)
+    ]
+
+
+def test_without_a_registry_nodes_pull_nothing(plan: Plan) -> None:
+    image = Image("chat", base=f"debian@{DIGEST}", registry=None)
+    target = plan()
+    local = dataclasses.replace(
+        target, kubernetes=Kubernetes("chat", image, target.kubernetes.way_in)
+    )
+    for each, policy in ((target, "IfNotPresent"), (local, "Never")):
+        (container,) = one(each, "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert container["imagePullPolicy"] == policy
