@@ -233,6 +233,7 @@ def test_a_release_comes_once(lab: Lab) -> None:
     dry = lab.run("--dry", "--diff", "deploy.py")
     assert dry.code == 0, dry.said
     assert "Will create Deployment ws" in dry.err
+    assert "nothing was changed" not in dry.err
     assert re.search(r"\+ +API_KEY: \"\(not shown\)\"", plain(dry.err))
     assert lab.cluster.objects == TLS
     first = lab.run("deploy.py", "-y", "--json")
@@ -555,6 +556,7 @@ def test_a_cluster_that_will_not_do_is_named_in_a_line(
     run = lab.run("deploy.py", "--dry")
     assert run.code == 1
     assert line in run.err
+    assert last_lines(run) == ["ws: nothing was changed"]
     assert "Traceback" not in run.err
     assert lab.cluster.objects == {"objects": TLS, **cluster}["objects"]
 

@@ -95,7 +95,7 @@ def cluster_outcome(
     if session is None:
         return None
     failed = bool(state.failed_hosts) or state.current_stage != StateStage.Disconnect
-    if not (state.is_executing or failed):
+    if not (state.is_executing or session.report.cause):
         return None
     settings = session.cluster.settings
     return ClusterOutcome(

@@ -54,10 +54,11 @@ def planned(step: Callable[..., Steps]) -> Callable[..., Steps]:
         try:
             yield from step(*arguments, **more)
         except ERRORS as error:
-            if not state.is_executing:
-                raise OperationError(str(error)) from None
             present = run.current().session
             assert present is not None
+            if not state.is_executing:
+                present.report.cause = str(error)
+                raise OperationError(str(error)) from None
             yield Step(present, partial(_give_up, error))
 
     return wrapped
