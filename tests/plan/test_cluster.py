@@ -386,6 +386,22 @@ def test_a_first_release_that_fails_stays_to_be_looked_at(lab: Lab) -> None:
     assert lab.cluster.objects == TLS
 
 
+def test_a_service_goes_with_its_pods_first(lab: Lab) -> None:
+    assert lab.run().code == 0
+    asked = len(lab.cluster.asked)
+    removed = lab.run("-y", "wsdeploy.remove")
+    assert removed.code == 0, removed.said
+    assert "2 pods closing connections" in removed.err
+    assert "what is not wsdeploy's stays: namespace chat" in removed.err
+    assert {*lab.cluster.objects} == {*TLS}
+    words = lab.cluster.asked[asked:]
+    pods = words.index("delete Deployment/ws")
+    (rest,) = [n for n, each in enumerate(words) if each.startswith("delete") and "Ingress" in each]
+    # What passes clients to pods stays until they are closed.
+    assert words[pods:rest].count("get pods") == 2
+    assert "ws is not there" in lab.run("-y", "-v", "wsdeploy.remove").err
+
+
 def test_what_is_not_ours_is_left_alone_unless_it_is_to_be_taken_over(lab: Lab) -> None:
     labels = {"app.kubernetes.io/name": "ws"}
     theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ws", "labels": labels}}
