@@ -371,6 +371,9 @@ def test_what_fails_its_handshake_is_taken_back(lab: Lab) -> None:
 
 def test_a_first_release_that_fails_stays_to_be_looked_at(lab: Lab) -> None:
     lab.cluster.play = "crash"
+    assert lab.run().code == 1
+    lab.release("two")
+    # Nor is there anything to go back to for the next one.
     bad = lab.run()
     assert bad.code == 1
     assert last_lines(bad)[1:] == [
@@ -495,9 +498,21 @@ def test_haproxy_of_its_own_comes_after_the_app_and_is_waited_for(lab: Lab) -> N
         more="replicas=Replicas(2, 5)",
     )
     assert lab.run().code == 0
-    assert lab.there("Deployment")["ws"]["spec"]["replicas"] == 2
+    deployment = lab.there("Deployment")["ws"]
+    assert deployment["spec"]["replicas"] == 2
     assert lab.there("HorizontalPodAutoscaler")
     assert last_lines(lab.run())[0] == "ws: nothing to do"
+    # The autoscaler has made it three, so that the number is its own.
+    deployment["spec"]["replicas"] = 3
+    del deployment["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:replicas"]
+    lab.inventory(
+        way='LoadBalancer("haproxy@sha256:" + "c" * 64)',
+        settings="max_connections=600",
+        more="replicas=4",
+    )
+    lab.cluster.play = "crash"
+    assert lab.run().code == 1
+    assert lab.there("Deployment")["ws"]["spec"]["replicas"] == 3
 
 
 def test_another_way_in_leaves_nothing_of_the_one_before(lab: Lab) -> None:

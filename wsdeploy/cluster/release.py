@@ -75,15 +75,25 @@ def _deployment(target: ClusterTarget, each: Object, there: Found, commit: Commi
     wanted = changes.noted(each, release=target.release, **kept)
     if live is not None and (when := _restarted(live)):
         wanted = restarted(wanted, when)
-    if "replicas" in wanted["spec"]:
+    if has_replicas(wanted):
         return wanted
-    # An autoscaler has the number. Without one at first, a Deployment has a single pod; and of a
-    # number that was ours, as before there was an autoscaler, nothing but one would be left.
+    # An autoscaler has the number. Without one at first, a Deployment has a single pod.
     if live is None:
         return wanted | {"spec": wanted["spec"] | {"replicas": target.kubernetes.least}}
-    if fields.owns(live, "spec", "replicas"):
-        return wanted | {"spec": wanted["spec"] | {"replicas": live["spec"].get("replicas", 1)}}
-    return wanted
+    return with_replicas(wanted, live) if fields.owns(live, "spec", "replicas") else wanted
+
+
+def with_replicas(wanted: Object, live: Object) -> Object:
+    """Return a Deployment with as many pods as there are.
+
+    Of a number that was ours and is not any more, the cluster leaves one pod.
+    """
+    return wanted | {"spec": wanted["spec"] | {"replicas": live["spec"].get("replicas", 1)}}
+
+
+def has_replicas(each: Object) -> bool:
+    """Tell whether an object says how many pods there are to be."""
+    return each["kind"] == "Deployment" and "replicas" in each["spec"]
 
 
 def restarted(deployment: Object, when: str) -> Object:

@@ -267,13 +267,12 @@ class Session:
 
     def handshake(self) -> None:
         """Be a client. Raises HandshakeError, KubectlError and BadPodsError."""
-        if not self.cluster.kubernetes.handshake:
-            host.log("not tried, as Kubernetes(handshake=False) says")
-            return
         settings, kubernetes = self.cluster.settings, self.cluster.kubernetes
         doors = (*changes.LAST, "Service")
         new = any(each.before is None and key(each.wanted)[0] in doors for each in self.applied)
-        note = handshake.check(settings, kubernetes, self.kubectl, new=new)
+        note: str | None = "not tried, as Kubernetes(handshake=False) says"
+        if kubernetes.handshake:
+            note = handshake.check(settings, kubernetes, self.kubectl, new=new)
         if note:
             host.log_styled(note, fg="yellow", log_func=logger.warning)
         if self.applied:
@@ -288,6 +287,8 @@ class Session:
 
     def prune(self, leftovers: Sequence[Object]) -> None:
         """Delete objects that are not wanted any more."""
+        # The release serves by now, whatever becomes of these.
+        self.undoes = False
         self.guard()
         self.kubectl.delete(leftovers)
         self.report.changed += [f"{' '.join(key(each))} gone" for each in leftovers]
@@ -319,7 +320,7 @@ class Session:
 
     def _undo(self) -> None:
         there = self.plan.there
-        if there.deployment(self.name) is None:
+        if there.live(self.name) is None:
             look = self.kubectl.command(f"describe pods -l {found.NAME}={self.name}")
             self.report.left = f"what there is of it stays: {look}; wsdeploy.remove takes it away"
             return
@@ -327,7 +328,11 @@ class Session:
         self.guard()
         replaced = self.report.replaced
         failing = rollout.look(self.kubectl, self.name)
-        before = [self._before(each.before) for each in self.applied if each.before is not None]
+        before = [
+            self._before(each.before, each.wanted)
+            for each in self.applied
+            if each.before is not None
+        ]
         if before:
             self.kubectl.apply(before)
         for each in before:
@@ -356,14 +361,17 @@ class Session:
             # The cluster counts it as another revision.
             self.report.now = first
 
-    def _before(self, live: Object) -> Object:
-        """Return an object as it was applied before this run; a Deployment, as what served."""
-        there = self.plan.there
+    def _before(self, live: Object, wanted: Object) -> Object:
+        """Return an object as it was applied before this run; a Deployment, as what served.
+
+        wanted: as this run has applied it.
+        """
+        there, before = self.plan.there, fields.ours(live)
         if key(live) == ("Deployment", self.name):
             serving, current = there.live(self.name), there.current(self.name)
             if serving is not None and serving is not current:
-                return fields.with_template(live, serving)
-        return fields.ours(live)
+                before = fields.with_template(live, serving)
+        return release.with_replicas(before, live) if release.has_replicas(wanted) else before
 
     # What needs no release
 
