@@ -26,7 +26,11 @@ import pytest
 from tests import pyinfra_server
 from tests.plan.conftest import REPOSITORY, Run
 from tests.plan.stand_in_kubectl import Cluster
+from wsdeploy import Acme, App, CertFiles, Image, Ingress, Kubernetes, Settings
 from wsdeploy.cluster import lease
+from wsdeploy.deploy.cluster import handshake
+from wsdeploy.deploy.cluster.handshake import HandshakeError
+from wsdeploy.deploy.cluster.kubectl import Kubectl
 from wshost.requests import Process
 from wshost.rollout.probe import MAGIC
 
@@ -597,6 +601,46 @@ def test_commands_for_hosts_say_so(lab: Lab) -> None:
         run = lab.run("-y", f"wsdeploy.{command}")
         assert run.code == 1
         assert f"inventory.py is for a cluster, and wsdeploy.{command} for hosts; " in run.err
+
+
+class NoAddress(Kubectl):
+    """A cluster that has given the way in no address yet, or this one."""
+
+    address = ""
+
+    def one(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        given = {"status": {"loadBalancer": {"ingress": [{"ip": self.address}]}}}
+        return given if self.address else None
+
+
+def try_it(way_in: WayIn, tls: Acme | CertFiles, domain: str = "ws.a-company.com") -> str | None:
+    settings = Settings(domain, App("app.py"), tls)
+    image = Image("chat", base=f"debian@sha256:{'a' * 64}")
+    reached_at = f"127.0.0.1:{way_in.port}"
+    kubernetes = Kubernetes("chat", image, Ingress(issuer="a"), reached_at=reached_at)
+    return handshake.check(settings, kubernetes, NoAddress("chat"), new=False)
+
+
+def test_a_certificate_that_nobody_here_knows_is_said(way_in: WayIn, pair: Path) -> None:
+    note = try_it(way_in, Acme("ops@a-company.com"))
+    assert (
+        note == "the certificate at the way in can't be verified from here: self-signed certificate"
+    )
+    own = CertFiles(str(pair / "cert.pem"), str(pair / "key.pem"))
+    assert try_it(way_in, own) is None
+    with pytest.raises(HandshakeError, match=r"^no WebSocket .*: wss://b.a-company.com/: Host"):
+        try_it(way_in, own, "b.a-company.com")
+
+
+def test_a_way_in_without_an_address_is_said() -> None:
+    settings = Settings("ws.a-company.com", App("app.py"), Acme("ops@a-company.com"))
+    image = Image("chat", base=f"debian@sha256:{'a' * 64}")
+    kubernetes = Kubernetes("chat", image, Ingress(issuer="a"))
+    note = handshake.check(settings, kubernetes, NoAddress("chat"), new=False)
+    assert note == (
+        "the cluster gives ingresses ws no address, so no WebSocket was tried through it; give "
+        "Kubernetes(reached_at=...), where this machine reaches it"
+    )
 
 
 def plain(text: str) -> str:

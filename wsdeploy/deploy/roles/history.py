@@ -18,7 +18,8 @@ def rollback(to: object = None) -> None:
         pyinfra -y inventories/prod.py wsdeploy.rollback
         pyinfra -y inventories/prod.py wsdeploy.rollback to=0123456789ab
 
-    to: a generation or a release as `wsdeploy.releases` shows them, to go further than one back.
+    to: a generation, or a revision in a cluster, or a release, as `wsdeploy.releases` shows them,
+    to go further than one back.
     The next run of deploy.py brings the newest release again.
     """
     _again("rollback", None if to is None else _as_typed("to", to))
