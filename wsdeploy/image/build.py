@@ -47,25 +47,37 @@ def build(target: ClusterTarget, archive: bytes, base: Base) -> BuiltImage:
     archive: the release, as `wsdeploy.release.build.archive` returns it.
     """
     own = layer([*entries(archive, target.folder.lstrip("/")), *_folders(target)])
-    config = _json(
+    whole = Base((*base.blobs, Blob(GZIP, own.blob)), (*base.diff_ids, own.diff_id))
+    architecture = target.kubernetes.image.architecture
+    return compose(target.image, whole, _config(target, base), labels(target), architecture)
+
+
+def compose(
+    name: str,
+    layers: Base,
+    config: Mapping[str, Any],
+    annotations: Mapping[str, str],
+    architecture: str = "x86_64",
+) -> BuiltImage:
+    """Return an image of layers. config: how it is run, as OCI has it."""
+    described = _json(
         {
             "created": EPOCH,
-            "architecture": ARCHITECTURES[target.kubernetes.image.architecture],
+            "architecture": ARCHITECTURES[architecture],
             "os": "linux",
-            "config": _config(target, base),
-            "rootfs": {"type": "layers", "diff_ids": [*base.diff_ids, own.diff_id]},
+            "config": config,
+            "rootfs": {"type": "layers", "diff_ids": [*layers.diff_ids]},
         }
     )
-    layers = [*base.blobs, Blob(GZIP, own.blob)]
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": _descriptor(CONFIG, config),
-        "layers": [_descriptor(each.media_type, each.data) for each in layers],
-        "annotations": labels(target),
+        "config": _descriptor(CONFIG, described),
+        "layers": [_descriptor(each.media_type, each.data) for each in layers.blobs],
+        "annotations": annotations,
     }
-    blobs = {digest(each): each for each in (config, *(each.data for each in layers))}
-    return BuiltImage(target.image, _json(manifest), blobs)
+    blobs = {digest(each): each for each in (described, *(it.data for it in layers.blobs))}
+    return BuiltImage(name, _json(manifest), blobs)
 
 
 def labels(target: ClusterTarget) -> dict[str, str]:
