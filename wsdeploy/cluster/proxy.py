@@ -47,6 +47,9 @@ END = 3600
 none. `App.max_age` bounds it without cutting anybody."""
 BASE = 64 * MIB
 """Bytes of HAProxy without clients, with room for its tables of addresses."""
+PLACES_LEAST = 16
+"""Places for pods, at least: up to half as many pods, another number does not exchange HAProxy's.
+New ones would count only their own clients, and send a new pod of the app only its share."""
 MORE_PLACES = 2
 """Places for pods, for each that there may be: in a rollout, twice as many may be there."""
 
@@ -142,7 +145,7 @@ def _view(target: ClusterTarget, way_in: LoadBalancer) -> PodsCfg:
         "https_port": HTTPS,
         # The pod's own end is what bounds it.
         "shutdown_timeout": None,
-        "places": max(replaced, kubernetes.most * MORE_PLACES),
+        "places": max(PLACES_LEAST, replaced, kubernetes.most * MORE_PLACES),
         "pods": f"{target.name}-pods.{target.namespace}.svc.{way_in.dns_domain}",
         "port": target.settings.app.port,
         "lua": LUA,

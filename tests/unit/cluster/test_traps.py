@@ -476,6 +476,15 @@ def test_haproxy_has_a_place_for_each_pod_that_there_may_be(plan: Plan) -> None:
     assert one(target, "Service", "ws-pods")["spec"]["clusterIP"] == "None"
 
 
+def test_another_number_of_pods_leaves_haproxys_alone_where_it_has_limits_of_its_own(
+    plan: Plan,
+) -> None:
+    """New ones would count only their own clients, and send a new pod no more than its share."""
+    way_in = LoadBalancer(HAPROXY, issuer="letsencrypt", max_connections=20_000)
+    two, eight = (one(plan(way_in, replicas=n), "Deployment", "ws-proxy") for n in (2, 8))
+    assert two == eight
+
+
 def test_haproxy_sees_clients_and_not_nodes(plan: Plan) -> None:
     spec = one(plan("haproxy"), "Service", "ws-proxy")["spec"]
     assert (spec["type"], spec["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
