@@ -513,6 +513,8 @@ def test_a_new_certificate_comes_into_use_by_itself(plan: Plan) -> None:
     assert "lua-load certificate.lua\n" in files["haproxy.cfg"]
     # HAProxy knows a certificate by the path that it has in the list.
     assert 'local certificate = "/etc/haproxy/tls/cert.pem"' in files["certificate.lua"]
+    # 2.6 takes `crt` as well, and 3.0 refuses it.
+    assert '{filename = certificate, [""] = found}' in files["certificate.lua"]
     assert "\n/etc/haproxy/tls/cert.pem ws.a-company.com\n" in files["ws.certificates"]
     mounts = {each["name"]: each for each in container(plan("haproxy"), "ws-proxy")["volumeMounts"]}
     # What is mounted by subPath is never renewed.
