@@ -6,7 +6,7 @@ SUITE     ?= bookworm
 INVENTORY ?= inventories/sandbox.py
 export PROXY SUITE
 # Hosts that the inventories of this project make; others on this machine belong to somebody else.
-SANDBOX_HOSTS := ws lb1 app1 app2
+SANDBOX_HOSTS := ws lb1 app1 app2 k8s
 # Where Python may not keep what it has compiled, each of a thousand processes compiles it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -31,7 +31,8 @@ help:
 ## Deploy to a throwaway Debian host on this machine, and talk to it.
 sandbox: .venv/ready
 	$(BIN)/pyinfra -y $(INVENTORY) deploy.py
-	$(BIN)/pyinfra -y $(INVENTORY) wsdeploy.certificates
+	@# A cluster's certificate is made on this machine.
+	$(if $(findstring cluster,$(INVENTORY)),,$(BIN)/pyinfra -y $(INVENTORY) wsdeploy.certificates)
 	$(BIN)/python -m wsdeploy_sandbox.demo $(INVENTORY)
 
 ## All tests: the fast ones, then whole deployments to both Debian releases.

@@ -9,15 +9,21 @@ from pathlib import Path
 
 from websockets.asyncio.client import connect
 
-from wsdeploy.inventory import load
+from wsdeploy.inventory import Fleet, read
+from wsdeploy.settings import CertFiles
 
 
 def main(inventory: str) -> None:
     """Talk to the service of an inventory over verified TLS, then print how to do the same."""
-    fleet = load(inventory)
-    settings = fleet.settings
-    names = " ".join(host.name for host in fleet.hosts)
-    certificate = Path("certificates", f"{settings.domain}.pem")
+    found = read(inventory)
+    settings = found.settings
+    if isinstance(settings.tls, CertFiles):
+        certificate = Path(settings.tls.certificate)
+    else:
+        certificate = Path("certificates", f"{settings.domain}.pem")
+    names = settings.domain.partition(".")[0]
+    if isinstance(found, Fleet):
+        names = " ".join(host.name for host in found.hosts)
     url = f"wss://{settings.domain}/"
     answer = asyncio.run(echo(url, ssl.create_default_context(cafile=certificate)))
     print(

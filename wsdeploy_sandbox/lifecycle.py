@@ -282,14 +282,19 @@ def _surroundings() -> guest.Surroundings:
         with contextlib.suppress(FileNotFoundError):
             servers, search = guest.parse_resolv_conf(Path("/etc/resolv.conf").read_text())
             local = next((server for server in servers if "." in server), None)
-    dump = run("apt-config", "dump") if shutil.which("apt-config") else ""
     return guest.Surroundings(
         nameservers=nameservers,
         search=search,
         local_resolver=local,
-        apt_options=guest.apt_options(dump, os.environ),
+        apt_options=apt_options(),
         mtu=network.mtu(),
     )
+
+
+def apt_options() -> tuple[str, ...]:
+    """Return the lines of apt's configuration by which this machine downloads."""
+    dump = run("apt-config", "dump") if shutil.which("apt-config") else ""
+    return guest.apt_options(dump, os.environ)
 
 
 def _groups() -> list[str]:

@@ -13,5 +13,5 @@ def test_only_hosts_of_our_inventories_are_deleted() -> None:
     )
     (down,) = re.findall(r"sandbox down(.*)", done.stdout)
     texts = [path.read_text() for path in (REPOSITORY / "inventories").glob("sandbox*.py")]
-    ups = " ".join(re.findall(r"sandbox\.up\((.*)\)", "\n".join(texts)))
-    assert sorted(down.split()) == sorted(re.findall(r"f\"([a-z0-9-]+):", ups)) != []
+    ups = " ".join(re.findall(r"(?:sandbox|host)\.up\((.*)\)", "\n".join(texts)))
+    assert sorted(down.split()) == sorted(re.findall(r"\"([a-z0-9-]+)[:\"]", ups)) != []
