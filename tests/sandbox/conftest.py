@@ -81,6 +81,7 @@ LONGEST = (
     "test_generations",
     "test_deploys",
     "test_tiers",
+    "test_cluster",
     "test_edge",
     "test_hardening",
     "test_internal_tls",
