@@ -444,6 +444,8 @@ class Survey(TypedDict):
     firewalls: list[str]
     handshake: NotRequired[Handshake]
     """A client that is to come while the rest is asked."""
+    network: list[str]
+    """Addresses of other hosts."""
 
 
 class PathState(TypedDict):
@@ -497,6 +499,25 @@ class Neighbours(TypedDict):
     folders: list[str]
 
 
+class Way(TypedDict):
+    """How a host reaches another."""
+
+    interface: str
+    router: str | None
+    """The router in between, if they are not in one network."""
+
+
+class Network(TypedDict):
+    """A host's addresses, and its ways to other hosts, in the survey's answer."""
+
+    addresses: dict[str, list[str]]
+    """With the lengths of their networks, by interface."""
+    routes: dict[str, Way]
+    """By the other hosts' addresses; without those that are not reached."""
+    vendor: str
+    """Who made the machine; empty in a container."""
+
+
 class System(TypedDict):
     """What a machine runs."""
 
@@ -545,6 +566,7 @@ class SurveyAnswer(TypedDict, total=False):
     firewall_ports: list[int]
     firewall_as_loaded: bool
     neighbours: Neighbours | None
+    network: Network
     locks: dict[str, LockState | None]
     starts: dict[str, dict[str, tuple[int, float]]]
     texts: dict[str, str]

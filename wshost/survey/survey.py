@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from wshost.common import lock, proc, supervisor
 from wshost.config import ruleset
 from wshost.rollout import launch
-from wshost.survey import certificates, listeners, neighbours
+from wshost.survey import addresses, certificates, listeners, neighbours
 
 if TYPE_CHECKING:
     from wshost import requests
@@ -57,6 +57,7 @@ def survey(request: requests.Survey) -> requests.SurveyAnswer:
             if request["neighbours"]
             else None
         },
+        lambda: {"network": addresses.report(request["network"])} if request["network"] else {},
         lambda: reachable(request["firewalls"]) if request["firewalls"] else {},
         lambda: {
             "system": system(),

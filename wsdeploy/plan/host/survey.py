@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wshost import requests
-from wshost.requests import LockState
+from wshost.requests import LockState, Network
 
 # What Debian releases have before anything is installed, for planning on a bare host.
 DEBIAN_PYTHON = {"12": "3.11", "13": "3.13"}
@@ -31,6 +31,8 @@ class Request:
     """Files that are there if a service is no newcomer; if it is one, who else is on the host."""
     firewalls: tuple[str, ...] = ()
     """Files with our packet filter's rules; who asks for one gets to know who listens, too."""
+    network: tuple[str, ...] = ()
+    """Addresses of other hosts, to get to know the ways to them and the host's own addresses."""
 
     def __add__(self, other: Request) -> Request:
         """Return a request for all that either asks for."""
@@ -55,6 +57,7 @@ class Request:
             "locks": [*self.locks],
             "neighbours": [*self.neighbours],
             "firewalls": [*self.firewalls],
+            "network": [*self.network],
         }
 
 
@@ -126,6 +129,8 @@ class Survey:
     """Contents of those files that are there."""
     served: bool = False
     """Whether a client on the host was served by its proxy, if the survey had one come."""
+    network: Network = field(default_factory=lambda: Network(addresses={}, routes={}, vendor=""))
+    """The host's addresses, and its ways to the other proxies (wshost.survey.addresses)."""
     app_processes: Mapping[str, int] = field(default_factory=dict)
     """How many processes app hosts have, on a proxy apart from them that had to learn it."""
 
