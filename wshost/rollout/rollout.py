@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,10 @@ from wshost.rollout.generations import Generation
 
 if TYPE_CHECKING:
     from wshost.requests import Rollout
+
+
+NOTICED = 3
+"""Seconds in which keepalived's check has seen a proxy that serves again."""
 
 
 def main(request: Rollout) -> None:
@@ -148,7 +153,8 @@ def replace(new: Generation, old: list[Generation], names: list[str], request: R
     readiness = Readiness.of(request)
     generations.add(new, request, autostart=False)
     each = request["stop_wait"] + request["back_after"] + request["start_timeout"]
-    with drain.told(old, len(names) * each + request["healthy_for"]):
+    most = len(names) * each + request["healthy_for"]
+    with drain.told(old, most), address_held(new.name, most, request["back_after"]):
         for name in names:
             if name != names[0]:
                 time.sleep(request["back_after"])
@@ -160,6 +166,28 @@ def replace(new: Generation, old: list[Generation], names: list[str], request: R
             readiness = readiness._replace(healthy_for=0)
     # After a boot they all start by themselves.
     generations.write(new, request)
+
+
+@contextlib.contextmanager
+def address_held(name: str, most: float, after: float) -> Iterator[None]:
+    """Keep shared addresses on this host, if it has them, while the app may not be reached.
+
+    The file's time says until when (templates/failover/serves.sh.j2), so nothing that a killed run
+    leaves keeps them for longer than `most` seconds.
+    after: seconds that a proxy takes to notice the last process.
+    """
+    hold = Path(f"/run/{name}/hold")
+
+    def until(moment: float) -> None:
+        with contextlib.suppress(OSError):
+            hold.touch()
+            os.utime(hold, (moment, moment))
+
+    until(time.time() + most)
+    try:
+        yield
+    finally:
+        until(time.time() + after + NOTICED)
 
 
 def switch(new: Generation, request: Rollout) -> None:

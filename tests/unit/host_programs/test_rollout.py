@@ -79,7 +79,9 @@ def steps(
     for name in ("wait_healthy", "switch"):
         note(rollout, name)
     note(trial, "held")
-    clock = SimpleNamespace(sleep=lambda seconds: taken.append(f"sleep {seconds}"))
+    clock = SimpleNamespace(
+        sleep=lambda seconds: taken.append(f"sleep {seconds}"), time=lambda: 1_000_000_000.0
+    )
     monkeypatch.setattr(rollout, "time", clock)
     supervisord.processes = [{"group": f"ws-{OLD}", "name": "ws_00"}]
     (root.path / "run/ws/current").symlink_to(OLD)
@@ -245,6 +247,32 @@ def test_who_can_not_share_a_port_is_replaced_process_by_process(
     assert taken == [*REPLACED, "switch new"]
     # After a boot they all start by themselves.
     assert "autostart=true" in Generation("ws", NEW).conf.read_text()
+
+
+def test_shared_addresses_stay_while_processes_are_replaced(
+    listens: Callable[[str, str], None],
+    steps: Steps,
+    request_for: MakeRequest,
+    root: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hold, seen = root.path / "run/ws/hold", []
+
+    def healthy(*_: object) -> None:
+        seen.append(hold.stat().st_mtime - 1_000_000_000)
+
+    run(request_for())
+    assert not hold.exists()
+    monkeypatch.setattr(rollout, "wait_healthy", healthy)
+    listens(OLD, TCP)
+    request = request_for(reuse_port=False)
+    run(request)
+    # For as long as it may take, if this program is killed.
+    each = request["stop_wait"] + request["back_after"] + request["start_timeout"]
+    assert set(seen) == {2 * each + request["healthy_for"]}
+    # Until a proxy has noticed the last one, when it is done.
+    left = hold.stat().st_mtime - 1_000_000_000
+    assert left == request["back_after"] + rollout.NOTICED
 
 
 def test_a_replacement_that_fails_brings_the_old_one_back(
