@@ -23,7 +23,7 @@ from wsdeploy.plan.components import COMPONENTS
 from wsdeploy.plan.host import paths, system
 from wsdeploy.plan.host.files import File
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import acme, proxies, tls
+from wsdeploy.plan.proxy import acme, failover, proxies, tls
 from wsdeploy.plan.target import Target
 from wsdeploy.release import contents
 
@@ -75,6 +75,13 @@ app, proxy = hosts(
     app=[host for name, host in named.items() if "app" in name],
     proxy=[host for name, host in named.items() if "lb" in name],
 )
+"""
+
+# Two hosts, each app and proxy, that reach each other.
+PAIR = """
+for number, (name, data) in enumerate(named.values(), 1):
+    data["private_address"] = f"10.0.0.{number}"
+app, proxy = hosts(settings, app=named.values())
 """
 
 
@@ -149,6 +156,17 @@ def alone(source: Spell) -> MakeFleet:
     def make(*names: str, **settings: Any) -> Fleet:
         names = tuple(f"@fake/{name}" for name in names) or ("@fake/one",)
         return Fleet(source(**settings), names)
+
+    return make
+
+
+@pytest.fixture
+def pair(source: Spell) -> MakeFleet:
+    """Two hosts that are app and proxy for themselves, and share an address."""
+
+    def make(**settings: Any) -> Fleet:
+        shared = {"more": 'failover=Failover(["10.0.0.77"])'}
+        return Fleet(source(**shared | settings), ("@fake/one", "@fake/two"), PAIR)
 
     return make
 
@@ -258,6 +276,14 @@ def _as_planned(settings: Settings, host: str, processors: dict[str, int]) -> di
         for each in (*topology.app, *topology.proxy)
     }
     answer = _prepared(settings, host, processors.get(host, 2))
+    if failover.wanted(settings):
+        way = {"interface": "ens3", "router": None}
+        there_on_lo = [f"{address}/32" for address in failover.shared(settings)]
+        answer["network"] = {
+            "addresses": {"lo": there_on_lo, "ens3": [f"{topology.addresses[host]}/24"]},
+            "routes": {it: way for name, it in topology.addresses.items() if name != host},
+            "vendor": "QEMU",
+        }
     if acme.wanted(settings):
         answer["texts"] = {paths.thumbprint(name): "the-same-on-all"}
     counts = _counts(settings, processors)

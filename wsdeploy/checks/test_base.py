@@ -31,12 +31,12 @@ def test_services_may_start_again(any_host: Host) -> None:
 def test_package_upgrades_restart_nothing_that_holds_connections(any_host: Host) -> None:
     if "wsdeploy" not in any_host.run("cat %s", upgrades.POLICY).stdout:
         pytest.skip("somebody else's policy-rc.d is there")
-    for service in ("supervisor", "nginx", "haproxy"):
+    for service in ("supervisor", "nginx", "haproxy", "keepalived"):
         for unit in (service, f"{service}.service"):
             assert any_host.run(f"{upgrades.POLICY} {unit} restart").rc == 101
         assert any_host.run(f"{upgrades.POLICY} {service} reload").rc == 104
     needrestart = any_host.file(upgrades.NEEDRESTART).content_string
-    assert "supervisor|nginx|haproxy" in needrestart
+    assert "supervisor|nginx|haproxy|keepalived" in needrestart
 
 
 def test_units_are_confined(any_host: Host, settings: Settings) -> None:

@@ -77,6 +77,10 @@ def _rows() -> Iterator[tuple[str, Row]]:
         ),
     )
     yield "take_over", _all("the run", kept("the run: objects of these names"))
+    yield (
+        "failover",
+        _all("keepalived", refuse("a Service has an address that moves by itself; leave it out")),
+    )
     yield "firewall", _all("nftables", kept("NetworkPolicy, where the network enforces it"))
     yield (
         "firewall.ssh_from",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from wsdeploy import command_line, templates
 from wsdeploy.inventory import local_files
 from wsdeploy.settings.app import App
+from wsdeploy.settings.failover import Failover, as_written
 from wsdeploy.settings.names import is_address, is_host_name, is_placeholder, is_private_address
 from wsdeploy.settings.section import Problem, Range, accepts, describe, refused
 from wsdeploy.settings.service import (
@@ -59,6 +61,9 @@ SSH_PORTS = Range(1, 65_535)
 
 PRIVATE_ADDRESS = "private_address"
 
+LEAST_TO_SHARE = 2
+"""Proxies that can share addresses."""
+
 
 def hosts(
     settings: Settings,
@@ -89,6 +94,7 @@ def hosts(
         *_data_problems(given, data),
         *_key_problems(placed, given, data),
         *_tier_problems(placed),
+        *_failover_problems(placed, given, data),
         *template_problems(),
     ]
     if found:
@@ -215,15 +221,20 @@ def _tier_problems(settings: Settings) -> Iterator[Problem]:
         return
     if isinstance(settings.app, App):
         yield from _tier_listen_problems(settings)
+    why = "app and proxy are on different hosts, so give the address that they reach each other at"
+    yield from _address_problems(topology, (*topology.app, *topology.proxy), why)
+
+
+def _address_problems(topology: Topology, names: Sequence[str], why: str) -> Iterator[Problem]:
+    """Yield what is wrong with the private addresses of hosts. why: they need them."""
     taken: dict[str, str] = {}
-    for host in dict.fromkeys((*topology.app, *topology.proxy)):
+    for host in dict.fromkeys(names):
         address = topology.addresses.get(host)
         if address is None:
             role = "app" if host in topology.app else "proxy"
             yield Problem(
                 role,
-                f"{host} has no private_address; app and proxy are on different hosts, so give "
-                f'the address that they reach each other at: ("{host}", '
+                f'{host} has no private_address; {why}: ("{host}", '
                 '{"private_address": "10.0.0.1"})',
             )
         elif not is_private_address(address):
@@ -251,6 +262,52 @@ def _tier_listen_problems(settings: Settings) -> Iterator[Problem]:
             app.port,
             f"internal_tls takes ports from {TLS_PORTS_AFTER} above it; "
             f"give a whole number from 1,024 to {MOST_PORT_WITH_TLS:,}",
+        )
+
+
+def _failover_problems(
+    settings: Settings, groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """Yield what keeps the proxies from sharing addresses."""
+    topology, failover = settings.topology, settings.failover
+    if not isinstance(failover, Failover) or not topology.proxy:
+        return
+    if len(set(topology.proxy)) < LEAST_TO_SHARE:
+        yield Problem(
+            "failover",
+            f"{topology.proxy[0]} is the only proxy, and nobody could take its addresses over; "
+            "give another proxy, or leave it out",
+        )
+        return
+    if topology.alone:
+        why = "proxies that share addresses reach each other by it"
+        yield from _address_problems(topology, topology.proxy, why)
+    own: dict[str, str] = {}
+    for entry in (entry for group in groups.values() for entry in group if _is_entry(entry)):
+        name, data = (entry, {}) if isinstance(entry, str) else entry
+        data = {**shared, **data}
+        for address in (name, data.get("ssh_hostname"), data.get(PRIVATE_ADDRESS)):
+            own[as_written(str(address))] = name
+    for address in failover.addresses or ():
+        if (host := own.get(as_written(address))) is not None:
+            wanted = f"that is {host}'s own; give one that no host has"
+            yield refused("failover.addresses", address, wanted)
+    versions = {
+        ipaddress.ip_address(address).version
+        for each in topology.proxy
+        if is_private_address(address := topology.addresses.get(each, ""))
+    }
+    offered = {
+        ipaddress.ip_address(each).version for each in failover.addresses or () if is_address(each)
+    }
+    if len(versions) > 1:
+        wanted = "give those of all proxies as IPv4, or all as IPv6, for them to share addresses"
+        yield Problem("private_address", wanted)
+    elif versions and offered and not versions & offered:
+        yield Problem(
+            "failover.addresses",
+            f"none is of IPv{versions.pop()}, as the proxies' private addresses are; add one, or "
+            f"give private addresses of IPv{offered.pop()}",
         )
 
 

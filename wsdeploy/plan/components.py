@@ -10,7 +10,17 @@ from wsdeploy.plan.app import generation, supervisor, watchdog
 from wsdeploy.plan.component import Component
 from wsdeploy.plan.host import firewall, neighbours, paths, system, upgrades
 from wsdeploy.plan.host.survey import Request
-from wsdeploy.plan.proxy import acme, haproxy, host_keypairs, internal, nginx, proxies, reach, tls
+from wsdeploy.plan.proxy import (
+    acme,
+    failover,
+    haproxy,
+    host_keypairs,
+    internal,
+    nginx,
+    proxies,
+    reach,
+    tls,
+)
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import CertFiles, Settings
 
@@ -121,6 +131,26 @@ def _proxy(proxy: proxies.Proxy) -> Component:
 
 
 NGINX, HAPROXY = _proxy(nginx), _proxy(haproxy)
+SHARED_ADDRESSES = Component(
+    failover.ADDRESSES,
+    "Shared addresses, on lo",
+    ("proxy",),
+    wanted=lambda it: failover.wanted(it.settings),
+    files=failover.lo_files,
+    drift=failover.lo_drift,
+    unit=failover.addresses_unit,
+)
+FAILOVER = Component(
+    failover.NAME,
+    "Shared addresses",
+    ("proxy",),
+    wanted=lambda it: failover.wanted(it.settings),
+    files=failover.files,
+    drift=failover.drift,
+    unit=lambda _: failover.UNIT,
+    packages=lambda _: failover.PACKAGES,
+    asks=failover.asks,
+)
 RENEWAL = Component(
     acme.NAME,
     "Renewal",
@@ -147,6 +177,8 @@ COMPONENTS = (
     REACH,
     NGINX,
     HAPROXY,
+    SHARED_ADDRESSES,
+    FAILOVER,
     RENEWAL,
 )
 

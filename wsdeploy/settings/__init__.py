@@ -10,6 +10,7 @@ from wsdeploy.settings.cluster import (
     Replicas,
 )
 from wsdeploy.settings.edge import Behind, Edge
+from wsdeploy.settings.failover import Failover
 from wsdeploy.settings.firewall import Firewall
 from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Render
 from wsdeploy.settings.proxy import HAProxy, Nginx
@@ -24,6 +25,7 @@ __all__ = [
     "CertFiles",
     "Dokku",
     "Edge",
+    "Failover",
     "Firewall",
     "Fly",
     "FromCommand",

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from wsdeploy.settings.app import App
 from wsdeploy.settings.edge import Edge
+from wsdeploy.settings.failover import Failover
 from wsdeploy.settings.firewall import Firewall
 from wsdeploy.settings.names import domain_wanted, is_domain, is_placeholder
 from wsdeploy.settings.proxy import HAProxy, Nginx
@@ -79,6 +80,8 @@ class Settings(Section):
     you."""
     edge: Edge = Edge()
     """Who may connect, where and how often, and which balancer is in front: `Edge(...)`."""
+    failover: Failover | None = None
+    """Addresses that two or more proxies share, so that one of them may fail: `Failover(...)`."""
     name: str = "ws"
     """Name of the service on its hosts: of its user, its folders and its processes."""
     hosts_at_once: Annotated[int, Range(1, 100)] = 1

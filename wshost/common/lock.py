@@ -35,7 +35,7 @@ SHAPE = {
     "until": int | float | None,
 }
 """What a lock says. What has another shape is no lock: nobody can have it."""
-SHARED = ("nginx.service", "haproxy.service", "supervisor.service")
+SHARED = ("nginx.service", "haproxy.service", "supervisor.service", "keepalived.service")
 """Units of Debian's that a service takes for itself, and that others may have had before."""
 PROCESS = {"pid", "start", "where"}
 """What its `process` says."""

@@ -31,6 +31,14 @@ GROUPS: dict[str, dict[str, list[Any]]] = {
         "app": [at("app1", "10.0.0.1"), at("app2", "fd00::2")],
         "proxy": [at("lb1", "10.0.0.9"), at("lb2", "fd00::9")],
     },
+    "pair": {
+        "app": [at("one", "10.0.0.1"), at("two", "10.0.0.2")],
+        "proxy": [at("one", "10.0.0.1"), at("two", "10.0.0.2")],
+    },
+    "pair of proxies": {
+        "app": [at("app1", "10.0.0.1"), at("app2", "fd00::2")],
+        "proxy": [at("lb1", "10.0.0.8"), at("lb2", "10.0.0.9")],
+    },
 }
 
 

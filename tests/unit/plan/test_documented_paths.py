@@ -31,6 +31,7 @@ NOT_PLANNED = {
     paths.data("ws"),
     paths.host_keypair("ws"),
     paths.host_keypair("ws", spare=True),
+    paths.hold_file("ws"),
     paths.left("ws").rstrip("/"),
     paths.record("ws", "GENERATION"),
     paths.serving("ws"),

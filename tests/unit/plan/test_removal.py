@@ -62,6 +62,7 @@ def test_no_folder_of_programs_is_left(
 def test_units_stop_in_this_order(make: MakeSettings) -> None:
     assert components.units(make()) == [
         "ws-certificate.timer",
+        "ws-addresses.service",
         "ws-reach.service",
         "ws-internal.service",
         "ws-watchdog.service",
@@ -74,4 +75,5 @@ def test_units_of_debians_that_get_back_what_they_did_before(make: MakeSettings)
         "supervisor.service",
         "nginx.service",
         "haproxy.service",
+        "keepalived.service",
     ]

@@ -18,6 +18,7 @@ from wsdeploy import (
     Behind,
     CertFiles,
     Edge,
+    Failover,
     Firewall,
     HAProxy,
     Image,
@@ -38,6 +39,7 @@ from wsdeploy.plan.host.render import RenderError, environment, render
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.proxy import (
     acme,
+    failover,
     haproxy,
     haproxy_cfg,
     internal,
@@ -77,6 +79,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "security updates": {"security_updates": True},
     "tiers": {"groups": "tiers"},
     "tiers with one port": {"groups": "tiers", "app": {"listen": "shared"}},
+    "shared addresses": {
+        "groups": "pair",
+        "failover": Failover(("192.168.1.10", "fd01::10"), router_id=51),
+    },
+    "tiers with shared addresses": {
+        "groups": "pair of proxies",
+        "failover": Failover(("10.0.0.7",)),
+    },
     "tiers with TLS": {"groups": "tiers", "internal_tls": True},
 }
 PROXY_SETTINGS: tuple[dict[str, Any], ...] = ({"shutdown_timeout": 10.5}, {"access_log": False})
@@ -147,6 +157,13 @@ RENEWAL = {
     "/etc/ws/acme/renewal.json",
     "/usr/local/lib/ws-acme/wshost/certificates/renewal.py",
 }
+SHARED = {
+    "/etc/keepalived/keepalived.conf",
+    "/etc/systemd/system/keepalived.service.d/10-ws.conf",
+    "/etc/systemd/system/ws-addresses.service",
+    "/etc/keepalived/ws-moved.sh",
+    "/etc/keepalived/ws-serves.sh",
+}
 PROGRAMS = {"service.py", "reach.py", "renewal.py"}
 
 
@@ -169,6 +186,9 @@ def test_the_files_of_each_role(make: MakeSettings, debian: MakeSurvey, proxy: s
     assert has(tiers, "app1") == BASE | OF_APP_HOSTS
     learnt = {f"/etc/{proxy}/ws.processes"} | (REACH if proxy == "nginx" else set())
     assert has(tiers, "lb1") == of_proxy | RENEWAL | learnt
+    shared = make(proxy=PROXIES[proxy](), **SETTINGS["tiers with shared addresses"])
+    assert has(shared, "app1") == BASE | OF_APP_HOSTS
+    assert has(shared, "lb1") - has(tiers, "lb1") == SHARED
     less = make({"hang_timeout": None}, proxy=PROXIES[proxy](), firewall=False)
     gone = {it for it in of_proxy | OF_APP_HOSTS if "firewall" in it or "watchdog" in it}
     assert has(less, "one") == (of_proxy | OF_APP_HOSTS) - gone
@@ -208,6 +228,7 @@ def test_every_template_is_rendered(
         more = {"tls": Acme("ops@a-company.com"), "security_updates": True}
         everything(make(groups="tiers", proxy=proxy(), internal_tls=True, **more), debian())
         everything(make(proxy=proxy(), **SETTINGS["a balancer that ends TLS"]), debian())
+        everything(make(proxy=proxy(), **SETTINGS["shared addresses"]), debian())
     digest = f"sha256:{'a' * 64}"
     way_in = LoadBalancer(f"haproxy@{digest}")
     kubernetes = Kubernetes("chat", Image("chat", base=f"debian@{digest}"), way_in)
@@ -220,6 +241,11 @@ def test_every_template_is_rendered(
 VIEWS = {
     "acme/certificate.service": (acme.CertificateService,),
     "acme/certificate.timer": (acme.CertificateTimer,),
+    "failover/addresses.service": (failover.AddressesService,),
+    "failover/keepalived.conf": (failover.KeepalivedConf,),
+    "failover/moved.sh": (failover.MovedSh,),
+    "failover/serves.sh": (failover.ServesSh,),
+    "failover/unit.conf": (failover.UnitConf,),
     "haproxy/certificates": (haproxy.Certificates,),
     "haproxy/haproxy.cfg": (haproxy_cfg.HAProxyCfg,),
     "haproxy/sandbox.conf": (hardening.Sandbox, haproxy.SandboxConf),

@@ -23,7 +23,7 @@ def policy(make: MakeSettings, tmp_path: Path) -> Callable[..., int]:
     return lambda *words: subprocess.run([script, *words], check=False).returncode
 
 
-@pytest.mark.parametrize("unit", ["supervisor", "nginx", "haproxy"])
+@pytest.mark.parametrize("unit", ["supervisor", "nginx", "haproxy", "keepalived"])
 def test_what_holds_connections_is_not_restarted(policy: Callable[..., int], unit: str) -> None:
     # As invoke-rc.d and deb-systemd-invoke ask.
     assert policy("--quiet", unit, "restart", "2") == 101

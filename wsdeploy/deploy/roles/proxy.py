@@ -13,7 +13,13 @@ from wsdeploy.deploy.operations import (
 )
 from wsdeploy.deploy.roles.component import set_up, take_away, wanted
 from wsdeploy.plan import components
-from wsdeploy.plan.components import PUSHED_CERTIFICATE, REACH, RENEWAL
+from wsdeploy.plan.components import (
+    FAILOVER,
+    PUSHED_CERTIFICATE,
+    REACH,
+    RENEWAL,
+    SHARED_ADDRESSES,
+)
 from wsdeploy.plan.proxy import proxies
 
 
@@ -39,6 +45,9 @@ def proxy() -> None:
     if not wanted(REACH):
         # The proxy's configuration may have relied on it until now.
         take_away(REACH)
+    # Only a host that serves may get an address; one that leaves gives it up first.
+    for each in (SHARED_ADDRESSES, FAILOVER) if wanted(FAILOVER) else (FAILOVER, SHARED_ADDRESSES):
+        set_up(each)
 
 
 @deploy("Proxy")

@@ -14,7 +14,7 @@ from wsdeploy.plan.host import paths, remote
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Listener, Survey
-from wsdeploy.plan.proxy import edge
+from wsdeploy.plan.proxy import edge, failover
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Firewall, Settings
 from wsdeploy.settings.firewall import Allowed, Network, as_network
@@ -56,6 +56,8 @@ class FirewallNft(TypedDict):
     ssh_from4: list[str]
     """Who may use SSH; nobody here and there is everybody."""
     ssh_from6: list[str]
+    vrrp: list[str]
+    """Rules for the other proxies that share addresses with this one."""
     allowed: list[str]
     """Rules for what else is let in, but for the verdict."""
     unpaced4: list[str]
@@ -153,6 +155,7 @@ def files(target: Target, *, final: bool = True) -> FileSet:
         "ssh_ports": ssh_ports(survey, int(topology.ssh_ports.get(target.host, SSH))),
         "ssh_from4": _merged(networks, 4),
         "ssh_from6": _merged(networks, 6),
+        "vrrp": [_rule(entry) for entry in _vrrp(target)],
         "allowed": [_rule(entry) for entry in _allowed(firewall)],
         "unpaced4": _merged(unpaced, 4),
         "unpaced6": _merged(unpaced, 6),
@@ -208,6 +211,13 @@ def _merged(networks: list[Network], version: int) -> list[str]:
 
 def _allowed(firewall: Firewall) -> list[Allowed]:
     return [entry for text in firewall.allow if (entry := Allowed.parse(text))]
+
+
+def _vrrp(target: Target) -> list[Allowed]:
+    """Return what lets proxies that share addresses hear each other."""
+    if not (failover.wanted(target.settings) and target.is_proxy):
+        return []
+    return [Allowed("vrrp", network=as_network(peer)) for peer in failover.peers(target)]
 
 
 def _rule(allowed: Allowed) -> str:

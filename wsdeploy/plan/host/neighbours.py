@@ -9,7 +9,7 @@ from __future__ import annotations
 from wsdeploy.plan.host import firewall, system
 from wsdeploy.plan.host.files import FileSet
 from wsdeploy.plan.host.survey import DEBIAN_PYTHON, Request, Survey
-from wsdeploy.plan.proxy import proxies
+from wsdeploy.plan.proxy import failover, proxies
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Nginx, Settings
 
@@ -19,7 +19,7 @@ OURS = ("wsdeploy",)
 def findings(target: Target) -> list[str]:
     """Return a line for each thing that is in the way."""
     settings, survey = target.settings, target.survey
-    found = _system(survey)
+    found = _system(survey) + failover.findings(target)
     around = survey.neighbours
     if around is None:
         return found
@@ -52,11 +52,15 @@ def findings(target: Target) -> list[str]:
 
 def kept(target: Target) -> list[str]:
     """Return what to say of configuration that is replaced with the user's leave."""
-    around = target.survey.neighbours
+    around, others = target.survey.neighbours, failover.replaced(target)
     if around is None or not target.is_proxy or not target.settings.take_over:
-        return []
+        return [_kept(path) for path in others]
     files = [path for each in around.get("proxies", {}).values() for path in each]
-    return [f"{path} was there before; it stays under {BEFORE}" for path in files]
+    return [_kept(path) for path in (*files, *others)]
+
+
+def _kept(path: str) -> str:
+    return f"{path} was there before; it stays under {BEFORE}"
 
 
 KEPT = "/var/lib/wsdeploy/kept"

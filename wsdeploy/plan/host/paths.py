@@ -25,6 +25,11 @@ def drain_file(name: str) -> str:
     return f"/run/{name}/drain"
 
 
+def hold_file(name: str) -> str:
+    """Return the file whose time says until when a fault of the app does not move addresses."""
+    return f"/run/{name}/hold"
+
+
 def logs(name: str, generation: str) -> str:
     """Return the folder with the logs of a generation."""
     return f"/var/log/{name}/{generation}"

@@ -11,7 +11,7 @@ from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.limits import PROCESSES_LEAST
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import PathState, Request
-from wsdeploy.plan.proxy import acme
+from wsdeploy.plan.proxy import acme, failover
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Settings
 
@@ -87,6 +87,8 @@ def sysctl(target: Target) -> list[tuple[str, str, str]]:
                 "No outgoing connection takes one of the app's ports while a process restarts.",
             )
         )
+    if failover.wanted(settings) and target.is_proxy:
+        found += failover.kernel()
     if not settings.topology.alone:
         found.append(
             (

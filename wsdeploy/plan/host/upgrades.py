@@ -53,7 +53,7 @@ def policy(target: Target) -> FileSet:
         files=(),
         notes=(
             f"{POLICY} is not wsdeploy's and stays: see to it that package upgrades do not restart "
-            "supervisor, nginx and haproxy",
+            "supervisor, nginx, haproxy and keepalived",
         ),
     )
 
