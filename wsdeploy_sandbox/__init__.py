@@ -11,7 +11,17 @@ Everything here raises SandboxError, whose text is one clear line, and needs roo
 from wsdeploy_sandbox.base import Layer
 from wsdeploy_sandbox.errors import SandboxError
 from wsdeploy_sandbox.host import SandboxHost
-from wsdeploy_sandbox.lifecycle import down, find, give_way, hosts, poweroff, reboot, up
+from wsdeploy_sandbox.lifecycle import (
+    down,
+    find,
+    give_way,
+    hosts,
+    plug_in,
+    poweroff,
+    reboot,
+    unplug,
+    up,
+)
 
 __all__ = [
     "Layer",
@@ -21,7 +31,9 @@ __all__ = [
     "find",
     "give_way",
     "hosts",
+    "plug_in",
     "poweroff",
     "reboot",
+    "unplug",
     "up",
 ]

@@ -83,6 +83,16 @@ def give_way(name: str) -> None:
     cgroups.make_idle(find(name).name)
 
 
+def unplug(name: str) -> None:
+    """Cut a host off from all others, as if its network cable were pulled. It goes on running."""
+    network.set_link(f"vb-wsd-{find(name).name}", up=False)
+
+
+def plug_in(name: str) -> None:
+    """Connect a host again that was unplugged."""
+    network.set_link(f"vb-wsd-{find(name).name}", up=True)
+
+
 def down(*names: str) -> list[str]:
     """Delete hosts (all without names), running or not, and return the names of those there were.
 

@@ -218,6 +218,11 @@ def remove_link(name: str) -> None:
             succeeds(["ip", "link", "delete", link["ifname"]])
 
 
+def set_link(name: str, *, up: bool) -> None:
+    """Let a host's link to the bridge carry packets, or none, as when a cable is pulled."""
+    run("ip", "link", "set", name, "up" if up else "down")
+
+
 def mtu() -> int:
     """Return the MTU of this machine's way out, in bytes, which hosts had better not exceed."""
     for route in _json("ip", "-j", "route", "show", "default"):

@@ -80,6 +80,7 @@ LONGEST = (
     "test_history",
     "test_generations",
     "test_deploys",
+    "test_failover",
     "test_tiers",
     "test_cluster",
     "test_edge",
