@@ -198,6 +198,16 @@ class Lab:
         }
         return dict(os.environ) | own
 
+    def start(self) -> subprocess.Popen[str]:
+        """Start a run that is to be interrupted."""
+        return subprocess.Popen(
+            (sys.executable, "-m", "pyinfra", "-y", "inventory.py", "deploy.py"),
+            cwd=self.folder,
+            env=self.environment | {"PYTHONPATH": str(REPOSITORY)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def run(self, *words: str) -> Run:
         done = pyinfra_server.run(
             [self.folder / "inventory.py", *(words or ("deploy.py", "-y"))],
@@ -455,13 +465,7 @@ def test_ctrl_c_leaves_the_cluster_to_go_on(lab: Lab) -> None:
     release = lab.there("Deployment")["ws"]["metadata"]["annotations"]["wsdeploy/release"]
     lab.release("two")
     lab.cluster.play = "slow"
-    run = subprocess.Popen(
-        (sys.executable, "-m", "pyinfra", "-y", "inventory.py", "deploy.py"),
-        cwd=lab.folder,
-        env=lab.environment | {"PYTHONPATH": str(REPOSITORY)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    run = lab.start()
     assert run.stderr
     assert any("0 of 2 new pods ready, 2 old ones left" in line for line in run.stderr)
     run.send_signal(signal.SIGINT)
@@ -479,6 +483,26 @@ def test_ctrl_c_leaves_the_cluster_to_go_on(lab: Lab) -> None:
     lab.cluster.play = "ready"
     assert lab.run().code == 0
     assert len(lab.images) == 1
+
+
+def test_a_bad_release_of_a_killed_run_is_put_back_by_the_next(lab: Lab) -> None:
+    assert lab.run().code == 0
+    release = lab.there("Deployment")["ws"]["metadata"]["annotations"]["wsdeploy/release"]
+    lab.release("two")
+    lab.cluster.play = "slow"
+    killed = lab.start()
+    assert killed.stderr
+    assert any("0 of 2 new pods ready" in line for line in killed.stderr)
+    killed.kill()
+    killed.wait()
+    for each in lab.there("ReplicaSet").values():
+        each["play"] = each["play"].replace("slow", "crash")
+    lab.cluster.play = "crash"
+    run = lab.run()
+    assert run.code == 1
+    assert last_lines(run)[1] == (
+        f"release {release} goes on serving at wss://ws.a-company.com/; no client was closed"
+    )
 
 
 def test_haproxy_of_its_own_comes_after_the_app_and_is_waited_for(lab: Lab) -> None:

@@ -239,7 +239,10 @@ def _hidden(secret: Object | None, before: Mapping[str, str]) -> Object | None:
         name: f"{NOT_SHOWN}, another one" if before.get(name, value) != value else NOT_SHOWN
         for name, value in values.items()
     }
-    return {name: it for name, it in secret.items() if name != "stringData"} | {"data": shown}
+    # Annotations may have them, too: kubectl apply notes the whole object in one.
+    metadata = {k: v for k, v in secret["metadata"].items() if k in ("name", "namespace", "labels")}
+    plain = {k: v for k, v in secret.items() if k in ("apiVersion", "kind", "type", "immutable")}
+    return plain | {"metadata": metadata, "data": shown}
 
 
 def _predecessor(wanted: Object, there: Found) -> Object | None:

@@ -33,6 +33,9 @@ KINDS: Mapping[str, str] = {
 }
 """Every kind of object that a service may have of ours, and what kubectl calls those."""
 
+SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+"""Kinds that change how many pods there are."""
+
 PODS = ("deployments.apps", "replicasets.apps", "pods")
 """What a rollout is followed by."""
 
@@ -59,6 +62,12 @@ def is_ours(each: Object, service: str) -> bool:
     """Tell whether an object is one of this service's that we have made."""
     labels = each["metadata"].get("labels") or {}
     return labels.get(MANAGED) == MANAGER and labels.get(NAME) == service
+
+
+def is_controlled(each: Object) -> bool:
+    """Tell whether a controller has made an object, and keeps it as it wants it."""
+    owners = each["metadata"].get("ownerReferences") or []
+    return any(it.get("controller") for it in owners)
 
 
 def annotation(each: Object, name: str) -> str | None:
@@ -140,9 +149,16 @@ class Found:
 
     @property
     def ours(self) -> list[Object]:
-        """All objects that we have made, or have let the cluster make."""
-        kinds = KINDS.keys()
-        return [e for e in self.objects if e["kind"] in kinds and is_ours(e, self.service)]
+        """All objects that we have made.
+
+        Controllers give what they make of an object its labels, as cert-manager does with a
+        Certificate for an Ingress, and KEDA with a HorizontalPodAutoscaler. Those are theirs.
+        """
+        return [
+            each
+            for each in self.objects
+            if each["kind"] in KINDS and is_ours(each, self.service) and not is_controlled(each)
+        ]
 
     def deployment(self, name: str) -> Object | None:
         """Return a Deployment of ours, or None."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from wsdeploy.cluster import found
 from wsdeploy.cluster.manifest import Object
+from wsdeploy.plan.summary import readable
 from wshost.requests import Process
 
 DURATION = 60
@@ -107,7 +108,7 @@ def described(there: Object) -> str:
     """Return who has the lock, since when."""
     spec = there["spec"]
     since = str(spec.get("acquireTime") or "").partition(".")[0].replace("T", " ")
-    return f"{spec.get('holderIdentity')} has had the lock since {since} UTC"
+    return readable(f"{spec.get('holderIdentity')} has had the lock since {since} UTC")
 
 
 def refusal(there: Object, now: float) -> str:

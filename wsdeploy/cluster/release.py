@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wsdeploy.cluster import changes, fields, found
+from wsdeploy.cluster import changes, fields, found, rollout
 from wsdeploy.cluster.changes import Change, Stage
 from wsdeploy.cluster.found import Found
 from wsdeploy.cluster.manifest import Object
@@ -30,6 +30,16 @@ class Plan:
         """Objects of ours that go."""
         return changes.leftovers(self.wanted, self.there)
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Tell whether an earlier run has left a rollout half done: old pods serve beside new."""
+        there, name = self.there, self.there.service
+        if there.deployment(name) is None:
+            return False
+        live = there.live(name)
+        other = live is not None and live is not there.current(name)
+        return other or bool(rollout.look(there, name).old)
+
     def of(self, stage: Stage) -> list[Change]:
         """Return the changes of a stage, in the order of applying."""
         mine = [each for each in self.changes if changes.stage(each, self.there.service) == stage]
@@ -37,14 +47,15 @@ class Plan:
 
 
 def image_there(target: ClusterTarget, there: Found) -> str | None:
-    """Return the image that the Deployment has by now, if it is the wanted one.
+    """Return the image of the pods that serve, if it is the wanted one.
 
     A digest that it has stays, and none is added: both would make new pods of the same release.
+    What a Deployment asks for may be nowhere: pods of it have to have been ready.
     """
-    deployment = there.deployment(target.name)
-    if deployment is None:
+    live = there.live(target.name)
+    if live is None or there.deployment(target.name) is None:
         return None
-    images = [each["image"] for each in found.containers(deployment["spec"]["template"])]
+    images = [each["image"] for each in found.containers(live["spec"]["template"])]
     return next((it for it in images if it.partition("@")[0] == target.image), None)
 
 

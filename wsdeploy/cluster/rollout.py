@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wsdeploy.cluster.found import Found
 from wsdeploy.cluster.manifest import Object
+from wsdeploy.plan.summary import readable
 
 AT_ONCE = ("CrashLoopBackOff", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 """Why a container waits that nothing but another release changes."""
@@ -19,15 +20,22 @@ WAIT = (
 """Why it waits where another try may do: a registry that had a moment, a Secret on its way."""
 PATIENCE = 15
 """Seconds for which that may last."""
+LATE = 30
+"""Seconds after its deadline by which the cluster has certainly said that a rollout is stuck."""
 NOT_OURS = (
     "Evicted",
-    "NodeShutdown",
+    "NodeAffinity",
     "NodeLost",
+    "NodeShutdown",
+    "OutOf",
     "Preempting",
+    "Shutdown",
     "Terminated",
+    "TopologyAffinityError",
     "UnexpectedAdmission",
 )
-"""Why a pod has failed through no fault of the release; another one takes its place."""
+"""Why a pod has failed through no fault of the release, or how that begins, as in `OutOfcpu`;
+another one takes its place."""
 IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull")
 
 
@@ -124,6 +132,10 @@ def _statuses(pod: Object) -> list[Object]:
 def _faults(
     there: Found, deployment: Object, current: Object | None, known: Restarts
 ) -> Iterator[Fault]:
+    name = deployment["metadata"]["name"]
+    if deployment["spec"].get("paused"):
+        resume = f"kubectl rollout resume deployment/{name}"
+        yield Fault("paused", f"somebody has paused the Deployment {name}: {resume}")
     pods = there.pods(current["metadata"]["name"]) if current else []
     for pod in pods:
         yield from _pod_faults(pod, known)
@@ -139,6 +151,25 @@ def _faults(
                 _unready(waiting) if waiting else f"new pods did not become ready: {message}",
                 waiting["metadata"]["name"] if waiting else None,
             )
+
+
+def limit(there: Found, name: str) -> int:
+    """Return the seconds after which a rollout without any progress is stuck.
+
+    The cluster itself notices that only for new templates, not for a larger number of pods.
+    """
+    deployment = there.get("Deployment", name) or {"spec": {}}
+    return int(deployment["spec"].get("progressDeadlineSeconds") or 600) + LATE
+
+
+def stuck(there: Found, name: str) -> Fault:
+    """Return why a rollout makes no progress."""
+    current = there.current(name)
+    pods = there.pods(current["metadata"]["name"]) if current else []
+    waiting = next((each for each in pods if not is_ready(each)), None)
+    if waiting is None:
+        return Fault("stuck", f"the cluster makes no new pods for the Deployment {name}")
+    return Fault("stuck", _unready(waiting), waiting["metadata"]["name"])
 
 
 def _unready(pod: Object) -> str:
@@ -163,7 +194,7 @@ def is_ending(pod: Object) -> bool:
 
 def _pod_faults(pod: Object, known: Restarts) -> Iterator[Fault]:
     status = pod.get("status") or {}
-    if is_ending(pod) or status.get("reason") in NOT_OURS:
+    if is_ending(pod) or str(status.get("reason") or "").startswith(NOT_OURS):
         return
     name = pod["metadata"]["name"]
     for container in _statuses(pod):
@@ -215,4 +246,4 @@ def _end(container: str, ended: Object) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return readable(" ".join(text.split()))

@@ -67,7 +67,9 @@ def _by_cpu(target: ClusterTarget, replicas: Replicas) -> Object:
 
 
 def _by_connections(target: ClusterTarget, replicas: Replicas) -> Object:
-    own = f'namespace="{target.namespace}",pod=~"{target.name}-.*"'
+    # As a Deployment names its pods: another service's name may begin with this one's.
+    pods = f"{target.name}-[a-z0-9]+-[a-z0-9]{{5}}"
+    own = f'namespace="{target.namespace}",pod=~"{pods}"'
     # Of pods that end, clients are on their way to others: they would count twice.
     query = f"sum(wsapp_connections{{{own}}} unless on(pod) wsapp_draining{{{own}}} == 1)"
     return {

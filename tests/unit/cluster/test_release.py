@@ -60,8 +60,14 @@ def test_a_digest_stays_as_long_as_the_image_does(plan: Plan) -> None:
     target = plan()
     pinned = dataclasses.replace(target, digest=DIGEST)
     for given in (target, pinned):
-        there = cluster(one(given, "Deployment"))
+        deployment = one(given, "Deployment")
+        of = {"name": "ws-1", "ownerReferences": [{"kind": "Deployment", "name": "ws"}]}
+        made: Object = {"kind": "ReplicaSet", "metadata": of, "spec": deployment["spec"]}
+        serves = made | {"status": {"readyReplicas": 1}}
+        there = Found("ws", (deployment, serves))
         assert release.image_there(target, there) == given.pinned_image
+        # What it asks for may be nowhere.
+        assert release.image_there(target, Found("ws", (deployment, made))) is None
     other = dataclasses.replace(target, release="0123456789ab")
     assert release.image_there(other, there) is None
     assert release.image_there(target, Found("ws")) is None

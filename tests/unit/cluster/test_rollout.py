@@ -179,6 +179,8 @@ def test_what_ends_after_the_run_began_counts_though_the_pod_was_there() -> None
         {"containerStatuses": [container(state={"running": {}})]},
         {"phase": "Pending"},
         {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory"},
+        {"phase": "Failed", "reason": "OutOfcpu"},
+        {"phase": "Failed", "reason": "UnexpectedAdmissionError"},
         {"initContainerStatuses": [container(state={"terminated": {"exitCode": 0}})]},
     ],
 )
@@ -208,6 +210,25 @@ def test_pods_that_the_cluster_refuses_to_make() -> None:
     condition = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
     (fault,) = rollout.look(cluster(conditions=[condition]), "ws").faults
     assert (fault.cause, fault.at_once) == ("the cluster makes no pods: exceeded quota", False)
+
+
+def test_a_rollout_that_makes_no_progress() -> None:
+    pending = [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes: cpu"}]
+    there = cluster(pod(0, conditions=pending))
+    assert rollout.stuck(there, "ws").cause == "no node has room for pod ws-new-0: 0/3 nodes: cpu"
+    assert rollout.stuck(cluster(), "ws").cause.startswith("the cluster makes no new pods")
+    assert rollout.limit(there, "ws") == 600 + rollout.LATE
+    there.objects[0]["spec"]["paused"] = True
+    (fault,) = rollout.look(there, "ws").faults
+    assert fault.cause.endswith(": kubectl rollout resume deployment/ws")
+
+
+def test_what_a_cluster_says_does_not_reach_the_terminal_as_it_is() -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "\x1b]0;pwn\x07"}}
+    (fault,) = rollout.look(
+        cluster(pod(0, containerStatuses=[container(state=waiting)])), "ws"
+    ).faults
+    assert "\x1b" not in fault.cause
 
 
 def test_a_deployment_that_is_gone() -> None:

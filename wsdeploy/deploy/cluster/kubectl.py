@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from wsdeploy.cluster import complaints
 from wsdeploy.cluster.complaints import Why
 from wsdeploy.cluster.found import MANAGER
 from wsdeploy.cluster.manifest import Object
+from wsdeploy.plan.summary import readable
 
 ANSWER = 15
 """Seconds for the cluster to answer a question."""
@@ -44,7 +46,7 @@ class Kubectl:
 
     def version(self) -> None:
         """Check that the cluster answers and is new enough. Raises KubectlError."""
-        told = json.loads(self._run("version", "--output=json"))
+        told = _json(self._run("version", "--output=json"))
         server = told.get("serverVersion") or {}
         numbers = [re.sub(r"\D.*", "", str(server.get(name, ""))) for name in ("major", "minor")]
         if not all(numbers):
@@ -116,7 +118,7 @@ class Kubectl:
 
     def command(self, words: str) -> str:
         """Return a command of kubectl's for people to type."""
-        context = f"--context {self.context} " if self.context else ""
+        context = f"--context {shlex.quote(self.context)} " if self.context else ""
         return f"kubectl {context}-n {self.namespace} {words}"
 
     def _run(
@@ -158,15 +160,25 @@ class Kubectl:
             raise KubectlError(f"kubectl can't be started: {error.strerror}") from None
         if done.returncode and not (some and done.stdout):
             found = complaints.read(done.stderr, self.namespace, self.context)
-            raise KubectlError(found.line, found.why)
+            raise KubectlError(readable(found.line), found.why)
         return done.stdout
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        said = readable(text.strip().partition("\n")[0][:80])
+        raise KubectlError(
+            f"kubectl said {said!r} where JSON was asked for; is it a script around kubectl?"
+        ) from None
 
 
 def _items(text: str) -> list[Object]:
     """Return the objects of an answer: a list, one object, or none."""
     if not text.strip():
         return []
-    told: Any = json.loads(text)
+    told = _json(text)
     return list(told["items"]) if "items" in told else [told]
 
 

@@ -50,7 +50,8 @@ def wait(
     Raises BadPodsError as soon as they can't become ready, and KubectlError.
     """
     since: dict[tuple[str | None, str], float] = {}
-    answered = time.monotonic()
+    answered = progressed = time.monotonic()
+    last: Rollout | None = None
     said = ""
     while True:
         check()
@@ -66,6 +67,10 @@ def wait(
         tell(there, state)
         if state.done:
             return there
+        if state != last:
+            last, progressed = state, answered
+        elif answered > progressed + plan.limit(there, name):
+            raise BadPodsError(plan.stuck(there, name))
         since = {
             (each.pod, each.reason): since.get((each.pod, each.reason), answered)
             for each in state.faults

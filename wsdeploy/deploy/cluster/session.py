@@ -35,6 +35,7 @@ from wsdeploy.image import contents
 from wsdeploy.plan.app.rollback import NoWayBackError
 from wsdeploy.plan.host.render import RenderError
 from wsdeploy.plan.summary import known
+from wsdeploy.settings.cluster import Replicas
 from wsdeploy.settings.secret_values import SecretError
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Session:
     """Whether the image has to be built."""
     applied: list[Change] = field(default_factory=list)
     """What this run has changed, and may have to put back."""
+    scalers: list[Object] = field(default_factory=list)
+    """Autoscalers that this run has deleted, and may have to put back."""
     undoes: bool = True
     """Whether a failure does that."""
     _kinds: list[str] = field(default_factory=list)
@@ -104,7 +107,8 @@ class Session:
     def changes_nothing(self) -> bool:
         """Tell whether nothing was to be done when the run was planned."""
         assert self.planned is not None
-        return not (self.planned.changes or self.planned.leftovers)
+        planned = self.planned
+        return not (planned.changes or planned.leftovers or planned.is_unfinished)
 
     # Looking
 
@@ -234,8 +238,24 @@ class Session:
         if release.makes_pods(change):
             noted = changes.noted(change.wanted, by=owner.name(), since=_now())
             change = replace(change, wanted=noted)
+        # An autoscaler that is to go would change the number once more.
+        self.scalers = [e for e in self.plan.leftovers if e["kind"] in found.SCALERS]
+        self.kubectl.delete(self.scalers)
         self.apply([change])
         self.wait(self.name)
+
+    def finish_pods(self) -> None:
+        """Wait for the pods of an earlier run, which did not see its end.
+
+        If they are bad, what served is put back, as that run would have done.
+        """
+        deployment = self.plan.there.deployment(self.name)
+        assert deployment is not None
+        host.log("an earlier run did not see the end of its rollout: this one does")
+        self.guard()
+        self.applied.append(Change(fields.ours(deployment), deployment, deployment))
+        self.wait(self.name, Found(self.name))
+        self.report.changed.append(f"the rollout of Deployment {self.name}")
 
     def apply_rest(self) -> None:
         """Apply all that comes after the app's pods, and wait for those of proxies."""
@@ -329,10 +349,11 @@ class Session:
         replaced = self.report.replaced
         failing = rollout.look(self.kubectl, self.name)
         before = [
-            self._before(each.before, each.wanted)
+            self._before(each.before, each.wanted, failing)
             for each in self.applied
             if each.before is not None
         ]
+        before += map(fields.ours, self.scalers)
         if before:
             self.kubectl.apply(before)
         for each in before:
@@ -361,17 +382,22 @@ class Session:
             # The cluster counts it as another revision.
             self.report.now = first
 
-    def _before(self, live: Object, wanted: Object) -> Object:
+    def _before(self, live: Object, wanted: Object, failing: Found) -> Object:
         """Return an object as it was applied before this run; a Deployment, as what served.
 
-        wanted: as this run has applied it.
+        wanted: as this run has applied it. failing: what is there now.
         """
         there, before = self.plan.there, fields.ours(live)
         if key(live) == ("Deployment", self.name):
             serving, current = there.live(self.name), there.current(self.name)
             if serving is not None and serving is not current:
                 before = fields.with_template(live, serving)
-        return release.with_replicas(before, live) if release.has_replicas(wanted) else before
+        if not release.has_replicas(wanted):
+            return before
+        # An autoscaler may have added some since.
+        scales = isinstance(self.cluster.kubernetes.replicas, Replicas)
+        now = failing.get(*key(live)) if scales else None
+        return release.with_replicas(before, now or live)
 
     # What needs no release
 
@@ -410,7 +436,7 @@ class Session:
     def remove(self, there: Found) -> None:
         """Delete all objects of the service: pods first, which close their connections."""
         self.undoes = False
-        first = [e for e in there.ours if e["kind"] in ("HorizontalPodAutoscaler", "ScaledObject")]
+        first = [e for e in there.ours if e["kind"] in found.SCALERS]
         pods = [each for each in there.ours if key(each) == ("Deployment", self.name)]
         self.guard()
         self.kubectl.delete(first)

@@ -123,6 +123,9 @@ def cluster_objects(cluster: Cluster, stage: Stage) -> Steps:
         nothing = present.changes_nothing() and present.lock.held is None
         present.executed = present.planned if nothing else present.make_plan()
     todo = present.plan.of(stage)
+    if not todo and stage == "pods" and present.plan.is_unfinished:
+        yield Step(present, present.finish_pods)
+        return
     if not todo:
         host.noop("all is as planned")
         return
