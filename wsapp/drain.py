@@ -37,6 +37,16 @@ of the event loop. Twice, because after a long blocking call a timer may run bef
 """
 
 
+FRESH = 1.0
+"""Seconds from its handshake in which a client's turn comes only if all others have just come, too:
+it has a message on its way, whose answer a slow minute may delay."""
+
+
+def _fresh(window: float) -> float:
+    """Return how much of FRESH there is in a window."""
+    return min(FRESH, window / 2)
+
+
 def spread(count: int, window: float) -> list[float]:
     """Return `count` instants in seconds, one at random in each equal part of `window`.
 
@@ -148,19 +158,33 @@ class Drain:
 
     def _give_turns(self) -> None:
         """Give each connection its instant in what is left of the window."""
-        connections = [c for c in self._connections.all if c.opened_at is not None]
-        random.shuffle(connections)
         now = self._loop.time()
         window = 0.0 if self._hurried else max(0.0, self._window_end - now)
-        for connection, instant in zip(connections, spread(len(connections), window), strict=True):
+        opened = [c for c in self._connections.all if c.opened_at is not None]
+        instants = spread(len(opened), window)
+        early = sum(instant < _fresh(window) for instant in instants)
+        for connection, instant in zip(self._order(opened, early), instants, strict=True):
             self._give_turn(connection, now + instant)
         self._connections.on_open = self._give_late_turn
+
+    def _order(self, connections: list[Connection], early: int) -> list[Connection]:
+        """Return connections in the order of their turns: at random, but for those just come.
+
+        early: how many of the first turns those do not get, as long as there are others for them.
+        """
+        random.shuffle(connections)
+        since = self._loop.time() - FRESH
+        old = [each for each in connections if (each.opened_at or 0) < since]
+        young = [each for each in connections if (each.opened_at or 0) >= since]
+        rest = [*old[early:], *young]
+        random.shuffle(rest)
+        return [*old[:early], *rest]
 
     def _give_late_turn(self, connection: Connection) -> None:
         """Give an instant to a connection whose handshake was under way."""
         now = self._loop.time()
         window = 0.0 if self._hurried else max(0.0, self._window_end - now)
-        self._give_turn(connection, now + random.uniform(0, window))  # noqa: S311
+        self._give_turn(connection, now + random.uniform(_fresh(window), window))  # noqa: S311
 
     def _give_turn(self, connection: Connection, instant: float) -> None:
         self._waiting[connection] = self._loop.call_at(instant, self._start_turn, connection)

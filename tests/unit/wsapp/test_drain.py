@@ -114,3 +114,29 @@ def test_one_that_shows_up_when_nobody_seems_to_be_left_is_not_left_behind() -> 
             await running
 
     asyncio.run(run())
+
+
+def test_who_has_just_come_has_time_for_an_answer() -> None:
+    async def turns(ago: list[float], window: float) -> list[float]:
+        """Seconds until the turn of each of those who came some time ago."""
+        connections = Connections(Metrics())
+        server: Any = None
+        one = drain.Drain(Config(drain=window), server, None, connections, asyncio.Event())
+        now = asyncio.get_running_loop().time()
+        one._window_end = now + window
+        came: Any = [Fake() for _ in ago]
+        for each, seconds in zip(came, ago, strict=True):
+            each.opened_at = now - seconds
+            connections.add(each)
+        one._give_turns()
+        found = [one._waiting[each].when() - now for each in came]
+        for each in came:
+            one._waiting[each].cancel()
+        return found
+
+    for _ in range(50):
+        *young, _, _, _ = asyncio.run(turns([0, 0.5, 60, 60, 60], 5))
+        assert min(young) >= drain.FRESH
+    # If all have just come, the pace counts.
+    assert min(asyncio.run(turns([0] * 10, 5))) < 0.7
+    assert asyncio.run(turns([0, 60], 0)) == pytest.approx([0, 0], abs=0.4)
