@@ -349,7 +349,7 @@ def image(inventory: str, output: str, base: str | None, containerfile: bool) ->
     printed.
     """
     from wsdeploy.image import base as bases  # noqa: PLC0415
-    from wsdeploy.image import build, contents, layer  # noqa: PLC0415
+    from wsdeploy.image import build, contents  # noqa: PLC0415
     from wsdeploy.image import containerfile as containerfiles  # noqa: PLC0415
     from wsdeploy.inventory import Cluster  # noqa: PLC0415
     from wsdeploy.release.build import BuildError, archive  # noqa: PLC0415
@@ -368,8 +368,7 @@ def image(inventory: str, output: str, base: str | None, containerfile: bool) ->
     try:
         release = archive(contents.release(cluster.settings, given))
         if containerfile:
-            files = layer.entries(release, target.folder.lstrip("/"))
-            containerfiles.write(target, files, Path(output))
+            containerfiles.write(target, build.own_entries(target, release), Path(output))
             click.echo(f"{output}: build {target.image} from its Containerfile")
             return
         below = (

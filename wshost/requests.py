@@ -278,6 +278,13 @@ class Handshake(TypedDict):
     expect: str | None
 
 
+class Startup(Handshake):
+    """rollout.startup: a pod's first client, which may come before the app listens."""
+
+    wait: float
+    """Seconds that the app has to listen."""
+
+
 class SelfSigned(TypedDict):
     """certificates.self_signed: a key and a certificate for a proxy."""
 

@@ -193,9 +193,19 @@ import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 time.sleep(3600)
 """
+NO_HANDSHAKE = """
+from http import HTTPStatus
+from wsapp import run
+async def handler(websocket):
+    pass
+def process_request(connection, request):
+    return connection.respond(HTTPStatus.INTERNAL_SERVER_ERROR, "no database today")
+run(handler, process_request=process_request)
+"""
 BAD = {
     "ends at once": "raise SystemExit('no database today')\n",
     "is never ready": NEVER_READY,
+    "has no handshake": NO_HANDSHAKE,
 }
 
 

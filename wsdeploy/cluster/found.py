@@ -102,7 +102,7 @@ def release(each: Object) -> str | None:
     for container in containers(each["spec"]["template"]):
         if container["name"] == "app":
             name = container["image"].partition("@")[0].rpartition("/")[2]
-            return name.partition(":")[2].rpartition("-")[0] or None
+            return name.partition(":")[2].partition("-")[0] or None
     return None
 
 

@@ -162,9 +162,15 @@ def _app() -> Iterator[tuple[str, Row]]:
     yield "app.start_timeout", _all("rollout", kept("startupProbe"))
     yield "app.healthy_for", _all("rollout", kept("minReadySeconds"))
     yield "app.hang_timeout", _all("watchdog", kept("livenessProbe, with app.health"))
-    yield "app.health", _all("watchdog, proxy", kept("probes; TCP alone if it is None"))
-    for name in ("path", "send", "expect"):
-        yield f"app.probe.{name}", _all("rollout", kept("the WebSocket that ends a deployment"))
+    yield (
+        "app.health",
+        _all("watchdog, proxy", kept("readinessProbe, TCP alone if it is None; livenessProbe")),
+    )
+    first_and_last = "startupProbe, and the WebSocket that ends a deployment"
+    yield "app.probe.path", _all("rollout", kept(first_and_last))
+    for name in ("send", "expect"):
+        words = f"{first_and_last}; of a secret, the latter alone"
+        yield f"app.probe.{name}", _all("rollout", kept(words))
 
 
 def _edge(proxy: str) -> Iterator[tuple[str, Row]]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from wsdeploy.cluster import environment, mesh
+from wsdeploy.cluster import environment, mesh, startup
 from wsdeploy.cluster.manifest import Object
-from wsdeploy.cluster.target import IMAGE_PULL, LIVENESS_GRACE, ClusterTarget
+from wsdeploy.cluster.target import IMAGE_PULL, PROBE_GRACE, ClusterTarget
 
 USER = 65532
 """The app's user and group in pods: a number, so that Kubernetes can see that it is not root's.
@@ -211,12 +211,9 @@ def _probes(target: ClusterTarget) -> Iterator[tuple[str, Object]]:
     )
     yield (
         "startupProbe",
-        ask
-        | {
-            "periodSeconds": 1,
-            "timeoutSeconds": 1,
-            "failureThreshold": math.ceil(app.start_timeout),
-        },
+        startup.probe(target.settings, target.kubernetes)
+        # It has no clients that a drain would be for.
+        | {"terminationGracePeriodSeconds": PROBE_GRACE},
     )
     # Two failures: one lost packet must not take a pod out.
     yield "readinessProbe", ask | {"periodSeconds": 2, "timeoutSeconds": 1, "failureThreshold": 2}
@@ -229,7 +226,7 @@ def _probes(target: ClusterTarget) -> Iterator[tuple[str, Object]]:
                 "periodSeconds": 1,
                 "timeoutSeconds": 1,
                 "failureThreshold": math.ceil(app.hang_timeout),
-                "terminationGracePeriodSeconds": LIVENESS_GRACE,
+                "terminationGracePeriodSeconds": PROBE_GRACE,
             },
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wsdeploy.cluster.found import Found
@@ -55,6 +56,8 @@ class Fault:
     at_once: bool = True
     """Whether it is certain; else it is when it lasts for PATIENCE seconds."""
     of_image: bool = False
+    ended: bool = False
+    """Whether a container has ended, for which a probe may be the reason."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ def _pod_faults(pod: Object, known: Restarts) -> Iterator[Fault]:
             again = bool(container.get("restartCount"))
             restarted = again and "terminated" not in state
             cause = f"pod {name}: {_end(inside, ended)}"
-            yield Fault("ended", cause, name, inside, restarted=restarted)
+            yield Fault("ended", cause, name, inside, restarted=restarted, ended=True)
         elif reason in AT_ONCE or reason in WAIT:
             message = _line(waiting.get("message") or "")
             cause = f"pod {name}: {reason}{f': {message}' if message else ''}"
@@ -243,6 +246,27 @@ def _end(container: str, ended: Object) -> str:
     if code in (137, 143):
         return f"{what} was ended by signal {code - 128}, as nodes end what fails its probes"
     return f"{what} ended with exit code {code}"
+
+
+KILLED = re.compile(r"failed (startup|liveness) probe")
+"""What a node says of a container that it ends for that."""
+
+
+def complaint(events: Iterable[Object]) -> str | None:
+    """Return what a probe has said last of a pod that was ended for it, or None.
+
+    events: of the pod, in the order of time. Without this, an app that ends well by SIGTERM would
+    seem to have ended by itself.
+    """
+    said: dict[str, str] = {}
+    found = None
+    for each in events:
+        message = _line(each.get("message") or "")
+        if each.get("reason") == "Unhealthy":
+            said[message.partition(" ")[0].lower()] = message
+        elif each.get("reason") == "Killing" and (match := KILLED.search(message)):
+            found = match[1]
+    return said.get(found) if found else None
 
 
 def _line(text: str) -> str:

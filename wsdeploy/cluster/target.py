@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wsdeploy.cluster import startup
 from wsdeploy.plan.capacity.model import APP_CLIENT, APP_PROCESS, FREE, MIB, TCP_SOCKET
 from wsdeploy.plan.host.limits import CLOSE_TIMEOUT, STOP_REST, idle_timeout
 from wsdeploy.settings import Settings
@@ -13,9 +17,13 @@ from wsdeploy.settings.cluster import Kubernetes
 IMAGE_PULL = 300
 """Seconds that a node may take to fetch the image, before a rollout counts as stuck."""
 
-LIVENESS_GRACE = 5
-"""Seconds that a hung pod has to end before it is killed. Without its own, a probe takes the pod's,
-and a hung process would stay for the whole drain: with 3 s it was restarted after 11 s."""
+PROBE_GRACE = 5
+"""Seconds that a pod has to end before it is killed, if it hangs or never takes a WebSocket.
+Without its own, a probe takes the pod's, and a hung process would stay for the whole drain: with
+3 s it was restarted after 11 s."""
+
+STARTUP = 12 * MIB
+"""Memory of the startup probe, which is the pod's own, too, while it has no clients."""
 
 SHARE_BEFORE_SCALING = 0.7
 """Share of `max_connections` that pods hold on average before there is one more. Until it is ready,
@@ -49,8 +57,19 @@ class ClusterTarget:
 
     @property
     def image(self) -> str:
-        """The image that pods run. Its tag says what is in it: release and base."""
-        return f"{self.kubernetes.image.repository}:{tag(self.release, self.base)}"
+        """The image that pods run. Its tag says what is in it: release, base and the rest."""
+        settings, kubernetes = self.settings, self.kubernetes
+        rest = (
+            startup.digest(),
+            self.name,
+            self.main,
+            settings.app.command and [*settings.app.command],
+            settings.app.port,
+            kubernetes.address,
+            kubernetes.image.interpreter,
+            kubernetes.image.architecture,
+        )
+        return f"{kubernetes.image.repository}:{tag(self.release, self.base, digest(rest))}"
 
     @property
     def pinned_image(self) -> str:
@@ -97,7 +116,7 @@ class ClusterTarget:
         if self.kubernetes.memory is not None:
             return self.kubernetes.memory
         client = APP_CLIENT[self.settings.app.compression] + TCP_SOCKET
-        used = APP_PROCESS + self.settings.max_connections * client
+        used = APP_PROCESS + max(self.settings.max_connections * client, STARTUP)
         return math.ceil(used / (1 - FREE) / MIB)
 
     @property
@@ -112,10 +131,17 @@ def stop_limit(settings: Settings, kubernetes: Kubernetes) -> int:
     return kubernetes.settle + drain + CLOSE_TIMEOUT + STOP_REST
 
 
-def tag(release: str, base: str) -> str:
-    """Return the tag of an image: the release's ID, and the first digits of its base's digest.
+def digest(values: Sequence[object]) -> str:
+    """Return what tells apart what an image depends on beside its release and base."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
-    >>> tag("0123456789ab", "sha256:fedcba9876543210")
-    '0123456789ab-fedcba987654'
+
+def tag(release: str, base: str, rest: str) -> str:
+    """Return the tag of an image: the release's ID, and first digits of two digests.
+
+    base, rest: the digests of what it is built on, and of all else that it depends on.
+
+    >>> tag("0123456789ab", "sha256:fedcba9876543210", "00112233445566")
+    '0123456789ab-fedcba987654-001122'
     """
-    return f"{release}-{base.removeprefix('sha256:')[:12]}"
+    return f"{release}-{base.removeprefix('sha256:')[:12]}-{rest[:6]}"

@@ -7,12 +7,12 @@ is in it. Only zlib's version may change how layers are compressed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsdeploy.cluster import environment
+from wsdeploy.cluster import environment, startup
 from wsdeploy.cluster.pods import USER
 from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.image.base import ARCHITECTURES, GZIP, Base, Blob
@@ -46,10 +46,17 @@ def build(target: ClusterTarget, archive: bytes, base: Base) -> BuiltImage:
 
     archive: the release, as `wsdeploy.release.build.archive` returns it.
     """
-    own = layer([*entries(archive, target.folder.lstrip("/")), *_folders(target)])
+    own = layer([*own_entries(target, archive), *_folders(target)])
     whole = Base((*base.blobs, Blob(GZIP, own.blob)), (*base.diff_ids, own.diff_id))
     architecture = target.kubernetes.image.architecture
     return compose(target.image, whole, _config(target, base), labels(target), architecture)
+
+
+def own_entries(target: ClusterTarget, archive: bytes) -> Iterator[Entry]:
+    """Yield what an image has beside its base: the release, and the program that probes it."""
+    yield from entries(archive, target.folder.lstrip("/"))
+    for path, text in startup.files().items():
+        yield Entry(path.lstrip("/"), data=text.encode())
 
 
 def compose(

@@ -40,7 +40,7 @@ def text(target: ClusterTarget) -> str:
 def write(target: ClusterTarget, entries: Iterable[Entry], folder: Path) -> None:
     """Write the Containerfile and all that it copies. Raises OSError.
 
-    entries: the release, below the folder that it has in the image.
+    entries: what the image has beside its base.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "Containerfile").write_text(text(target))

@@ -415,7 +415,7 @@ class ContainerRunner(threading.Thread):
             active = self.started_up != (kind == "startupProbe")
             # A pod that ends is no longer killed for being slow.
             if active and not (self.runner.ending.is_set() and kind != "readinessProbe"):
-                problem = ask(probe, self.spec, self.runner.address)
+                problem = ask(probe, self.spec, self.runner.address, self.id)
                 if over.is_set():
                     return
                 good, bad = (0, bad + 1) if problem else (good + 1, 0)
@@ -452,12 +452,19 @@ class ContainerRunner(threading.Thread):
         self._kill_because = (f"Container failed {name} probe, will be restarted:", grace)
 
 
-def ask(probe: Object, container: Object, address: str) -> str | None:
-    """Ask a container, and return what is wrong with the answer; None if nothing is."""
+def ask(probe: Object, container: Object, address: str, name: str) -> str | None:
+    """Ask a container, and return what is wrong with the answer; None if nothing is.
+
+    name: podman's, of the container.
+    """
     timeout = float(probe.get("timeoutSeconds", 1))
+    if "exec" in probe:
+        variables = {it["name"]: it["value"] for it in container.get("env", ()) if "value" in it}
+        command = [podman.expand(word, variables) for word in probe["exec"]["command"]]
+        return podman.problem_in(name, command, timeout)
     given = probe.get("httpGet") or probe.get("tcpSocket")
     if given is None:
-        return "only httpGet and tcpSocket are known to the stand-in"
+        return "only exec, httpGet and tcpSocket are known to the stand-in"
     ports = {each.get("name"): each["containerPort"] for each in container.get("ports", ())}
     port = int(ports.get(given["port"], given["port"]))
     try:

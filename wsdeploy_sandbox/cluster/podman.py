@@ -154,6 +154,24 @@ def start(pod: str, name: str, log: Path, words: list[str]) -> int:
     return int(podman("container", "inspect", "--format", "{{.State.Pid}}", name))
 
 
+def problem_in(name: str, command: list[str], timeout: float) -> str | None:
+    """Run a command in a container, and return what it says if it fails, as a probe does."""
+    try:
+        done = subprocess.run(
+            ["podman", "exec", name, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        return f"command timed out: {json.dumps(command)} timed out after {timeout:g}s"
+    return (done.stdout.strip() or f"exit code {done.returncode}") if done.returncode else None
+
+
 def exit_code(name: str) -> int:
     """Return with what a container has ended."""
     return int(podman("wait", name))

@@ -1,5 +1,6 @@
 """What breaks services in clusters, and what no schema can see."""
 
+import json
 import re
 from typing import Any
 
@@ -7,7 +8,16 @@ import pytest
 
 from tests.unit.cluster.conftest import HAPROXY, WAYS, Plan, container, every, one, pod, strings
 from wsapp.config import Config
-from wsdeploy import Edge, FromFile, HTTPRoute, LoadBalancer, Replicas, SelfSigned
+from wsdeploy import (
+    Edge,
+    FromEnv,
+    FromFile,
+    HTTPRoute,
+    LoadBalancer,
+    Probe,
+    Replicas,
+    SelfSigned,
+)
 from wsdeploy.cluster import environment, routes
 from wsdeploy.cluster.target import ClusterTarget
 
@@ -55,10 +65,31 @@ def test_nobody_is_killed_for_an_open_port_that_says_nothing(plan: Plan) -> None
 
 def test_a_probe_allows_a_start_its_time(plan: Plan) -> None:
     probe = container(plan(app={"start_timeout": 90}))["startupProbe"]
-    assert probe["failureThreshold"] * probe["periodSeconds"] == 90
+    # The first try is one of them.
+    assert (probe["failureThreshold"] - 1) * probe["periodSeconds"] == 90
     spec = one(plan(app={"start_timeout": 600, "healthy_for": 600}), "Deployment")["spec"]
     # The API refuses any other.
     assert spec["progressDeadlineSeconds"] > spec["minReadySeconds"] == 600
+
+
+def test_a_pod_gets_clients_once_it_has_had_one(plan: Plan) -> None:
+    # No probe of Kubernetes itself sees that handshakes fail.
+    found = container(plan(app={"probe": Probe("/rooms/$(1)", "hi", "ho")}))
+    *python, request = found["startupProbe"]["exec"]["command"]
+    assert python == ["/usr/bin/python3", "-I", "-S", "/usr/lib/wsdeploy/startup"]
+    # As in a container's command, $(NAME) is a variable.
+    told = json.loads(request.replace("$$(", "$("))
+    assert told["target"]["path"] == "/rooms/$(1)"
+    assert told["target"]["address"] == ["127.0.0.1", 8000]
+    assert (told["send"], told["expect"]) == ("hi", "ho")
+    secret = container(plan(app={"probe": Probe(send=FromEnv("TOKEN"), expect="ho")}))
+    told = json.loads(secret["startupProbe"]["exec"]["command"][-1])
+    assert (told["send"], told["expect"]) == (None, None)
+
+
+def test_another_name_or_port_is_another_image(plan: Plan) -> None:
+    others = (plan(), plan(settings={"name": "ws2"}), plan(app={"port": 9000}))
+    assert len({each.image for each in others}) == 3
 
 
 def test_a_full_pod_stays_ready(plan: Plan) -> None:
@@ -365,7 +396,9 @@ def test_a_command_is_given_its_values_and_kubernetes_finds_none_of_its_own(plan
 
 def test_an_image_that_always_is_the_same_is_fetched_once(plan: Plan) -> None:
     found = container(plan())
-    assert re.fullmatch(r"registry\.a-company\.com/chat:[0-9a-f]{12}-a{12}", found["image"])
+    assert re.fullmatch(
+        r"registry\.a-company\.com/chat:[0-9a-f]{12}-a{12}-[0-9a-f]{6}", found["image"]
+    )
     assert found["imagePullPolicy"] == "IfNotPresent"
 
 

@@ -93,12 +93,27 @@ def explain(kubectl: Kubectl, fault: Fault) -> list[str]:
         if fault.container is not None and not fault.of_image:
             log = kubectl.logs(fault.pod, fault.container, LOG, previous=fault.restarted)
             lines += [f"the last lines of {fault.pod}:", *(f"  {each}" for each in log)]
-        events = sorted(kubectl.events(fault.pod), key=_time)[-EVENTS:]
+        events = _events(kubectl, fault.pod)[-EVENTS:]
         lines += [f"what happened to {fault.pod}:"] if events else []
         lines += [f"  {each.get('reason')}: {' '.join(_text(each))}" for each in events]
     except KubectlError as error:
         lines.append(str(error))
     return [readable(each) for each in lines]
+
+
+def cause(kubectl: Kubectl, fault: Fault) -> str:
+    """Return why pods are bad, in the words of the probe if a node has ended one for that."""
+    if fault.pod is None or not fault.ended:
+        return fault.cause
+    try:
+        said = plan.complaint(_events(kubectl, fault.pod))
+    except KubectlError:
+        return fault.cause
+    return f"pod {fault.pod}: {readable(said)}" if said else fault.cause
+
+
+def _events(kubectl: Kubectl, pod: str) -> list[dict[str, object]]:
+    return sorted(kubectl.events(pod), key=_time)
 
 
 def _text(event: dict[str, object]) -> list[str]:

@@ -321,6 +321,7 @@ class Session:
         if isinstance(error, BadPodsError):
             for line in rollout.explain(self.kubectl, error.fault):
                 host.log_styled(line, fg="red", log_func=logger.error)
+            cause = rollout.cause(self.kubectl, error.fault)
             if error.fault.of_image:
                 cause += self._image_hint()
         self.report.cause = self.report.cause or cause
