@@ -12,8 +12,9 @@ from typing import Any
 from wsdeploy import command_line, templates
 from wsdeploy.inventory import local_files
 from wsdeploy.settings.app import App
-from wsdeploy.settings.failover import Failover, as_written
+from wsdeploy.settings.failover import DOCUMENTATION, Failover, as_written
 from wsdeploy.settings.names import is_address, is_host_name, is_placeholder, is_private_address
+from wsdeploy.settings.proxy import Nginx
 from wsdeploy.settings.section import Problem, Range, accepts, describe, refused
 from wsdeploy.settings.service import (
     MOST_PORT_WITH_TLS,
@@ -60,6 +61,7 @@ SSH_DATA: Mapping[str, type] = {
 SSH_PORTS = Range(1, 65_535)
 
 PRIVATE_ADDRESS = "private_address"
+SPARE_ADDRESSES = "spare_addresses"
 
 LEAST_TO_SHARE = 2
 """Proxies that can share addresses."""
@@ -69,12 +71,16 @@ def hosts(
     settings: Settings,
     app: str | Iterable[HostEntry],
     proxy: str | Iterable[HostEntry] | None = None,
+    spare_addresses: str | Iterable[str] = (),
     **data: Any,
 ) -> tuple[Group, Group]:
     """Return the two groups of an inventory, which it has to call `app` and `proxy`.
 
     app, proxy: names or `(name, {data})`, as in any pyinfra inventory. A host may be both. Without
     proxy, each app host is the proxy in front of itself.
+    spare_addresses: private addresses of further app hosts, which may exist at times or not at all.
+    Proxies (HAProxy only) ask them for their health all the time, and pass clients to those that
+    answer, without a reload. A run does not contact them.
     data: pyinfra's host data for all of them, such as `ssh_user="debian"`. A user who is not root
     needs sudo without a password; for one with a password, say `_sudo=True` as for any pyinfra
     deploy. Hosts whose SSH key is not known here are refused, as secrets are sent to them, unless
@@ -85,7 +91,8 @@ def hosts(
     """
     given = {"app": _entries(app)} | ({} if proxy is None else {"proxy": _entries(proxy)})
     groups = {role: given.get(role, given["app"]) for role in ROLES}
-    placed = settings.placed(_topology(groups, data))
+    spare = [spare_addresses] if isinstance(spare_addresses, str) else list(spare_addresses)
+    placed = settings.placed(_topology(groups, data, spare))
     # Hosts that were given once are complained of once.
     found = [
         *placed.all_problems(),
@@ -95,6 +102,7 @@ def hosts(
         *_key_problems(placed, given, data),
         *_tier_problems(placed),
         *_failover_problems(placed, given, data),
+        *_spare_problems(placed),
         *template_problems(),
     ]
     if found:
@@ -107,7 +115,9 @@ def _entries(given: str | Iterable[HostEntry]) -> list[HostEntry]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def _topology(groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, Any]) -> Topology:
+def _topology(
+    groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, Any], spare: Iterable[str] = ()
+) -> Topology:
     members: dict[str, tuple[str, ...]] = {}
     addresses: dict[str, str] = {}
     ssh_ports: dict[str, int] = {}
@@ -120,7 +130,7 @@ def _topology(groups: Mapping[str, Sequence[HostEntry]], shared: Mapping[str, An
                 addresses[name] = data[PRIVATE_ADDRESS]
             if "ssh_port" in data:
                 ssh_ports[name] = data["ssh_port"]
-    return Topology(members["app"], members["proxy"], addresses, ssh_ports)
+    return Topology(members["app"], members["proxy"], addresses, ssh_ports, tuple(spare))
 
 
 def _host_problems(groups: Mapping[str, Sequence[HostEntry]]) -> Iterator[Problem]:
@@ -309,6 +319,61 @@ def _failover_problems(
             f"none is of IPv{versions.pop()}, as the proxies' private addresses are; add one, or "
             f"give private addresses of IPv{offered.pop()}",
         )
+
+
+def _spare_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield why proxies could not pass clients to machines that may not exist."""
+    spare, topology = settings.topology.spare, settings.topology
+    if not spare:
+        return
+    if topology.alone:
+        yield Problem(SPARE_ADDRESSES, "app and proxy are the same hosts here; leave it out")
+    elif isinstance(settings.proxy, Nginx):
+        yield Problem(
+            SPARE_ADDRESSES,
+            "nginx does not look whether a host is there before it passes a client to it; "
+            "give proxy=HAProxy()",
+        )
+    if settings.internal_tls is True:
+        yield Problem(
+            SPARE_ADDRESSES,
+            "with internal_tls, proxies only trust hosts whose certificates a run has collected; "
+            "leave out one of the two",
+        )
+    app = settings.app
+    if isinstance(app, App) and app.processes == "auto" and app.listen != "shared":
+        yield refused(
+            "app.processes",
+            "auto",
+            "hosts at spare_addresses are not asked how many they have; give a number",
+        )
+    yield from _spare_address_problems(settings)
+
+
+def _spare_address_problems(settings: Settings) -> Iterator[Problem]:
+    topology, failover = settings.topology, settings.failover
+    named = dict.fromkeys((*topology.app, *topology.proxy))
+    # Two spellings of an address are one: fd00::1 and fd00:0::1.
+    taken = {
+        ipaddress.ip_address(address): f"{host} of the inventory has that one; leave it out"
+        for host in named
+        for address in (host, topology.addresses.get(host))
+        if isinstance(address, str) and is_address(address)
+    }
+    for address in (failover.addresses or ()) if isinstance(failover, Failover) else ():
+        if is_address(address):
+            taken[ipaddress.ip_address(address)] = "the proxies share that one; leave it out"
+    for given in topology.spare:
+        if not is_private_address(given):
+            yield refused(SPARE_ADDRESSES, given, "give an address")
+            continue
+        found = ipaddress.ip_address(given)
+        if any(found in network for network in DOCUMENTATION):
+            wanted = "that is a placeholder; give an address of your private network"
+            yield refused(SPARE_ADDRESSES, given, wanted)
+        elif found in taken:
+            yield refused(SPARE_ADDRESSES, given, taken[found])
+        taken.setdefault(found, "listed twice; list it once")
 
 
 def _is_entry(entry: object) -> bool:

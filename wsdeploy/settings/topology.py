@@ -46,6 +46,9 @@ class Topology:
     ssh_ports: Mapping[str, int] = field(default_factory=dict)
     """Where pyinfra connects to by SSH: `ssh_port` of its host data."""
 
+    spare: tuple[str, ...] = ()
+    """Addresses of app hosts that the inventory does not name, and that may not exist."""
+
     @property
     def alone(self) -> bool:
         """Whether each host is proxy and app for itself, and never needs another."""

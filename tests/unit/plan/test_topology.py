@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from tests.unit.plan.conftest import MakeSettings, MakeSurvey
-from wsdeploy import hosts
+from wsdeploy import HAProxy, hosts
 from wsdeploy.plan.app import process_counts, upstreams
+from wsdeploy.plan.host import firewall, system
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.plan.proxy import haproxy, nginx, nginx_conf
+from wsdeploy.plan.proxy import haproxy, haproxy_cfg, nginx, nginx_conf
 from wsdeploy.plan.target import Target
 from wsdeploy.settings.topology import Topology, Upstream
 
@@ -134,3 +135,38 @@ def test_names_are_unique_and_do_not_change_with_more_processes(tiers: MakeSetti
     many = [u.name for u in upstreams.upstreams(Target(tiers({"processes": 99}), "lb1", Survey()))]
     assert set(few) <= set(many)
     assert len(set(many)) == len(many) == 2 * 99
+
+
+SPARE = ("10.0.0.31", "fd00::31")
+
+
+def test_haproxy_has_the_hosts_that_may_not_exist(tiers: MakeSettings, debian: MakeSurvey) -> None:
+    plain = tiers({"processes": 2}, proxy=HAProxy())
+    settings = plain.placed(replace(plain.topology, spare=SPARE))
+    before, after = (Target(it, "lb1", debian()) for it in (plain, settings))
+    known = haproxy_cfg.servers(before)
+    assert haproxy_cfg.servers(after) == [
+        *known,
+        haproxy_cfg.Server("10.0.0.31-ws_00", "10.0.0.31:8000"),
+        haproxy_cfg.Server("10.0.0.31-ws_01", "10.0.0.31:8001"),
+        haproxy_cfg.Server("fd00::31-ws_00", "[fd00::31]:8000"),
+        haproxy_cfg.Server("fd00::31-ws_01", "[fd00::31]:8001"),
+    ]
+    # Each is asked for its health, which takes an open file.
+    assert haproxy.fits(before) - haproxy.fits(after) == 2
+    # How far a request goes is for hosts that are there.
+    assert upstreams.tries(before) == upstreams.tries(after)
+
+
+def test_hosts_that_may_not_exist_have_one_shared_port(tiers: MakeSettings) -> None:
+    plain = tiers({"processes": "auto", "listen": "shared", "port": 9000}, proxy=HAProxy())
+    settings = plain.placed(replace(plain.topology, spare=SPARE[:1]))
+    assert upstreams.spare(settings) == [Upstream("10.0.0.31-ws", address="10.0.0.31", port=9000)]
+
+
+def test_app_hosts_do_not_notice_spare_addresses(tiers: MakeSettings, debian: MakeSurvey) -> None:
+    plain = tiers({"processes": 2}, proxy=HAProxy())
+    settings = plain.placed(replace(plain.topology, spare=SPARE))
+    before, after = (Target(it, "app1", debian()) for it in (plain, settings))
+    assert firewall.files(before) == firewall.files(after)
+    assert system.files(before) == system.files(after)

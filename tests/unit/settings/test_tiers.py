@@ -1,13 +1,13 @@
 """App and proxy on different hosts: what settings and hosts need then."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from tests.unit.settings.conftest import MakeSettings
-from wsdeploy import App, SettingsError, hosts
+from wsdeploy import App, Failover, HAProxy, Nginx, SettingsError, hosts
 from wsdeploy.settings import Settings
 
 Entry = str | tuple[str, dict[str, Any]]
@@ -150,4 +150,113 @@ def test_tls_has_the_ports_to_itself(tiers: MakeSettings, complaints: Complaints
     assert complaints(APPS, PROXIES, internal_tls=True, port=65_336) == [
         "app.port: 65336 given; internal_tls takes ports from 100 above it; "
         "give a whole number from 1,024 to 65,335"
+    ]
+
+
+Spare = Callable[..., Settings]
+"""Settings with spare addresses, as in an inventory."""
+
+
+@pytest.fixture
+def spare(make: MakeSettings, folder: Path) -> Spare:
+    """Settings as in an inventory with these spare addresses behind HAProxy."""
+
+    def settings(
+        addresses: str | list[Any],
+        app: Sequence[Entry] = APPS,
+        proxy: Sequence[Entry] = PROXIES,
+        processes: int | Literal["auto"] = 2,
+        listen: Literal["shared"] | None = None,
+        in_front: HAProxy | Nginx | None = None,
+        internal_tls: bool = False,
+    ) -> Settings:
+        app_settings = App("app.py", processes=processes, listen=listen)
+        made = make(app=app_settings, proxy=in_front or HAProxy(), internal_tls=internal_tls)
+        (_, data), _ = hosts(made, app=app, proxy=proxy, spare_addresses=addresses)
+        placed: Settings = data["settings"]
+        return placed
+
+    return settings
+
+
+def test_good_spare_addresses(spare: Spare) -> None:
+    assert spare("10.0.0.31").topology.spare == ("10.0.0.31",)
+    assert spare(["10.0.0.31", "fd00::31"]).topology.spare == ("10.0.0.31", "fd00::31")
+    assert spare(["10.0.0.31"], processes="auto", listen="shared").topology.spare
+    assert spare([]).topology.spare == ()
+
+
+BAD_SPARE: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {"in_front": Nginx()},
+        [
+            "spare_addresses: nginx does not look whether a host is there before it passes a "
+            "client to it; give proxy=HAProxy()"
+        ],
+    ),
+    (
+        {"app": ["one"], "proxy": ["one"]},
+        ["spare_addresses: app and proxy are the same hosts here; leave it out"],
+    ),
+    (
+        {"internal_tls": True},
+        [
+            "spare_addresses: with internal_tls, proxies only trust hosts whose certificates a "
+            "run has collected; leave out one of the two"
+        ],
+    ),
+    (
+        {"processes": "auto"},
+        [
+            "app.processes: 'auto' given; hosts at spare_addresses are not asked how many they "
+            "have; give a number"
+        ],
+    ),
+]
+
+
+def test_where_nobody_can_be_spare(spare: Spare) -> None:
+    for options, expected in BAD_SPARE:
+        with pytest.raises(SettingsError) as raised:
+            spare(["10.0.0.31"], **options)
+        assert [str(problem) for problem in raised.value.problems] == expected
+
+
+def test_addresses_that_can_not_be_spare(spare: Spare) -> None:
+    taken = "of the inventory has that one; leave it out"
+    for addresses, expected in (
+        (["app9"], ["'app9' given; give an address"]),
+        ([7], ["7 given; give an address"]),
+        (["127.0.0.1"], ["'127.0.0.1' given; give an address"]),
+        (["10.0.0.1"], [f"'10.0.0.1' given; app1 {taken}"]),
+        (["fd00:0::2"], [f"'fd00:0::2' given; app2 {taken}"]),
+        (["10.0.0.9"], [f"'10.0.0.9' given; lb1 {taken}"]),
+        (["10.0.0.31", "10.0.0.31"], ["'10.0.0.31' given; listed twice; list it once"]),
+        (
+            ["203.0.113.5"],
+            ["'203.0.113.5' given; that is a placeholder; give an address of your private network"],
+        ),
+    ):
+        with pytest.raises(SettingsError) as raised:
+            spare(addresses)
+        found = [str(problem) for problem in raised.value.problems]
+        assert found == [f"spare_addresses: {each}" for each in expected]
+
+
+def test_a_host_named_by_its_address_is_not_spare(spare: Spare) -> None:
+    with pytest.raises(SettingsError, match=r"10\.7\.0\.1 of the inventory has that one"):
+        spare(["10.7.0.1"], app=[at("10.7.0.1", "10.0.0.1")])
+
+
+def test_an_address_that_the_proxies_share_is_not_spare(make: MakeSettings) -> None:
+    made = make(app=App("app.py", processes=2), proxy=HAProxy(), failover=Failover(["10.0.0.100"]))
+    with pytest.raises(SettingsError) as raised:
+        hosts(
+            made,
+            app=APPS[:1],
+            proxy=[*PROXIES, at("lb2", "10.0.0.8")],
+            spare_addresses=["10.0.0.100"],
+        )
+    assert [str(problem) for problem in raised.value.problems] == [
+        "spare_addresses: '10.0.0.100' given; the proxies share that one; leave it out"
     ]

@@ -45,7 +45,7 @@ def ports(settings: Settings, count: int) -> list[int]:
 
 
 def upstreams(proxy: Target) -> list[Upstream]:
-    """Return all listeners that a proxy host balances over, in a fixed order."""
+    """Return the listeners of the inventory that a proxy host balances over, in a fixed order."""
     settings, topology, found = proxy.settings, proxy.settings.topology, []
     for host in topology.app_hosts_of(proxy.host):
         count = process_counts.of(host, proxy)
@@ -56,14 +56,26 @@ def upstreams(proxy: Target) -> list[Upstream]:
                 for name in process_names(settings, count)
             ]
             continue
-        address = topology.listen_address(host)
-        shared = settings.listen() == "shared"
-        names = [settings.name] if shared else process_names(settings, count)
-        found += [
-            Upstream(f"{host}-{name}", address=address, port=port)
-            for name, port in zip(names, reached(settings, count), strict=True)
-        ]
+        found += _on_ports(settings, host, topology.listen_address(host), count)
     return found
+
+
+def spare(settings: Settings) -> list[Upstream]:
+    """Return the listeners at the spare addresses, whether anybody is there or not."""
+    # The settings are refused where hosts that may not exist would have to be asked for it.
+    count = settings.app.processes if settings.app.processes != "auto" else 1
+    addresses = settings.topology.spare
+    return [each for it in addresses for each in _on_ports(settings, it, it, count)]
+
+
+def _on_ports(settings: Settings, host: str, address: str, count: int) -> list[Upstream]:
+    """Return the listeners of a host that proxies reach by TCP. count: its processes."""
+    shared = settings.listen() == "shared"
+    names = [settings.name] if shared else process_names(settings, count)
+    return [
+        Upstream(f"{host}-{name}", address=address, port=port)
+        for name, port in zip(names, reached(settings, count), strict=True)
+    ]
 
 
 def tries(proxy: Target) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from wsdeploy.plan.app import process_counts
+from wsdeploy.plan.app import process_counts, upstreams
 from wsdeploy.plan.host import hardening, paths, remote
 from wsdeploy.plan.host.files import Command, File, FileSet, enabled
 from wsdeploy.plan.host.limits import SPARE_FILES, Limits
@@ -65,6 +65,7 @@ def fits(target: Target) -> int:
     # On a host that is alone, whatever its name is.
     hosts = topology.app[:1] if topology.alone else topology.app
     servers = sum(process_counts.of(host, target) for host in hosts)
+    servers += len(upstreams.spare(target.settings))
     threads = target.survey.limits.get("processors", 1)
     return (target.limits.open_files - SPARE_FILES - servers - THREAD_FILES * threads) // 2
 

@@ -220,7 +220,7 @@ def servers(target: Target) -> list[Server]:
             re.sub(r"[^\w.:-]", "_", upstream.name, flags=re.ASCII),
             _address(upstream, jail(target.settings)),
         )
-        for upstream in upstreams.upstreams(target)
+        for upstream in (*upstreams.upstreams(target), *upstreams.spare(target.settings))
     ]
 
 
