@@ -228,15 +228,23 @@ def test_old_processes_leave_when_the_proxies_know_the_new_ones(
 
 @pytest.mark.parametrize("options", [(), ("--fail-percent", "100")], ids=" ".join)
 def test_an_unhealthy_release_stays_on_the_first_host(
-    deploy: Deploy, tiers: MakeFleet, bare: Converged, options: tuple[str, ...]
+    deploy: Deploy,
+    tiers: MakeFleet,
+    bare: Converged,
+    converged: Converged,
+    options: tuple[str, ...],
 ) -> None:
     fleet = tiers()
     broken = {"wsdeploy-rollout": {"success": False, "stderr": "ws_03 is not healthy"}}
     others = dict.fromkeys(fleet.names[:2], broken)
-    # Whatever a user lets fail, a bad release goes no further.
-    done = deploy(fleet, bare(fleet), "-y", "--debug", *options, others=others)
-    assert done.code == 1
     first, second = fleet.names[:2]
+    # One of them has clients, who have to be protected.
+    served = converged(fleet)[second]
+    served["paths"]["/run/ws/current"]["target"] = OTHER
+    surveys = bare(fleet) | {second: served}
+    # Whatever a user lets fail, a bad release goes no further.
+    done = deploy(fleet, surveys, "-y", "--debug", *options, others=others)
+    assert done.code == 1
     assert [host for host, program in done.programs if program == "rollout"] == [first]
     assert f"[{first}] ws_03 is not healthy" in done.said
     lines = re.findall(rf"\[{second}\] (.* is unhealthy.*)", done.said)
@@ -246,6 +254,30 @@ def test_an_unhealthy_release_stays_on_the_first_host(
     if not options:
         assert not {"self_signed", "probe", "retire"} & {program for _, program in done.programs}
         assert done.programs_of("lb1").count("apply_files") == 4, "of the base"
+
+
+def test_hosts_of_a_new_fleet_do_not_wait_for_each_other(
+    deploy: Deploy, tiers: MakeFleet, bare: Converged
+) -> None:
+    fleet = tiers()
+    broken = {"wsdeploy-rollout": {"success": False, "stderr": "ws_03 is not healthy"}}
+    done = deploy(fleet, bare(fleet), *LOUD, others={fleet.names[0]: broken})
+    assert done.code == 1
+    rollouts = [host for host, program in done.programs if program == "rollout"]
+    assert sorted(rollouts) == sorted(fleet.names[:2])
+    # Nobody is let in before all of them serve.
+    assert not {"probe", "retire"} & {program for _, program in done.programs}
+
+
+def test_hosts_take_turns_if_one_that_is_no_part_of_the_run_may_serve(
+    deploy: Deploy, tiers: MakeFleet, bare: Converged
+) -> None:
+    fleet = tiers()
+    limit = ("--limit", fleet.names[0])
+    done = deploy(fleet, bare(fleet), *LOUD, *limit)
+    assert done.code == 0, done.said
+    assert "App | First processes" not in done.changed
+    assert "App | Processes" in done.changed
 
 
 def test_no_proxy_is_touched_if_a_release_does_not_arrive(

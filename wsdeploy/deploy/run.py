@@ -81,6 +81,10 @@ class Run(BaseStateCallback):
     """What is to be said at the end of a run that has no hosts to speak of."""
     session: Session | None = None
     """What a run for a cluster knows."""
+    served: dict[str, bool] = field(default_factory=dict)
+    """Which app hosts had ever served the app when this run saw them first."""
+    together: set[str] = field(default_factory=set)
+    """Hosts that got their first processes without waiting for another."""
     interrupted: bool = False
     """Whether Ctrl-C has ended the run."""
     verified: set[str] = field(default_factory=set)

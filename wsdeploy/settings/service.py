@@ -86,7 +86,8 @@ class Settings(Section):
     """Name of the service on its hosts: of its user, its folders and its processes."""
     hosts_at_once: Annotated[int, Range(1, 100)] = 1
     """App hosts that get a new release at the same time. The first host always gets it alone, and
-    if it fails there, the other hosts keep what they have."""
+    if it fails there, the other hosts keep what they have. As long as none has ever served, all get
+    it together."""
     internal_tls: bool = False
     """Whether traffic between proxies and app hosts is encrypted, where they are different hosts.
     Each side shows a certificate that the other side knows; hosts make their own."""

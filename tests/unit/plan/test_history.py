@@ -2,8 +2,11 @@
 
 import pytest
 
+from tests.unit.plan.conftest import MakeSettings
 from wsdeploy.plan.app.rollback import History, NoWayBackError, Record, listing, targets
-from wsdeploy.plan.app.rollout_order import batches
+from wsdeploy.plan.app.rollout_order import batches, has_served, is_first_run
+from wsdeploy.plan.host.survey import PathState, Survey
+from wsdeploy.plan.target import Target
 
 UNIX = "unix:/run/ws/x"
 
@@ -128,3 +131,20 @@ def test_listing() -> None:
 )
 def test_hosts_that_change_together(hosts: str, at_once: int, wanted: list[str]) -> None:
     assert batches(list(hosts), at_once) == [tuple(batch) for batch in wanted]
+
+
+def test_hosts_need_not_take_turns_if_none_has_ever_served() -> None:
+    hosts = ["a", "b"]
+    assert is_first_run(hosts, {"a": False, "b": False, "lb": False})
+    assert not is_first_run(hosts, {"a": False, "b": True})
+    # One that is no part of the run may serve.
+    assert not is_first_run(hosts, {"a": False})
+
+
+@pytest.mark.parametrize("link", ["/run/ws/current", "/srv/ws/current"])
+def test_who_has_served(make: MakeSettings, link: str) -> None:
+    settings = make()
+    assert not has_served(Target(settings, "one", Survey()))
+    found = {link: PathState("link", 0o777, "root", "root", target="releases/x")}
+    # After a boot only the second is there.
+    assert has_served(Target(settings, "one", Survey(paths=found)))

@@ -15,6 +15,7 @@ from wsdeploy.deploy.operations.send import change, failure, log_reasons, withou
 from wsdeploy.plan import summary
 from wsdeploy.plan.app import generation as plan
 from wsdeploy.plan.app import process_counts
+from wsdeploy.plan.app.rollout_order import is_first_run
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.target import Target
 from wsdeploy.release import build, contents
@@ -42,14 +43,26 @@ def release(settings: Settings) -> Generator[StringCommand, None, None]:
 
 @operation()
 @without_traceback
-def generation(settings: Settings) -> Generator[StringCommand, None, None]:
+def generation(
+    settings: Settings, *, together: bool = False
+) -> Generator[StringCommand, None, None]:
     """Let the wanted generation of processes serve, beside the one that did.
 
     Whatever needs new processes makes a new generation: code, dependencies, environment, number
     of processes, Python. It serves once all its processes answer a handshake. If it does not
     become healthy, it is removed, and the old one goes on; hosts that come later are left alone.
+
+    together: whether this is for the first run of a fleet only, in which no host waits for another.
     """
+    current = run.current()
+    if not together and host.name in current.together:
+        host.noop("it serves since the first processes")
+        return
     target = facts.target(settings)
+    # By now all hosts of the run have been surveyed.
+    if together and not is_first_run(settings.topology.app, current.served):
+        host.noop("hosts take turns")
+        return
     wanted = _generation(target)
     if state.is_executing:
         for note in plan.restarts(target):
@@ -75,14 +88,16 @@ def generation(settings: Settings) -> Generator[StringCommand, None, None]:
         wanted,
         version=everywhere.id,
         by=owner.name(),
-        remaining=remaining_hosts(settings),
-        commit=run.current().commit(settings.app.path),
+        remaining=() if together else remaining_hosts(settings),
+        commit=current.commit(settings.app.path),
     )
     serves: Serving = {
         "generation": wanted.id,
         "release": wanted.release,
         "commit": request.get("commit"),
     }
+    if together and state.is_executing:
+        current.together.add(host.name)
     yield change("rollout.rollout", request, serves=serves)
 
 

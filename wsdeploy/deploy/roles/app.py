@@ -19,6 +19,8 @@ def app() -> None:
     if wanted(INTERNAL_TLS):
         set_up(INTERNAL_TLS)
     release(name="Release", settings=settings)
+    # As long as nobody is served, there is nobody whom a bad release could disconnect.
+    generation(name="First processes", settings=settings, together=True)
     # The first host alone, then the others: a release that is unhealthy on one goes no further.
     for _ in rollout_order(settings):
         generation(name="Processes", settings=settings)
