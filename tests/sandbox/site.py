@@ -83,7 +83,7 @@ INVENTORY = """\
 from wsdeploy import *
 
 settings = Settings({settings})
-app, proxy = hosts(settings, app={apps!r}, proxy={proxies!r})
+app, proxy = hosts(settings, app={apps!r}, proxy={proxies!r}, spare_addresses={spare!r})
 """
 
 
@@ -115,6 +115,8 @@ class Site:
     trusted: Path | None = None
     """Certificates to trust, where the proxies' own are from an authority."""
     bundle: Path = field(init=False)
+    spare: list[str] = field(default_factory=list)
+    """Addresses of app hosts that may not exist."""
     said: list[str] = field(default_factory=list)
     """What runs have printed in the present test, for the report if it fails."""
 
@@ -142,7 +144,12 @@ class Site:
 
         text = ", ".join(f"{name}={source}" for name, source in self.settings.items())
         self.inventory.write_text(
-            INVENTORY.format(settings=text, apps=entries(self.apps), proxies=entries(self.proxies))
+            INVENTORY.format(
+                settings=text,
+                apps=entries(self.apps),
+                proxies=entries(self.proxies),
+                spare=self.spare,
+            )
         )
 
     def command(self, *arguments: str) -> list[str]:

@@ -1,12 +1,13 @@
 """A proxy in front of two app hosts."""
 
+import ipaddress
 import json
 import re
 import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -153,14 +154,7 @@ def test_it_rejoins_by_itself(site: Site) -> None:
     lost = site.apps[1]
     sandbox.up(lost.name)
 
-    def reached() -> bool:
-        clients = [connect(f"wss://{site.host.domain}/", ssl=context(site)) for _ in range(16)]
-        counts = connections(site, lost)
-        for client in clients:
-            client.close()
-        return min(counts) > 0
-
-    wait_until(reached)
+    wait_until(lambda: min(connections_of_newcomers(site, lost)) > 0)
     site.converged()
 
 
@@ -195,6 +189,75 @@ def test_a_host_that_is_lost_in_a_drain_does_not_hold_up_the_run(site: Site) -> 
     wait_until(lambda: serves(site, lost))
     site.deploy(app=app)
     site.converged()
+
+
+ABSENT = 19
+"""Spare addresses at which nobody is."""
+CPU = "cat /proc/$(pgrep -u haproxy | tail -n 1)/stat; getconf CLK_TCK"
+
+
+def busy(site: Site, seconds: float) -> float:
+    """Return how much of a core HAProxy takes over some seconds."""
+
+    def used() -> float:
+        stat, ticks = site.ssh(CPU).splitlines()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / int(ticks)
+
+    began, before = time.monotonic(), used()
+    time.sleep(seconds)
+    return (used() - before) / (time.monotonic() - began)
+
+
+@pytest.fixture
+def spare(site: Site) -> Iterator[sandbox.SandboxHost]:
+    """The second app host, at an address that the inventory only has as a spare one.
+
+    There are 19 more, and nobody is there.
+    """
+    if site.settings["proxy"] != "HAProxy()":
+        pytest.skip("only HAProxy has spare addresses")
+    host = site.apps.pop()
+    network = ipaddress.ip_network(f"{host.address}/24", strict=False)
+    taken = {it.address for it in (*site.apps, *site.proxies, host)}
+    free = [str(it) for it in reversed(list(network.hosts())) if str(it) not in taken]
+    site.spare = [host.address, *free[:ABSENT]]
+    try:
+        site.deploy()
+        yield host
+    finally:
+        site.spare = []
+        site.apps.append(host)
+        site.ssh("systemctl start supervisor", host)
+        site.deploy()
+
+
+def test_an_app_host_at_a_spare_address_comes_and_goes(
+    site: Site, spare: sandbox.SandboxHost
+) -> None:
+    site.converged()
+    wait_until(lambda: min(connections_of_newcomers(site, spare)) > 0)
+    assert busy(site, 10) < 0.02, "those who are absent cost too much"
+    with site.under_load(held=HELD, returning=True) as outcome:
+        assert sum(connections(site, spare)) >= HELD // 3
+        site.ssh("systemctl stop supervisor", spare)
+        assert sum(connections(site, spare)) == 0
+        site.ssh("systemctl start supervisor", spare)
+        wait_until(lambda: serves(site, spare))
+        up = time.monotonic()
+        while min(connections_of_newcomers(site, spare)) == 0:
+            assert time.monotonic() - up < SOON + 1, "nobody is passed to it"
+    assert outcome["failed"] == {}
+    assert set(outcome["codes"]) == {"1012"}
+
+
+def connections_of_newcomers(site: Site, host: sandbox.SandboxHost) -> list[int]:
+    """Return how many of the clients that come now each process of an app host gets."""
+    clients = [connect(f"wss://{site.host.domain}/", ssl=context(site)) for _ in range(16)]
+    counts = connections(site, host)
+    for client in clients:
+        client.close()
+    return counts
 
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
