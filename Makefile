@@ -74,7 +74,7 @@ docs: .venv/ready
 	@! grep -rnE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//' site --include '*.html' || \
 		{ echo "pages of the site fetch something from elsewhere"; exit 1; }
 
-## The tables of docs/reference that are made from the source.
+## The tables of the documentation that are made from the source.
 reference: .venv/ready
 	$(BIN)/python docs/tables.py
 

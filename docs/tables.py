@@ -1,6 +1,6 @@
-"""The tables of the reference that are made from the source, so that they are never wrong.
+"""The tables of the documentation that are made from the source, so that they are never wrong.
 
-python docs/tables.py            writes them into docs/reference/*.md
+python docs/tables.py            writes them into docs/reference/*.md and others of docs
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from docs import targets
 from wsapp.config import VARIABLES, Config
 from wsapp.metrics import Metrics, render
 from wsapp.process import process_numbers
+from wsdeploy.plan.capacity import planner
 from wsdeploy.settings import reference
 from wsdeploy.settings.platforms import PLATFORMS
 
-PAGES = Path(__file__).parent / "reference"
+PAGES = Path(__file__).parent
 
 
 def main() -> None:
@@ -75,7 +76,7 @@ def _metrics() -> Iterator[str]:
 
 def _link(match: re.Match[str]) -> str:
     path = match.group(1)
-    heading = (PAGES.parent / f"{path}.md").read_text().partition("\n")[0]
+    heading = (PAGES / f"{path}.md").read_text().partition("\n")[0]
     return f"[{heading.removeprefix('# ')}](../{path}.md)"
 
 
@@ -91,13 +92,14 @@ def _shown(value: object) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "environment.md": environment,
-    "metrics.md": metrics,
-    "platforms.md": platforms,
-    "settings.md": settings,
-    "targets.md": targets.markdown,
+    "operate/capacity.md": planner.table,
+    "reference/environment.md": environment,
+    "reference/metrics.md": metrics,
+    "reference/platforms.md": platforms,
+    "reference/settings.md": settings,
+    "reference/targets.md": targets.markdown,
 }
-"""Pages of docs/reference, and what stands between their markers."""
+"""Pages of docs, and what stands between their markers."""
 
 if __name__ == "__main__":
     main()

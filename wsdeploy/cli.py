@@ -330,6 +330,65 @@ def _render(fleet: Fleet, host: Host, assumed: Assumed, output: str | None, prog
         click.echo(f"# {host.name}: {left_out} files of wsdeploy's own; --all shows them", err=True)
 
 
+@main.command(short_help="Say how many hosts a number of clients needs.")
+@click.option("--clients", type=click.IntRange(1, 100_000_000), required=True, metavar="NUMBER")
+@click.option(
+    "--messages",
+    type=click.FloatRange(0, 10_000),
+    default=0,
+    show_default=True,
+    metavar="NUMBER",
+    help="Messages that each client sends in a second, and that are answered.",
+)
+@click.option(
+    "--lost",
+    type=click.IntRange(0, 1000),
+    default=1,
+    show_default=True,
+    metavar="HOSTS",
+    help="Hosts that may be down while the others hold all clients.",
+)
+@click.option("--proxy", type=click.Choice(["nginx", "haproxy"]), default="nginx")
+@click.option("--compression", type=click.Choice(["off", "low", "medium", "high"]), default="low")
+@click.option("--tiers", is_flag=True, help="Proxies apart from the hosts of the app.")
+@click.option("--cores", type=click.IntRange(1, 1024), metavar="NUMBER", help="Of each host.")
+@click.option("--memory", type=click.FloatRange(0.1), metavar="GIB", help="Of each host.")
+def capacity(  # noqa: PLR0917 - click passes them by name
+    clients: int,
+    messages: float,
+    lost: int,
+    proxy: str,
+    compression: str,
+    tiers: bool,
+    cores: int | None,
+    memory: float | None,
+) -> None:
+    """Say how many hosts of which size a number of clients needs, before there are any.
+
+    For other sizes than the usual ones, give --cores and --memory. The numbers are of an app that
+    does little; `pyinfra INVENTORY wsdeploy.capacity` measures what your hosts hold with yours.
+    """
+    from wsdeploy.plan.capacity import planner  # noqa: PLC0415
+
+    if (cores is None) != (memory is None):
+        sys.exit(f"--{'memory' if memory is None else 'cores'}: missing; give both, or neither")
+    sizes: Sequence[planner.Size] = planner.SIZES
+    if cores is not None and memory is not None:
+        sizes = [planner.Size(cores, memory)]
+    demand = planner.Demand(
+        clients=clients,
+        messages=messages,
+        lost=lost,
+        proxy={"nginx": "Nginx", "haproxy": "HAProxy"}[proxy],
+        compression=compression,
+    )
+    try:
+        lines = list(planner.lines(demand, planner.TIERS if tiers else planner.ALONE, sizes))
+    except ValueError as error:
+        sys.exit(str(error))
+    click.echo("\n".join(lines))
+
+
 @main.command()
 @INVENTORY
 @click.option(
