@@ -20,7 +20,7 @@ MKDOCS := $(BIN)/uv run --quiet --no-project --with-requirements docs/requiremen
 # Deployments under way at the same time: three more than there are cores, as they wait a third of their time.
 AT_ONCE ?= $(shell echo $$(($$(nproc) + 3)))
 
-.PHONY: help sandbox test test-matrix check lint fast coverage docs reference bench bench-quick format clean
+.PHONY: help sandbox test test-matrix check examples lint fast coverage docs reference bench bench-quick format clean
 
 ## This list.
 help:
@@ -36,7 +36,7 @@ sandbox: .venv/ready
 	$(BIN)/python -m wsdeploy_sandbox.demo $(INVENTORY)
 
 ## All tests: the fast ones, then whole deployments to both Debian releases.
-test: check
+test: check examples
 	$(BIN)/pytest tests/sandbox --numprocesses $(AT_ONCE) --dist loadscope $(MATRIX)
 
 ## All tests for every combination of Debian release, proxy and way to listen: some two hours.
@@ -58,6 +58,10 @@ fast:
 	@# What pytest makes of each file is kept; otherwise each process would make it by itself.
 	@test -d tests/unit/docs/__pycache__ || $(BIN)/pytest tests/unit tests/plan --collect-only -qq >/dev/null
 	$(BIN)/pytest tests/unit tests/plan --numprocesses $$(($$(nproc) * 3)) --dist worksteal
+
+## The examples for clouds, as far as they can be checked without an account.
+examples: .venv/ready
+	$(BIN)/pytest tests/examples
 
 # What tests/sandbox runs on hosts is not counted, nor what a process ran that its test has killed.
 ## The branch coverage of the fast tests, with a floor for what runs on hosts.
