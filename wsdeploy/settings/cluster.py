@@ -231,7 +231,7 @@ class Kubernetes(Section):
     """The namespace of Prometheus, which then may reach the app's metrics; it gets a PodMonitor."""
     mesh: Literal["istio", "linkerd"] | None = None
     """The service mesh whose proxy is put beside the app: as a sidecar of Kubernetes' own, which
-    starts before the app and ends after its drain. Istio 1.27 or Linkerd 2.17, or newer."""
+    starts before the app and ends after its drain. Istio 1.27 or Linkerd 2.19, or newer."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
