@@ -86,6 +86,8 @@ def test_ctrl_c_is_none_of_pyinfras_from_the_first_moment(monkeypatch: pytest.Mo
         return "no such file"
 
     monkeypatch.setattr(sys, "argv", ["pyinfra", "prod.py", "deploy.py"])
+    # Whoever runs the tests in the background may have it ignored.
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)
     monkeypatch.setattr(signal, "signal", lambda *_: done.append("handler"))
     monkeypatch.setattr(command_line, "problem", look)
     with pytest.raises(SystemExit):
