@@ -41,10 +41,13 @@ class Project:
 
     def found(self) -> dict[str, str]:
         """Return those of the wanted files, and of those of an earlier run, that are there."""
-        note = _text(self.folder / written.NOTE) or ""
-        paths = {*self.wanted, *written.noted(note), written.NOTE}
-        texts = {path: _text(self.folder / path) for path in sorted(paths)}
+        texts = {path: _text(self.folder / path) for path in self.paths()}
         return {path: text for path, text in texts.items() if text is not None}
+
+    def paths(self) -> list[str]:
+        """Return where files are, or were, written to, from the project's folder."""
+        note = _text(self.folder / written.NOTE) or ""
+        return sorted({*self.wanted, *written.noted(note), written.NOTE})
 
     def notes(self) -> list[str]:
         """Return a line for each setting that the platform keeps otherwise, or not at all."""
@@ -99,7 +102,8 @@ def platform(settings: Settings, where: Platform) -> Group:
     if found or code is None:
         raise SettingsError(name, found)
     project = Project(settings, where, folder, files.planned(settings, where, code))
-    if found := [*written.problems(project.wanted, project.found())]:
+    found += _odd_places(folder, project.paths())
+    if found := found or [*written.problems(project.wanted, project.found())]:
         raise SettingsError(name, found)
     return [MACHINE], {"platform": project}
 
@@ -171,6 +175,25 @@ def _requirements(app: source.Source, settings: App, folder: Path, inside: Path)
 
 def _harness() -> dict[str, str]:
     return {each.name: each.read_text() for each in sorted((PACKAGES / "wsapp").glob("*.py"))}
+
+
+def _odd_places(folder: Path, paths: Sequence[str]) -> Iterator[Problem]:
+    """Yield what is in the way of writing files into the project, and nowhere else."""
+    seen = set()
+    for path in paths:
+        place = folder
+        for part in Path(path).parts:
+            place /= part
+            shown = str(place.relative_to(folder))
+            if shown in seen:
+                continue
+            if place.is_symlink():
+                seen.add(shown)
+                yield Problem(shown, "it is a link, which may lead out of the project; delete it")
+            elif place.exists() and place.is_dir() == (shown == path):
+                seen.add(shown)
+                kind = "a folder, and a file is" if place.is_dir() else "a file, and a folder is"
+                yield Problem(shown, f"it is {kind} to be written there; move it away")
 
 
 def _text(path: Path) -> str | None:

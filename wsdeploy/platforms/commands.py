@@ -23,16 +23,35 @@ def value(source: FromEnv | FromFile | FromCommand) -> str:
     """Return how a shell reads a secret, as a word of a command."""
     match source:
         case FromEnv():
-            return f'"${source.name}"'
+            # One that is not set ends the command, instead of setting nothing.
+            return f'"${{{source.name}:?}}"'
         case FromFile():
-            return f'"$(cat {shlex.quote(source.path)})"'
+            return f'"$(cat {_file(source)})"'
     return f'"$({shlex.join(source.command)})"'
+
+
+def _file(source: FromFile) -> str:
+    # In quotes, ~ would be a name.
+    home, rest = ("~/", source.path[2:]) if source.path.startswith("~/") else ("", source.path)
+    return f"{home}{shlex.quote(rest)}"
+
+
+def _unless_empty(source: FromEnv | FromFile | FromCommand) -> str:
+    """Return what begins a command that must not go on without the file of a secret."""
+    return f"test -s {_file(source)} && " if isinstance(source, FromFile) else ""
+
+
+ON_COMMAND_LINE = "# on a machine of others: their ps shows the value while this runs"
+"""What is said before commands that have no other way."""
 
 
 def _heroku(settings: Settings, platform: Heroku, app: str) -> Iterator[str]:
     yield f"heroku create {app}"
+    if settings.app.secrets:
+        yield ON_COMMAND_LINE
     for name, source in settings.app.secrets.items():
-        yield f"heroku config:set {name}={value(source)} --app {app}"
+        begin = _unless_empty(source)
+        yield f"{begin}heroku config:set {name}={value(source)} --app {app}"
     for name in domains(settings):
         yield f"heroku domains:add {name} --app {app}"
     yield "git push heroku HEAD:main"
@@ -49,8 +68,9 @@ def _render(settings: Settings, platform: Render, app: str) -> Iterator[str]:
 def _fly(settings: Settings, platform: Fly, app: str) -> Iterator[str]:
     yield f"fly apps create {app}"
     for name, source in settings.app.secrets.items():
-        words = f"printf '{name}=%s\\n' {value(source)}"
-        yield f"{words} | fly secrets import --stage --app {app}"
+        # In three quotes, as a value may have several lines.
+        words = f'printf \'{name}="""%s"""\\n\' {value(source)}'
+        yield f"{_unless_empty(source)}{words} | fly secrets import --stage --app {app}"
     for name in domains(settings):
         yield f"fly certs add {name} --app {app}"
     yield "fly deploy"
@@ -65,7 +85,8 @@ def _koyeb(settings: Settings, platform: Koyeb, app: str) -> Iterator[str]:
     words += [f"--ports {port}:http --routes /:{port} --env PORT={port}"]
     for name, source in settings.app.secrets.items():
         secret = f"{app}-{name.lower().replace('_', '-')}"
-        yield f"printf %s {value(source)} | koyeb secrets create {secret} --value-from-stdin"
+        begin = _unless_empty(source)
+        yield f"{begin}printf %s {value(source)} | koyeb secrets create {secret} --value-from-stdin"
         words += [f"--env {shlex.quote(f'{name}={{{{secret.{secret}}}}}')}"]
     if health is not None:
         check = shlex.quote(f"{port}:http:{health}")
@@ -81,9 +102,12 @@ def _dokku(settings: Settings, platform: Dokku, app: str) -> Iterator[str]:
     dokku, seconds = f"ssh dokku@{platform.host}", stop_seconds(settings, platform)
     yield f"{dokku} apps:create {app}"
     yield f"{dokku} domains:set {app} {' '.join(domains(settings))}"
+    if settings.app.secrets:
+        yield ON_COMMAND_LINE
     for name, source in settings.app.secrets.items():
         encoded = f'"$(printf %s {value(source)} | base64 -w 0)"'
-        yield f"{dokku} config:set --no-restart --encoded {app} {name}={encoded}"
+        begin = _unless_empty(source)
+        yield f"{begin}{dokku} config:set --no-restart --encoded {app} {name}={encoded}"
     # SIGTERM comes at the switch, and again after the first of these; SIGKILL after the second.
     yield f"{dokku} checks:set {app} wait-to-retire {seconds}"
     yield f"{dokku} ps:set {app} stop-timeout-seconds {seconds}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from wsdeploy.platforms.start import HOME
 from wsdeploy.settings.section import Problem
@@ -20,8 +21,8 @@ Texts = Mapping[str, str]
 
 
 def digest(text: str) -> str:
-    """Return what stands for a file's content."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return what stands for a file's content, whichever ends of lines git has given it."""
+    return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
 
 
 def note(wanted: Texts) -> str:
@@ -30,12 +31,23 @@ def note(wanted: Texts) -> str:
 
 
 def noted(text: str | None) -> dict[str, str]:
-    """Return the digests that a note has, by paths; none if it is missing or no such note."""
+    """Return the digests that a note has, by paths; none if it is missing or no such note.
+
+    It comes with the project, from whomever: what it says of files elsewhere does not count.
+    """
     try:
         found = json.loads(text or "{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {path: known for path, known in found.items() if is_inside(path)}
+
+
+def is_inside(path: str) -> bool:
+    """Tell whether a path, from the project's folder, can't lead out of it by its words."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and "\0" not in path and not {"/", ".."} & {*parts}
 
 
 def changes(wanted: Texts, found: Texts) -> dict[str, str]:

@@ -236,16 +236,19 @@ def test_the_commands_of_each_platform() -> None:
     key, token = "\"$(cat 'a key')\"", "\"$(pass show 'a token')\""
     assert commands(settings, MADE[Heroku]) == [
         "heroku create chat",
-        'heroku config:set DATABASE_URL="$URL" --app chat',
-        f"heroku config:set KEY={key} --app chat",
+        "# on a machine of others: their ps shows the value while this runs",
+        'heroku config:set DATABASE_URL="${URL:?}" --app chat',
+        f"test -s 'a key' && heroku config:set KEY={key} --app chat",
         f"heroku config:set TOKEN={token} --app chat",
         "heroku domains:add ws.a-company.com --app chat",
         "git push heroku HEAD:main",
         "heroku ps:scale web=2 --app chat",
     ]
-    assert f"printf 'KEY=%s\\n' {key} | fly secrets import --stage --app chat" in commands(
-        settings, MADE[Fly]
-    )
+    fly = commands(settings, MADE[Fly])
+    send = "| fly secrets import --stage --app chat"
+    assert f'test -s \'a key\' && printf \'KEY="""%s"""\\n\' {key} {send}' in fly
+    home = commands(made({"secrets": {"KEY": FromFile("~/a key")}}), MADE[Heroku])
+    assert "test -s ~/'a key' && heroku config:set KEY=\"$(cat ~/'a key')\" --app chat" in home
     assert commands(made({"drain": 100, "ping_interval": 60}), MADE[Dokku]) == [
         "ssh dokku@dokku.a-company.com apps:create chat",
         "ssh dokku@dokku.a-company.com domains:set chat ws.a-company.com",

@@ -201,3 +201,15 @@ def test_the_examples_are_inventories(
     assert type(found.platform) is type(where)
     assert not [note for note in found.notes() if note.startswith("app.drain")]
     assert "websockets==" in found.wanted["requirements.txt"]
+
+
+def test_nothing_is_written_through_a_link(project: MakeProject, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "Procfile").symlink_to("/nowhere/victim")
+    (tmp_path / ".wsdeploy").symlink_to("elsewhere")
+    (tmp_path / "app.json").mkdir()
+    assert problems(project, MADE[Heroku]) == [
+        ".wsdeploy: it is a link, which may lead out of the project; delete it",
+        "Procfile: it is a link, which may lead out of the project; delete it",
+        "app.json: it is a folder, and a file is to be written there; move it away",
+    ]

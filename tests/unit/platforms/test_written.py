@@ -58,3 +58,15 @@ def test_what_is_not_wanted_any_more_goes_unless_somebody_has_edited_it() -> Non
 def test_a_note_that_is_none_knows_no_file() -> None:
     for text in (None, "", "no json", json.dumps(["a list"])):
         assert written.noted(text) == {}
+
+
+def test_a_note_knows_nothing_outside_of_the_project() -> None:
+    mine = written.digest("mine")
+    paths = ["/etc/passwd", "../mine", "a/../../mine", "", "a\0b", "fly.toml"]
+    assert written.noted(json.dumps(dict.fromkeys(paths, mine))) == {"fly.toml": mine}
+
+
+def test_ends_of_lines_are_nobodys_work() -> None:
+    found = after({**WANTED, "Procfile": "web: old\n"})
+    found["Procfile"] = "web: old\r\n"
+    assert [*written.problems(WANTED, found)] == []
