@@ -144,7 +144,18 @@ def _app() -> Iterator[tuple[str, Row]]:
             refuse('a pod listens on its own address; leave it out, or give "tcp"', "tcp"),
         ),
     )
-    yield "app.port", _all("the app", kept("containerPort"))
+    yield (
+        "app.port",
+        Row(
+            "the app",
+            (
+                # HAProxy is told it as a number, and gets another one after the pods.
+                refuse("each pod has an address of its own, so any port will do; leave it out"),
+                kept("containerPort"),
+                kept("containerPort"),
+            ),
+        ),
+    )
     yield (
         "app.reuse_port",
         _all("rollout", kept("not needed: each pod has an address of its own")),
