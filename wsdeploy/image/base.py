@@ -51,16 +51,23 @@ def of_rootfs(path: Path, interpreter: str) -> Base:
     layer: users' names, a folder for temporary files, the authorities' certificates.
     """
     data = path.read_bytes()
+    try:
+        own = _second_layer(path, interpreter)
+    except tarfile.TarError as error:
+        raise ImageError(f"{path} is no whole tar archive ({error}); make it anew") from None
+    layers = (Layer(data), own)
+    return Base(
+        tuple(Blob(GZIP, each.blob) for each in layers), tuple(each.diff_id for each in layers)
+    )
+
+
+def _second_layer(path: Path, interpreter: str) -> Layer:
     with tarfile.open(path, "r:") as tar:
         names = {member.name.removeprefix("./").rstrip("/") for member in tar}
         if interpreter.lstrip("/") not in names:
             wanted = "make it with python3-minimal and libpython3-stdlib"
             raise ImageError(f"{path} has no {interpreter}; {wanted}")
-        own = layer(_missing(tar, names))
-    layers = (Layer(data), own)
-    return Base(
-        tuple(Blob(GZIP, each.blob) for each in layers), tuple(each.diff_id for each in layers)
-    )
+        return layer(_missing(tar, names))
 
 
 def _missing(tar: tarfile.TarFile, names: set[str]) -> Iterator[Entry]:
@@ -88,22 +95,29 @@ def of_layout(folder: Path, wanted: str, architecture: str) -> Base:
     """
     manifest = json.loads(_blob(folder, wanted))
     if "manifests" in manifest:
-        name = ARCHITECTURES[architecture]
-        fitting = [
-            each["digest"]
-            for each in manifest["manifests"]
-            if each.get("platform", {}).get("architecture") == name
-            and each["platform"].get("os") == "linux"
-        ]
-        if not fitting:
+        fitting = for_linux(manifest, ARCHITECTURES[architecture])
+        if fitting is None:
+            name = ARCHITECTURES[architecture]
             raise ImageError(f"{wanted} has no image for {name}; give another base")
-        manifest = json.loads(_blob(folder, fitting[0]))
+        manifest = json.loads(_blob(folder, fitting))
+    if "config" not in manifest or "layers" not in manifest:
+        raise ImageError(f"{wanted} is no image that pods can run; give another base")
     config = json.loads(_blob(folder, manifest["config"]["digest"]))
     blobs = [
         Blob(_media_type(each["mediaType"]), _blob(folder, each["digest"]))
         for each in manifest["layers"]
     ]
     return Base(tuple(blobs), tuple(config["rootfs"]["diff_ids"]), config.get("config") or {})
+
+
+def for_linux(index: Mapping[str, Any], architecture: str) -> str | None:
+    """Return the digest of an index's image for Linux and an architecture, or None."""
+    wanted = {"os": "linux", "architecture": architecture}
+    for each in index.get("manifests") or ():
+        if (each.get("platform") or {}).items() >= wanted.items():
+            found: str = each["digest"]
+            return found
+    return None
 
 
 def _media_type(given: str) -> str:

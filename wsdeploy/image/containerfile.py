@@ -47,11 +47,19 @@ def write(target: ClusterTarget, entries: Iterable[Entry], folder: Path) -> None
     (folder / "data").mkdir(exist_ok=True)
     for entry in entries:
         path = folder / RELEASE / entry.path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         if entry.link is not None:
             path.symlink_to(entry.link)
         elif entry.data is None:
-            path.mkdir(exist_ok=True)
+            _make(path)
         else:
             path.write_bytes(entry.data)
             path.chmod(entry.mode)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that pods can enter: COPY keeps modes, which the umask has a part in."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)

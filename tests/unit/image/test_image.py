@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -280,8 +281,16 @@ def test_a_folder_with_something_in_it_is_left_alone(folder: Path) -> None:
 
 def test_a_containerfile_for_those_who_build_elsewhere(folder: Path) -> None:
     project(folder, f'base="python:3.13@sha256:{"a" * 64}"')
-    done = run("--output", "out", "--containerfile")
+    before = os.umask(0o077)
+    try:
+        done = run("--output", "out", "--containerfile")
+    finally:
+        os.umask(before)
     assert done.exit_code == 0, done.output
+    # COPY keeps modes, and pods have a user of their own.
+    folders = [each for each in (folder / "out/release").rglob("*") if each.is_dir()]
+    assert folders
+    assert {each.stat().st_mode & 0o777 for each in folders} == {0o755}
     lines = (folder / "out/Containerfile").read_text().splitlines()
     assert lines[0].startswith("# registry.a-company.com/chat:")
     assert lines[1] == f"FROM python:3.13@sha256:{'a' * 64}"
@@ -292,3 +301,23 @@ def test_a_containerfile_for_those_who_build_elsewhere(folder: Path) -> None:
     interpreter, app = json.loads(entrypoint.removeprefix("ENTRYPOINT "))
     assert interpreter == "/usr/bin/python3"
     assert (folder / "out/release" / app.lstrip("/")).read_text() == "print('one')\n"
+
+
+def test_a_base_that_is_cut_off_is_a_line(folder: Path) -> None:
+    whole = (folder / "base.tar").read_bytes()
+    with tarfile.open(folder / "base.tar") as tar:
+        last = max(tar, key=lambda member: member.offset_data if member.size > 1 else 0)
+    (folder / "base.tar").write_bytes(whole[: last.offset_data + 1])
+    result = run("--output", "out")
+    assert result.exit_code == 1
+    assert "is no whole tar archive" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_of_an_index_the_image_for_linux_is_taken() -> None:
+    windows = {"digest": "w", "platform": {"os": "windows", "architecture": "amd64"}}
+    linux = {"digest": "l", "platform": {"os": "linux", "architecture": "amd64"}}
+    other = {"digest": "o", "platform": None}
+    assert base.for_linux({"manifests": [other, windows, linux]}, "amd64") == "l"
+    assert base.for_linux({"manifests": [other, windows]}, "amd64") is None
+    assert base.for_linux({}, "amd64") is None

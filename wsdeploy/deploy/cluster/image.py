@@ -80,13 +80,8 @@ class Registry:
         """
         raw = self._copied("inspect", "--raw", f"docker://{image}", image=image)
         repository, _, wanted = image.rpartition("@")
-        name = ARCHITECTURES[architecture]
-        fitting = [
-            each["digest"]
-            for each in json.loads(raw).get("manifests", [])
-            if (each.get("platform") or {}).get("architecture") == name
-        ]
-        one = f"{_without_tag(repository)}@{fitting[0] if fitting else wanted}"
+        fitting = bases.for_linux(json.loads(raw), ARCHITECTURES[architecture])
+        one = f"{_without_tag(repository)}@{fitting or wanted}"
         words = ("copy", "--preserve-digests", f"docker://{one}", f"oci:{folder}:base")
         self._copied(*words, image=image)
         (folder / "blobs" / wanted.replace(":", "/")).write_bytes(raw)
