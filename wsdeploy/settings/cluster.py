@@ -18,6 +18,8 @@ NAME_WORDS = "give lower-case letters, digits, hyphens and dots"
 REPOSITORY = re.compile(
     r"[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+|[a-z0-9]+([._-]+[a-z0-9]+)*"
 )
+HAS_REGISTRY = re.compile(r"([^/]*[.:][^/]*|localhost)/")
+"""As tools tell a registry from the first name of a repository at Docker Hub."""
 BY_DIGEST = re.compile(rf"(?:{REPOSITORY.pattern})(?::[\w][\w.-]{{0,127}})?@sha256:[0-9a-f]{{64}}")
 BY_DIGEST_WORDS = "give it by digest, such as docker.io/library/debian@sha256:…"
 PLACE = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?|[0-9A-Fa-f:]+")
@@ -57,6 +59,12 @@ class Image(Section):
             yield refused("repository", self.repository, "that is a placeholder; give your own")
         elif not REPOSITORY.fullmatch(self.repository):
             wanted = "give a repository without a tag, such as registry.your-company.com/chat"
+            yield refused("repository", self.repository, wanted)
+        elif self.registry is not None and not HAS_REGISTRY.match(self.repository):
+            wanted = (
+                "that means Docker Hub's; name the registry, as in registry.your-company.com/chat "
+                "or docker.io/you/chat, or give registry=None"
+            )
             yield refused("repository", self.repository, wanted)
         if (self.base is None) == (self.rootfs is None):
             yield Problem("base", "give either base or rootfs")

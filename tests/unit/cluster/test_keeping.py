@@ -282,6 +282,16 @@ SECTIONS: list[tuple[Section, list[str]]] = [
             "base: 'debian:13' given; give it by digest, such as docker.io/library/debian@sha256:…",
         ],
     ),
+    (
+        Image("chat/server", rootfs="a.tar"),
+        [
+            "repository: 'chat/server' given; that means Docker Hub's; name the registry, as in "
+            "registry.your-company.com/chat or docker.io/you/chat, or give registry=None"
+        ],
+    ),
+    (Image("chat", rootfs="a.tar", registry=None), []),
+    (Image("localhost/chat", rootfs="a.tar"), []),
+    (Image("registry:5000/chat", rootfs="a.tar"), []),
     (Image("a-company.com/chat"), ["base: give either base or rootfs"]),
     (
         Image("a-company.com/chat:1", rootfs="a.tar", python="3", interpreter="python3"),

@@ -231,7 +231,7 @@ def test_every_template_is_rendered(
         everything(make(proxy=proxy(), **SETTINGS["shared addresses"]), debian())
     digest = f"sha256:{'a' * 64}"
     way_in = LoadBalancer(f"haproxy@{digest}")
-    kubernetes = Kubernetes("chat", Image("chat", base=f"debian@{digest}"), way_in)
+    kubernetes = Kubernetes("chat", Image("a-company.com/chat", base=f"debian@{digest}"), way_in)
     cluster_proxy.configuration(ClusterTarget(make(), kubernetes, "0" * 12, "", digest), way_in)
     names = {name.removeprefix(f"{templates.PREFIX}/") for name in seen}
     assert names == {str(path.relative_to(OURS)) for path in OURS.rglob("*.j2")}
