@@ -392,7 +392,7 @@ def capacity(  # noqa: PLR0917 - click passes them by name
 @main.command()
 @INVENTORY
 @click.option(
-    "--output", required=True, type=click.Path(file_okay=False), help="A new folder to write to."
+    "--output", required=True, type=click.Path(file_okay=False), help="A folder to write to."
 )
 @click.option(
     "--base",
@@ -405,7 +405,8 @@ def image(inventory: str, output: str, base: str | None, containerfile: bool) ->
     """Build the image of a cluster's pods, as a folder in OCI's layout.
 
     The same release on the same base is the same image, to the byte. Its name and digest are
-    printed.
+    printed. A folder with an earlier image of the same repository is made anew. The app's secrets
+    need not be there.
     """
     from wsdeploy.image import base as bases  # noqa: PLC0415
     from wsdeploy.image import build, contents  # noqa: PLC0415
@@ -416,9 +417,10 @@ def image(inventory: str, output: str, base: str | None, containerfile: bool) ->
     cluster = _load(inventory)
     if not isinstance(cluster, Cluster):
         sys.exit(f"{inventory} has hosts and no cluster; say service = pods(settings, ...)")
-    if Path(output).is_dir() and any(Path(output).iterdir()):
-        sys.exit(f"{output} has something in it; give a new folder, or an empty one")
     given = cluster.kubernetes.image
+    own = not containerfile and build.is_of(given.repository, Path(output))
+    if Path(output).is_dir() and any(Path(output).iterdir()) and not own:
+        sys.exit(f"{output} has something in it; give a new folder, or an empty one")
     if containerfile and given.base is None:
         sys.exit("a Containerfile begins with a base that has a name; give Image(base=...)")
     if not containerfile and given.rootfs is None and base is None:
@@ -436,6 +438,8 @@ def image(inventory: str, output: str, base: str | None, containerfile: bool) ->
             else bases.of_rootfs(Path(given.rootfs or ""), given.interpreter)
         )
         built = build.build(target, release, below)
+        if own:
+            build.remove(Path(output))
         build.write(built, Path(output))
     except (bases.ImageError, BuildError) as error:
         sys.exit(f"{inventory}: {error}")

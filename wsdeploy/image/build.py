@@ -7,6 +7,7 @@ is in it. Only zlib's version may change how layers are compressed.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 EPOCH = "1970-01-01T00:00:00Z"
 """When every image was made. What it was made from is in its labels."""
+
+LAYOUT = {"blobs", "index.json", "oci-layout"}
+"""What a folder in OCI's layout has."""
+# skopeo and podman go by the first name, containerd by the second.
+NAMES = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 
 
 @dataclass(frozen=True)
@@ -128,14 +134,31 @@ def write(image: BuiltImage, folder: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
     for name, data in {**image.blobs, image.digest: image.manifest}.items():
         (place / name.removeprefix("sha256:")).write_bytes(data)
-    # skopeo and podman go by the first name, containerd by the second.
-    names = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
     described = _descriptor(MANIFEST, image.manifest) | {
-        "annotations": dict.fromkeys(names, image.name)
+        "annotations": dict.fromkeys(NAMES, image.name)
     }
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [described]}
     (folder / "index.json").write_bytes(_json(index))
     (folder / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
+
+
+def is_of(repository: str, folder: Path) -> bool:
+    """Tell whether a folder has an image of a repository that `write` has written, and no more."""
+    if not folder.is_dir() or {each.name for each in folder.iterdir()} != LAYOUT:
+        return False
+    try:
+        (described,) = json.loads((folder / "index.json").read_bytes())["manifests"]
+        names = {described["annotations"][name] for name in NAMES}
+    except (KeyError, OSError, TypeError, ValueError):
+        return False
+    return {name.rpartition(":")[0] for name in names} == {repository}
+
+
+def remove(folder: Path) -> None:
+    """Remove an image that `write` has written from its folder. Raises OSError."""
+    for name in LAYOUT - {"blobs"}:
+        (folder / name).unlink()
+    shutil.rmtree(folder / "blobs")
 
 
 def _descriptor(media_type: str, data: bytes) -> dict[str, Any]:

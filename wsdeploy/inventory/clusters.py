@@ -74,7 +74,7 @@ def _file_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Probl
     app, image = settings.app, kubernetes.image
     if isinstance(app, App):
         yield from local_files.app_problems(
-            app, settings.tls, secrets=kubernetes.existing_secret is None
+            app, settings.tls, secrets=kubernetes.existing_secret is None and not _builds_image()
         )
     if isinstance(image, Image) and image.rootfs is not None:
         path = Path(image.rootfs)
@@ -84,6 +84,11 @@ def _file_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Probl
         elif not _is_plain_tar(path):
             wanted = "give a tar archive that is not compressed"
             yield refused("kubernetes.image.rootfs", image.rootfs, wanted)
+
+
+def _builds_image() -> bool:
+    """Tell whether this is `wsdeploy image`: no secret is in an image, nor in its name."""
+    return sys.argv[1:2] == ["image"]
 
 
 def _is_plain_tar(path: Path) -> bool:

@@ -272,6 +272,41 @@ def test_mistakes(folder: Path, given: str, words: list[str], expected: str) -> 
     assert not (folder / "out").exists()
 
 
+def test_secrets_need_not_be_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inventory = folder / "chat.py"
+    text = inventory.read_text()
+    inventory.write_text(
+        text.replace('App("app.py")', 'App("app.py", secrets={"TOKEN": FromEnv("TOKEN")})')
+    )
+    monkeypatch.delenv("TOKEN", raising=False)
+    without = run("--output", "out")
+    assert without.exit_code == 0, without.output
+    monkeypatch.setenv("TOKEN", "a secret")
+    assert run("--output", "new").output == without.output
+
+
+def test_its_folder_is_made_anew(folder: Path) -> None:
+    run("--output", "out")
+    (folder / "app.py").write_text("print('two')\n")
+    again = run("--output", "out")
+    assert again.exit_code == 0, again.output
+    run("--output", "new")
+    assert read(folder / "out") == read(folder / "new")
+
+
+def test_an_image_of_others_is_left_alone(folder: Path) -> None:
+    run("--output", "out")
+    inventory = folder / "chat.py"
+    inventory.write_text(inventory.read_text().replace(".com/chat", ".com/other"))
+    before = read(folder / "out")
+    done = run("--output", "out")
+    assert done.output == "out has something in it; give a new folder, or an empty one\n"
+    assert read(folder / "out") == before
+    as_layout(folder / "base")
+    done = run("--output", "base")
+    assert done.output == "base has something in it; give a new folder, or an empty one\n"
+
+
 def test_a_folder_with_something_in_it_is_left_alone(folder: Path) -> None:
     (folder / "out").mkdir()
     (folder / "out/own").write_text("")
