@@ -1,4 +1,4 @@
-"""Put a Python websockets server into production on your own Debian machines.
+"""Put a Python websockets server into production on hosts, in clusters, on platforms.
 
 Inventories import the settings from here. `pyinfra INVENTORY wsdeploy.COMMAND` finds the day-2
 commands here: those of COMMANDS.

@@ -37,9 +37,11 @@ OF_WORKFLOW = ("DEPLOY_SSH_KEY", "DEPLOY_KNOWN_HOSTS")
 @click.group()
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
-    """Put a Python websockets server into production on your own Debian machines.
+    """Put a Python websockets server into production on hosts, in clusters, on platforms.
 
-    These commands contact no host. `pyinfra inventories/prod.py deploy.py` deploys.
+    Hosts run Debian, clusters are of Kubernetes, platforms are Heroku, Render, Fly, Koyeb and
+    Dokku. These commands contact no host and no cluster.
+    `pyinfra inventories/prod.py deploy.py` deploys.
     """
 
 
