@@ -227,6 +227,11 @@ def test_files_that_are_there_are_left(run: Run, here: Path) -> None:
     assert next_commands(done.output)[0] == "uv add --dev 'wsdeploy[checks]>=0.1,<0.2'"
 
 
+def test_what_a_cluster_needs_stays_out_of_git(run: Run, here: Path) -> None:
+    run("init")
+    assert {"/image/", "*.tar"} < {*(here / ".gitignore").read_text().splitlines()}
+
+
 def test_again_it_changes_nothing(run: Run, here: Path) -> None:
     run("init")
     before = {path: (here / path).stat().st_mtime_ns for path in files(here)}
