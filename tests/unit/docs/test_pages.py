@@ -4,7 +4,9 @@ import ast
 import dataclasses
 import itertools
 import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -20,6 +22,7 @@ from wsdeploy.plan.host.limits import BACKLOG_LEAST
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import App, SelfSigned, Settings, SettingsError, reference
+from wsdeploy.settings.section import Section
 
 README = pages.PAGES["README.md"]
 SETTINGS = {
@@ -141,6 +144,43 @@ def test_the_inventory_of_ten_lines_is_one(monkeypatch: pytest.MonkeyPatch) -> N
     exec(code.replace("your-company", "a-company"), names)  # noqa: S102
     assert names["settings"].domain == "ws.a-company.com"
     assert len(names["app"][0]) == len(names["proxy"][0]) == 1
+
+
+def snippets(page: str) -> list[str]:
+    """Return the Python of a page that names what it imports, with a company's own name."""
+    codes = pages.blocks(pages.PAGES[page], "python")
+    return [code.replace("your-company", "a-company") for code in codes if "import" in code]
+
+
+@pytest.mark.parametrize(
+    ("page", "count"), [("docs/guides/kubernetes.md", 3), ("docs/guides/platforms.md", 5)]
+)
+def test_guides_to_other_places_show_what_is_accepted(
+    page: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["wsdeploy", "check"])
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/app.py").write_text("")
+    (tmp_path / "base.tar").write_bytes(b"\0" * 257 + b"ustar")
+    assert len(snippets(page)) >= count
+    for code in snippets(page):
+        names: dict[str, Any] = {}
+        exec(code, names)  # noqa: S102 (our own text)
+        sections = [each for each in names.values() if isinstance(each, Section)]
+        groups = [each for each in names.values() if isinstance(each, tuple)]
+        assert sections or groups
+        assert [problem for each in sections for problem in each.all_problems()] == []
+        assert all(isinstance(each[-1], dict) for each in groups), code
+
+
+@all_pages
+def test_keywords_are_no_statements(page: str) -> None:
+    """A call's `replicas=...,` on its own would be Python, and a tuple."""
+    for code in pages.blocks(pages.PAGES[page], "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+                assert len(node.value.elts) > 1, ast.unparse(node)
 
 
 def test_the_picture_of_a_deployment_is_drawn_from_its_recording() -> None:
