@@ -266,6 +266,9 @@ def test_shared_addresses_stay_while_processes_are_replaced(
     monkeypatch.setattr(rollout, "wait_healthy", healthy)
     listens(OLD, TCP)
     request = request_for(reuse_port=False)
+    script = root.path / "etc/keepalived/ws-serves.sh"
+    script.parent.mkdir(parents=True)
+    script.touch()
     run(request)
     # For as long as it may take, if this program is killed.
     each = request["stop_wait"] + request["back_after"] + request["start_timeout"]
