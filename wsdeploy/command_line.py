@@ -38,6 +38,14 @@ def missing(path: str) -> str | None:
     return f"{path}: no such file in {Path.cwd()}; no host was contacted"
 
 
+def several(path: str) -> str:
+    """Return what to say of an inventory file that would deploy to several places."""
+    return (
+        f"{path} has more than one of hosts, clusters and platforms; give each an inventory of its "
+        "own"
+    )
+
+
 def deploys(arguments: Sequence[str]) -> bool:
     """Tell whether a run needs the app's code and secrets: all do but those of our own commands."""
     operations = [word for word in arguments if word.startswith("wsdeploy.")]

@@ -627,6 +627,18 @@ def test_commands_for_hosts_say_so(lab: Lab) -> None:
         assert f"inventory.py is for a cluster, and wsdeploy.{command} for hosts; " in run.err
 
 
+@pytest.mark.parametrize("words", [("deploy.py", "--dry"), ("-y", "wsdeploy.restart")])
+def test_hosts_in_the_same_inventory_are_refused(lab: Lab, words: tuple[str, ...]) -> None:
+    inventory = lab.folder / "inventory.py"
+    hosts = 'app, proxy = hosts(settings, app=["app1.a-company.com"])\n'
+    inventory.write_text(f"{inventory.read_text()}\n{hosts}")
+    run = lab.run(*words)
+    assert run.code == 1
+    assert "inventory.py has more than one of hosts, clusters and platforms; give each" in run.err
+    assert "Traceback" not in run.err
+    assert lab.cluster.objects == TLS
+
+
 class NoAddress(Kubectl):
     """A cluster that has given the way in no address yet, or this one."""
 

@@ -122,10 +122,14 @@ def _some_hosts(make: Callable[..., Any]) -> Callable[..., Any]:
 
     def made(*arguments: Any, **options: Any) -> Any:
         found = make(*arguments, **options)
+        every = [*found.hosts.values()]
         if not command_line.deploys(sys.argv[1:]):
             groups = ("settings", "cluster")
             ours = {n: it for n, it in found.hosts.items() if any(map(it.data.get, groups))}
             found.hosts = ours or found.hosts
+        kinds = ("settings", "cluster", "platform")
+        if sum(any(host.data.get(kind) for host in every) for kind in kinds) > 1:
+            raise SystemExit(command_line.several(arguments[0]))
         if not len(found):
             raise SystemExit(
                 f"{arguments[0]} has no hosts; name its groups so that pyinfra finds them: "

@@ -7,8 +7,9 @@ import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+from wsdeploy import command_line
 from wsdeploy.inventory.clusters import Cluster
 from wsdeploy.inventory.groups import ROLES
 from wsdeploy.inventory.project import Project
@@ -65,13 +66,28 @@ def read(path: str | os.PathLike[str]) -> Fleet | Cluster | Project:
         variables = runpy.run_path(str(Path(path).resolve()))
     except SettingsError as error:
         raise SettingsError(str(path), error.problems) from None
-    for value in variables.values():
-        match value:
-            case ([_], {"cluster": Cluster() as cluster}):
-                return cluster
-            case ([_], {"platform": Project() as project}):
-                return project
+    # One that has two names is one.
+    found = {id(each): each for each in map(_of_this_machine, variables.values()) if each}
+    has_hosts = any(_has_settings(variables.get(role)) for role in ROLES)
+    if len(found) + has_hosts > 1:
+        raise ValueError(command_line.several(str(path)))
+    for each in found.values():
+        return each
     return _fleet(path, variables)
+
+
+def _of_this_machine(value: object) -> Cluster | Project | None:
+    """Return what a group describes that has no hosts; None if it is another group, or none."""
+    match value:
+        case ([_], {"cluster": Cluster() as cluster}):
+            return cluster
+        case ([_], {"platform": Project() as project}):
+            return project
+    return None
+
+
+def _has_settings(group: object) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(group, tuple) and "settings" in group[-1]
 
 
 def _fleet(path: str | os.PathLike[str], variables: dict[str, Any]) -> Fleet:
@@ -80,7 +96,7 @@ def _fleet(path: str | os.PathLike[str], variables: dict[str, Any]) -> Fleet:
     settings = None
     for role in ROLES:
         group = variables.get(role)
-        if not (isinstance(group, tuple) and "settings" in group[-1]):
+        if not _has_settings(group):
             continue
         settings = group[1]["settings"]
         for entry in group[0]:

@@ -61,6 +61,35 @@ def test_all_mistakes_as_a_run_says_them(check: Callable[[str], Result]) -> None
     assert [line.split(": ")[0] for line in lines if line] == ["  domain", "  app.path", "  app"]
 
 
+CLUSTER = HEAD + (
+    'settings = Settings("ws.a-company.com", App("app.py"), Acme("ops@a-company.com"))\n'
+    'image = Image("a-company.com/chat", base="debian@sha256:" + "a" * 64)\n'
+    'service = pods(settings, Kubernetes("chat", image, Ingress(issuer="a")))\n'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TIERS + CLUSTER,
+        PLATFORM + TIERS,
+        CLUSTER + PLATFORM,
+        CLUSTER + "again = pods(settings, Kubernetes('chat2', image, Ingress(issuer='a')))\n",
+    ],
+)
+def test_one_inventory_deploys_to_one_place(check: Callable[[str], Result], text: str) -> None:
+    done = check(text)
+    assert done.exit_code == 1
+    assert done.output == (
+        "prod.py has more than one of hosts, clusters and platforms; give each an inventory of its "
+        "own\n"
+    )
+
+
+def test_a_group_may_have_two_names(check: Callable[[str], Result]) -> None:
+    assert check(CLUSTER + "same = service\n").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
