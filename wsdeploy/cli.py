@@ -208,7 +208,8 @@ def _shell_word(place: Path) -> str:
 def check(inventory: str) -> None:
     """Look for mistakes in an inventory, and in the files of this machine that it names.
 
-    Exits with 0 if there are none, and 1 if there are. An inventory is a program, which is run: one
+    Exits with 0 if there are none, and 1 if there are. What a cluster or a platform keeps only in
+    part is said in a line each. An inventory is a program, which is run: one
     for the sandbox boots its hosts.
     """
     from wsdeploy.inventory import Cluster, Project  # noqa: PLC0415
@@ -223,9 +224,11 @@ def check(inventory: str) -> None:
             click.echo(f"  {note}")
         return
     if isinstance(fleet, Cluster):
-        _cluster_files(inventory, fleet)
+        _, notes = _cluster_files(inventory, fleet)
         namespace = fleet.kubernetes.namespace
         click.echo(f"{inventory}: no problem found; a cluster (namespace {namespace})")
+        for note in notes:
+            click.echo(f"  {note}")
         return
     for host in fleet.hosts:
         try:

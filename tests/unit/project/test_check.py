@@ -90,6 +90,17 @@ def test_a_group_may_have_two_names(check: Callable[[str], Result]) -> None:
     assert check(CLUSTER + "same = service\n").exit_code == 0
 
 
+def test_what_a_cluster_keeps_only_in_part_is_said(check: Callable[[str], Result]) -> None:
+    done = check(CLUSTER.replace('App("app.py")', 'App("app.py", env={"REGION": "eu"})'))
+    first, *notes = done.output.splitlines()
+    assert first == "prod.py: no problem found; a cluster (namespace chat)"
+    assert [note.partition(": ")[0] for note in notes] == [
+        "  app.env",
+        "  tls.email",
+        "  image",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
