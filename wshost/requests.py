@@ -130,27 +130,32 @@ class Commit(TypedDict):
     """Whether the app had changes that are in no commit."""
 
 
-class Rollout(TypedDict):
-    """rollout.rollout: a generation that is to serve. A record of it is what brings it back.
+class Processes(TypedDict):
+    """A group of processes, as it is given to Supervisor.
 
     In the texts of its files are marks for what the host decides (rollout.description.fill).
     """
 
     name: str
+    generation: str
+    description: Description
+    program: str
+    """Supervisor's file."""
+    environment: str
+
+
+class Rollout(Processes):
+    """rollout.rollout: a generation that is to serve. A record of it is what brings it back."""
+
     by: str
     """Who wants it."""
     later: NotRequired[list[str]]
     """Hosts whose turn comes after this one's."""
-    generation: str
     release: str
     version: str
     """The same on all hosts for what one deployment brings to them."""
     commit: NotRequired[Commit | None]
     """What the release was built from, for people to read; None if that is in no git."""
-    description: Description
-    program: str
-    """Supervisor's file."""
-    environment: str
     boot: str
     """What brings its folders back after a boot."""
     reuse_port: bool
@@ -163,6 +168,21 @@ class Rollout(TypedDict):
     back_after: float
     """Seconds that a proxy may take to pass clients to a process that was gone."""
     probe: Probe
+
+
+class ReleaseCommand(Processes):
+    """rollout.release_command: a command of a release runs once."""
+
+    kind: Literal["before_release", "after_release"]
+    by: str
+    release: str
+    commit: Commit | None
+    key: str
+    """What it is remembered by once it has ended well."""
+    seconds: float
+    """That it may take."""
+    stop_wait: float
+    """Seconds that it may then take to end."""
 
 
 class Retire(TypedDict):
@@ -254,6 +274,8 @@ class Progress(TypedDict, total=False):
     """Until now."""
     serves: Serving
     """From now on."""
+    said: str
+    """A line that a command of the release has printed."""
 
 
 class Target(TypedDict):
@@ -482,6 +504,7 @@ class Supervised(TypedDict):
     statename: str
     pid: int
     start: int
+    exitstatus: NotRequired[int]
     spawnerr: NotRequired[str]
 
 

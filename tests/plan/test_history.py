@@ -8,6 +8,11 @@ from typing import Any
 import pytest
 
 from tests.plan.conftest import Converged, Deploy, MakeFleet, Run
+from wsdeploy.plan.app import release_commands
+from wsdeploy.plan.app.release_commands import Kind
+from wsdeploy.plan.host import paths
+from wsdeploy.plan.host.survey import Survey
+from wsdeploy.release import contents
 
 LOUD = ("-y", "--debug")
 HELD = {
@@ -277,3 +282,48 @@ def test_a_host_that_no_inventory_names_any_more(
         done = deploy(gone, {name: was[name]}, *LOUD, others=others, what=["wsdeploy.remove"])
         assert done.code == 0, done.said
         assert done.programs_of(name.removeprefix("@fake/")).count("remove") == 1
+
+
+MIGRATE = 'before_release=["python", "-m", "chat.migrate"], after_release=["python", "-m", "told"]'
+
+
+def commands(done: Run) -> list[str]:
+    return [
+        host.removeprefix("@fake/") for host, name in done.programs if name == "release_command"
+    ]
+
+
+def test_commands_of_a_release_run_once_on_the_first_host(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
+    fleet = tiers(app=MIGRATE)
+    done = deploy(fleet, spoilt(converged(fleet), "app2"), *LOUD)
+    assert done.code == 0, done.said
+    found = [name for _, name in done.programs if name in ("release_command", "rollout", "retire")]
+    assert found == ["release_command", "rollout", "release_command"]
+    assert commands(done) == ["app1", "app1"]
+
+
+def test_commands_that_have_run_do_not_run_again_unless_asked(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
+    fleet = tiers(app=MIGRATE)
+    surveys = spoilt(converged(fleet), "app1", "app2")
+    release = contents.release(fleet.settings, Survey(bare=True)).id
+    kinds: list[Kind] = ["before_release", "after_release"]
+    keys = [release_commands.key(fleet.settings, kind, release) for kind in kinds]
+    # On the host that ran them then.
+    surveys["@fake/app2"]["texts"][paths.release_commands("ws")] = json.dumps(keys)
+    assert commands(deploy(fleet, surveys, *LOUD)) == []
+    again = deploy(fleet, surveys, *LOUD, "--data", "before_release=again")
+    assert commands(again) == ["app1"]
+
+
+def test_a_command_before_the_release_waits_for_one(
+    deploy: Deploy, tiers: MakeFleet, converged: Converged
+) -> None:
+    fleet = tiers(app=MIGRATE)
+    # The other one has not run for what serves.
+    done = deploy(fleet, converged(fleet), *LOUD)
+    assert commands(done) == ["app1"]
+    assert "After the release" in done.said

@@ -300,6 +300,50 @@ def test_a_full_disk_is_named_and_stays_as_it_is(site: Site, copy: Path) -> None
     site.project = PROJECT
 
 
+def test_commands_of_a_release(site: Site) -> None:
+    """Before it serves, and after: once, as the app would, and seen by whoever deploys."""
+    before = "whoami && pwd && test ! -w . && echo before-$COLOUR >>$HOME/commands"
+    after = "echo after-$COLOUR >>$HOME/commands"
+    commands = f', before_release=["sh", "-c", "{before}"], after_release=["sh", "-c", "{after}"]'
+    result = site.deploy(app=coloured(site, "tables", more=commands))
+    release = site.ssh("readlink -f /srv/ws/current").strip()
+    assert f"{release}/app" in result.output
+    assert result.output.index("[history] ws") < result.output.index(f"{release}/app")
+    ran = ["before-tables", "after-tables"]
+    assert site.ssh("cat /var/lib/ws/commands").split() == ran
+    site.converged()
+    # The same code and environment, though other processes.
+    site.deploy(app=coloured(site, "tables", drain="1", more=commands))
+    assert site.ssh("cat /var/lib/ws/commands").split() == ran
+
+
+def test_a_command_that_fails_changes_nothing(site: Site) -> None:
+    serves, there = site.live_generation(), left(site)
+    fails = ', before_release=["sh", "-c", "echo no such table && exit 3"]'
+    site.write(app=coloured(site, "refused", more=fails))
+    with site.with_clients_that_stay(rate=0, held=20) as outcome:
+        result = site.pyinfra()
+    assert result.code == 1
+    assert "before_release ended with exit status 3" in result.output
+    assert "no such table" in result.output
+    assert "goes on serving" in result.output
+    assert "no client was closed" in result.output
+    assert outcome["closed"] == []
+    assert site.live_generation() == serves
+    assert {**left(site), "/srv/ws/releases": []} == {**there, "/srv/ws/releases": []}
+    assert '"action": "before_release"' in site.ssh("tail -n 1 /var/log/ws/deploys.log")
+    # After the release, it serves, and the next run tries again.
+    late = ', after_release=["sh", "-c", "exec test -e $HOME/allowed"]'
+    site.write(app=coloured(site, "late", more=late))
+    result = site.pyinfra()
+    assert result.code == 1
+    assert "after_release ended with exit status 1" in result.output
+    assert colour(site) == "late"
+    site.ssh("touch /var/lib/ws/allowed")
+    assert site.pyinfra().code == 0
+    site.converged()
+
+
 @pytest.mark.usefixtures("once")
 def test_no_room_for_what_is_known_of_a_service(site: Site) -> None:
     before, state = site.live_generation(), "/var/lib/wsdeploy"

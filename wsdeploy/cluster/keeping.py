@@ -165,6 +165,10 @@ def _app() -> Iterator[tuple[str, Row]]:
         "log_level",
     ):  # fmt: skip
         yield f"app.{name}", _all("wsapp", kept("wsapp"))
+    for name in ("before_release", "after_release"):
+        job = refuse("let a Job do it, such as a hook of Argo CD's or Helm's; leave it out")
+        yield f"app.{name}", _all("rollout", job)
+    yield "app.release_timeout", _all("rollout", refuse("nothing runs then; leave it out"))
     yield "app.drain", _all("wsapp, Supervisor", kept("wsapp, terminationGracePeriodSeconds"))
     yield (
         "app.shutdown_drain",

@@ -13,7 +13,7 @@ from pyinfra.context import ctx_host, state
 
 from wsdeploy.deploy import connection, lock, programs, run
 from wsdeploy.plan import components, summary
-from wsdeploy.plan.app import process_counts, rollout_order
+from wsdeploy.plan.app import process_counts, release_commands, rollout_order
 from wsdeploy.plan.app.rollback import History
 from wsdeploy.plan.component import Component
 from wsdeploy.plan.host import remote
@@ -78,6 +78,7 @@ def _note_serving(settings: Settings, host: str, found: Survey) -> None:
         if found is SILENT:
             return
         report.look(summary.serving(settings, found))
+        current.release_commands |= release_commands.done(settings.name, found)
         current.served.setdefault(host, rollout_order.has_served(Target(settings, host, found)))
         if current.phase.histories is None:
             # Else what serves may have another number of them than the settings ask for.

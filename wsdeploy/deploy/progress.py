@@ -94,6 +94,9 @@ class _Reader:
             if mark not in current.listening:
                 yield line
             elif news := _read(told):
+                if said := news.pop("said", None):
+                    name = current.listening[mark]
+                    logger.info(f"    [{name}] {summary.readable(said)}")
                 current.report(current.listening[mark]).take(news)
                 self._show(current)
 

@@ -83,6 +83,10 @@ class Run(BaseStateCallback):
     """What a run for a cluster knows."""
     served: dict[str, bool] = field(default_factory=dict)
     """Which app hosts had ever served the app when this run saw them first."""
+    awaiting: set[str] = field(default_factory=set)
+    """App hosts on which another generation is to serve."""
+    release_commands: set[str] = field(default_factory=set)
+    """The keys of the commands of releases that have run, on any host of this run."""
     together: set[str] = field(default_factory=set)
     """Hosts that got their first processes without waiting for another."""
     interrupted: bool = False

@@ -6,7 +6,15 @@ from pyinfra.context import host
 
 from wsdeploy.deploy import run
 from wsdeploy.deploy.operations import barrier, platform_files
-from wsdeploy.deploy.roles import app, base, certificate, proxy, retire_old_generations, verify
+from wsdeploy.deploy.roles import (
+    after_release,
+    app,
+    base,
+    certificate,
+    proxy,
+    retire_old_generations,
+    verify,
+)
 from wsdeploy.deploy.roles.cluster import deploy_to_cluster
 
 
@@ -55,6 +63,11 @@ def service() -> None:
 
     if "app" in roles:
         retire_old_generations()
+
+    if settings and settings.app.after_release:
+        barrier(name="Old processes are gone")
+        if "app" in roles:
+            after_release()
 
     # Last, as all the rest goes on without the authority's answer.
     if "proxy" in roles:

@@ -46,6 +46,8 @@ def progress(found: object) -> Progress:
         news["served"] = served
     if serves := serving(found.get("serves")):
         news["serves"] = serves
+    if isinstance(said := found.get("said"), str):
+        news["said"] = said
     return news
 
 

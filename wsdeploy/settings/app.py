@@ -143,6 +143,16 @@ class App(Section):
     """The check that a process and the whole path through the proxy must pass."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that the app logs."""
+    before_release: Sequence[str] | None = None
+    """Command that runs once before a new release serves anywhere, on the first app host, such as
+    ["python", "-m", "chat.migrate"]: in the release's folder, with the app's environment, user and
+    sandbox, and `python` as in `command`. If it fails, nothing has changed for anybody."""
+    after_release: Sequence[str] | None = None
+    """Command that runs once when a release serves on every host and the old one has drained; the
+    rest is as for `before_release`. If it fails, the release goes on serving, and the next run
+    tries it again."""
+    release_timeout: Annotated[float, Range(1, 86_400, "seconds")] = 600
+    """Seconds that `before_release` and `after_release` may each take."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -159,11 +169,15 @@ class App(Section):
         yield from self._variable_problems()
 
     def _command_problems(self) -> Iterator[Problem]:
-        if self.command is not None and not (self.command and self.command[0]):
-            yield Problem("command", "it is empty; give a command and its arguments, or None")
+        commands = {
+            name: getattr(self, name) for name in ("command", "before_release", "after_release")
+        }
+        for setting, words in commands.items():
+            if words is not None and not (words and words[0]):
+                yield Problem(setting, "it is empty; give a command and its arguments, or None")
         for setting, words in (
             ("path", (self.path,)),
-            ("command", self.command or ()),
+            *((setting, words or ()) for setting, words in commands.items()),
             ("health", (self.health or "",)),
         ):
             for word in words:
@@ -171,8 +185,8 @@ class App(Section):
                     yield refused(setting, word, "leave that out; it stands for something else")
         if "$" in self.path.rpartition("/")[2]:
             yield refused("path", self.path, "rename it; $ would stand for a variable")
-        for setting, words in (("path", (self.path,)), ("command", self.command or ())):
-            for word in words:
+        for setting, words in {"path": (self.path,), **commands}.items():
+            for word in words or ():
                 # Supervisor's files have no way to write these in a command.
                 if re.search(r"[\0\r\n]|\s[;#]", word):
                     yield refused(setting, word, "leave out line breaks, and ; or # after a space")

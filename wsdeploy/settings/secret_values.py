@@ -72,11 +72,12 @@ def message(app: App) -> str | None:
 
 def problems(app: App) -> Iterator[Problem]:
     """Yield what keeps the app's secrets from being read, and where they would be shown."""
-    for word in app.command or ():
-        for name in re.findall(r"\$\{?(\w+)", word):
-            if name in app.secrets:
-                wanted = f"everyone on a host sees commands; let the app read {name} by itself"
-                yield refused("app.command", word, wanted)
+    for setting in ("command", "before_release", "after_release"):
+        for word in getattr(app, setting) or ():
+            for name in re.findall(r"\$\{?(\w+)", word):
+                if name in app.secrets:
+                    wanted = f"everyone on a host sees commands; let it read {name} by itself"
+                    yield refused(f"app.{setting}", word, wanted)
     for name, complaint in _reading(app).complaints.items():
         yield Problem("app.probe.send" if name == MESSAGE else f"app.secrets.{name}", complaint)
 

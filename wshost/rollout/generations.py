@@ -19,7 +19,7 @@ from wshost.common.listen import Listen
 from wshost.rollout import belongings, description, launch
 
 if TYPE_CHECKING:
-    from wshost.requests import Description, Rollout, Supervised
+    from wshost.requests import Description, Processes, Supervised
 
 LOG_TAIL = 16_384
 """Bytes of Supervisor's log to look through for how a process ended."""
@@ -153,12 +153,12 @@ def free_id(name: str, generation_id: str) -> str:
     return generation_id
 
 
-def of(request: Rollout) -> Generation:
+def of(request: Processes) -> Generation:
     """Return the generation that a request is about."""
     return Generation(request["name"], request["generation"])
 
 
-def listens_at(request: Rollout) -> Listen:
+def listens_at(request: Processes) -> Listen:
     """Return where the processes of a request's generation listen."""
     return Listen.read(description.fill(request["description"]["listen"], request["generation"]))
 
@@ -182,7 +182,7 @@ def live(name: str) -> str | None:
 
 
 def add(
-    new: Generation, request: Rollout, listen: Listen | None = None, autostart: bool = True
+    new: Generation, request: Processes, listen: Listen | None = None, autostart: bool = True
 ) -> None:
     """Let Supervisor know a generation, and start it if it should start by itself.
 
@@ -211,7 +211,7 @@ def add(
 
 
 def write(
-    new: Generation, request: Rollout, listen: Listen | None = None, autostart: bool = True
+    new: Generation, request: Processes, listen: Listen | None = None, autostart: bool = True
 ) -> None:
     """Write the files of a generation, the one that Supervisor reads last; see `add`."""
     generation_id, where = new.id, str(listen or listens_at(request))

@@ -24,7 +24,7 @@ from wshost.rollout import description, earlier, generations
 
 if TYPE_CHECKING:
     from wshost import requests
-    from wshost.requests import Rollout
+    from wshost.requests import ReleaseCommand, Rollout
 
 KEEP = 5
 """Generations whose records and releases stay, and releases and logs that stay anyway."""
@@ -210,7 +210,7 @@ def serving(request: Rollout) -> requests.Serving:
 
 
 @contextlib.contextmanager
-def log_change(action: str, request: Rollout, by: str) -> Iterator[None]:
+def log_change(action: str, request: Rollout | ReleaseCommand, by: str) -> Iterator[None]:
     """Add a line to the log of changes when the body has ended, or failed. by: who wanted it."""
     start, outcome = time.monotonic(), "killed"
     try:

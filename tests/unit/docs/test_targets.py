@@ -58,7 +58,8 @@ APP: dict[str, Any] = {
     "port": 9000, "reuse_port": False, "compression": "off", "max_size": 1000,
     "ping_interval": 30, "ping_timeout": None, "max_age": 3600, "close_code": 1001,
     "log_level": "debug", "drain": 5, "shutdown_drain": 5, "start_timeout": 60, "healthy_for": 5,
-    "hang_timeout": 5, "health": "/alive",
+    "hang_timeout": 5, "health": "/alive", "before_release": ["python", "-m", "chat.migrate"],
+    "after_release": ["python", "-m", "chat.tell"], "release_timeout": 60,
 }  # fmt: skip
 PROBE: dict[str, Any] = {"path": "/chat", "send": "hello", "expect": "hello"}
 EDGE: dict[str, Any] = {

@@ -31,7 +31,7 @@ from wsdeploy import (
 from wsdeploy.cluster import proxy as cluster_proxy
 from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.plan import components
-from wsdeploy.plan.app import generation, supervisor, watchdog
+from wsdeploy.plan.app import generation, release_commands, supervisor, watchdog
 from wsdeploy.plan.components import COMPONENTS, PUSHED_CERTIFICATE
 from wsdeploy.plan.host import firewall, hardening, system
 from wsdeploy.plan.host import render as render_module
@@ -233,6 +233,9 @@ def test_every_template_is_rendered(
     way_in = LoadBalancer(f"haproxy@{digest}")
     kubernetes = Kubernetes("chat", Image("a-company.com/chat", base=f"debian@{digest}"), way_in)
     cluster_proxy.configuration(ClusterTarget(make(), kubernetes, "0" * 12, "", digest), way_in)
+    target = Target(make({"before_release": ["true"]}), "one", debian())
+    wanted = generation.planned(target, "0" * 12, "app/app.py")
+    release_commands.request(target, wanted, "before_release", "0" * 12, by="anna", commit=None)
     names = {name.removeprefix(f"{templates.PREFIX}/") for name in seen}
     assert names == {str(path.relative_to(OURS)) for path in OURS.rglob("*.j2")}
 
@@ -256,6 +259,7 @@ VIEWS = {
     "reach/reach.service": (reach.ReachService,),
     "supervisor/boot.conf": (generation.BootConf,),
     "supervisor/generation.conf": (generation.GenerationConf,),
+    "supervisor/release_command.conf": (release_commands.ReleaseCommandConf,),
     "supervisor/sandbox.conf": (hardening.Sandbox, supervisor.SandboxConf),
     "supervisor/unit.conf": (supervisor.UnitConf,),
     "system/firewall.nft": (firewall.FirewallNft,),

@@ -5,7 +5,7 @@ share, and one exchange on a host that is not.
 """
 
 from wsdeploy.deploy.operations.acme import account_key, order_certificate, shared_account_key
-from wsdeploy.deploy.operations.app import generation, release, retire
+from wsdeploy.deploy.operations.app import generation, release, release_command, retire
 from wsdeploy.deploy.operations.capacity import measure, report_fleet, report_host
 from wsdeploy.deploy.operations.certificate import make_host_keypairs, self_signed
 from wsdeploy.deploy.operations.certificates import certificates
@@ -35,6 +35,7 @@ __all__ = [
     "packages",
     "platform_files",
     "release",
+    "release_command",
     "releases",
     "removal",
     "remove_service",

@@ -14,7 +14,8 @@ from wsdeploy.deploy.operations.flow import failed_elsewhere, remaining_hosts
 from wsdeploy.deploy.operations.send import change, failure, log_reasons, without_traceback
 from wsdeploy.plan import summary
 from wsdeploy.plan.app import generation as plan
-from wsdeploy.plan.app import process_counts
+from wsdeploy.plan.app import process_counts, release_commands
+from wsdeploy.plan.app.release_commands import Kind
 from wsdeploy.plan.app.rollout_order import is_first_run
 from wsdeploy.plan.host import paths
 from wsdeploy.plan.target import Target
@@ -22,12 +23,18 @@ from wsdeploy.release import build, contents
 from wsdeploy.settings import Settings
 from wshost.requests import InstallRelease, Retire, Serving
 
+AGAIN = "again"
+"""What `--data before_release=` says to run that once more."""
+
 
 @operation()
 def release(settings: Settings) -> Generator[StringCommand, None, None]:
     """Put the release that the settings describe on the host, beside those that are there."""
-    survey = facts.survey(settings)
+    target = facts.target(settings)
+    survey = target.survey
     wanted = contents.release(settings, survey)
+    if plan.live(target) != _generation(target).id:
+        run.current().awaiting.add(host.name)
     releases = paths.releases(settings.name)
     if f"{releases}/{wanted.id}" in survey.paths:
         host.noop(f"release {wanted.id} is there")
@@ -39,6 +46,44 @@ def release(settings: Settings) -> Generator[StringCommand, None, None]:
         return
     request: InstallRelease = {"releases": releases, "id": wanted.id}
     yield change("rollout.install_release", request, archive)
+
+
+@operation()
+@without_traceback
+def release_command(settings: Settings, kind: Kind) -> Generator[StringCommand, None, None]:
+    """Run a command of the release once for the fleet, on its first host of this run.
+
+    What has run well for a release does not run again, unless `--data before_release=again` asks
+    for it. `before_release` waits for something new to come.
+    """
+    if not release_commands.command(settings.app, kind):
+        host.noop("there is none")
+        return
+    present = {each.name for each in state.activated_hosts}
+    chosen = next(name for name in settings.topology.app if name in present)
+    if host.name != chosen:
+        host.noop(f"{chosen} runs it for all")
+        return
+    current = run.current()
+    target = facts.target(settings)
+    unknown = Target.unknown(settings, chosen).survey
+    key = release_commands.key(settings, kind, contents.release(settings, unknown).id)
+    if host.data.get(kind) != AGAIN:
+        if key in current.release_commands:
+            host.noop("it has run for this release")
+            return
+        if kind == "before_release" and not current.awaiting:
+            host.noop("no other release is to come")
+            return
+    request = release_commands.request(
+        target,
+        _generation(target),
+        kind,
+        key,
+        by=owner.name(),
+        commit=current.commit(settings.app.path),
+    )
+    yield change("rollout.release_command", request)
 
 
 @operation()

@@ -1,6 +1,6 @@
 """What a host does in the fleet: a pyinfra deploy for each role."""
 
-from wsdeploy.deploy.roles.app import app, retire_old_generations
+from wsdeploy.deploy.roles.app import after_release, app, retire_old_generations
 from wsdeploy.deploy.roles.base import base
 from wsdeploy.deploy.roles.capacity import capacity
 from wsdeploy.deploy.roles.history import restart, rollback
@@ -9,6 +9,7 @@ from wsdeploy.deploy.roles.remove import remove
 from wsdeploy.deploy.roles.verify import verify
 
 __all__ = [
+    "after_release",
     "app",
     "base",
     "capacity",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 
-from wsdeploy.deploy.operations import firewall, generation, release, retire, rollout_order
+from wsdeploy.deploy.operations import (
+    firewall,
+    generation,
+    release,
+    release_command,
+    retire,
+    rollout_order,
+)
 from wsdeploy.deploy.roles.component import set_up, take_away, wanted
 from wsdeploy.plan.components import FIREWALL, INTERNAL_TLS, SUPERVISOR, WATCHDOG
 
@@ -19,6 +26,8 @@ def app() -> None:
     if wanted(INTERNAL_TLS):
         set_up(INTERNAL_TLS)
     release(name="Release", settings=settings)
+    if settings.app.before_release:
+        release_command(name="Before the release", settings=settings, kind="before_release")
     # As long as nobody is served, there is nobody whom a bad release could disconnect.
     generation(name="First processes", settings=settings, together=True)
     # The first host alone, then the others: a release that is unhealthy on one goes no further.
@@ -37,3 +46,10 @@ def retire_old_generations() -> None:
     if not wanted(INTERNAL_TLS):
         # Old processes may have had their clients through it until now.
         take_away(INTERNAL_TLS)
+
+
+@deploy("App")
+def after_release() -> None:
+    """Let the command run that the release brings for when it serves."""
+    settings = host.data.settings
+    release_command(name="After the release", settings=settings, kind="after_release")

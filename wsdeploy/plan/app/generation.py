@@ -158,7 +158,7 @@ def planned(target: Target, release: str, main: str) -> Generation:
     of_supervisor: GenerationConf = {
         "name": name,
         "group": f"{name}-{GENERATION}",
-        "command": " ".join((launch, *map(_supervisor_quoted, command))),
+        "command": " ".join((launch, *map(supervisor_quoted, command))),
         "processes": described["processes"],
         "autostart": AUTOSTART,
         "sockets": paths.sockets(name, GENERATION),
@@ -238,7 +238,7 @@ def rollout(
     }
 
 
-def _supervisor_quoted(word: str) -> str:
+def supervisor_quoted(word: str) -> str:
     """Quote a word of a command for Supervisor: shell quotes, and %% for its own expansions."""
     return shlex.quote(word).replace("%", "%%")
 
@@ -325,5 +325,5 @@ def asks(settings: Settings) -> Request:
             paths.record(name, "*"),
             f"{paths.left(name)}*",
         ),
-        texts=(paths.serving(name),),
+        texts=(paths.serving(name), paths.release_commands(name)),
     )

@@ -65,6 +65,11 @@ def serving(name: str) -> str:
     return f"/var/lib/wsdeploy/services/{name}/serving.json"
 
 
+def release_commands(name: str) -> str:
+    """Return the file that says for which releases their commands have run."""
+    return f"/var/lib/wsdeploy/services/{name}/release-commands.json"
+
+
 def left(name: str) -> str:
     """Return the folder of what the app has left in working directories, by generation."""
     return f"/var/lib/wsdeploy/services/{name}/left/"
