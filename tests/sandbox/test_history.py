@@ -307,8 +307,8 @@ def test_commands_of_a_release(site: Site) -> None:
     commands = f', before_release=["sh", "-c", "{before}"], after_release=["sh", "-c", "{after}"]'
     result = site.deploy(app=coloured(site, "tables", more=commands))
     release = site.ssh("readlink -f /srv/ws/current").strip()
-    assert f"{release}/app" in result.output
-    assert result.output.index("[history] ws") < result.output.index(f"{release}/app")
+    for said in ("ws", f"{release}/app"):
+        assert f"[{site.host.name}] {said}\n" in result.output
     ran = ["before-tables", "after-tables"]
     assert site.ssh("cat /var/lib/ws/commands").split() == ran
     site.converged()

@@ -29,6 +29,8 @@ RELEASES_SHOW = "wsdeploy.releases shows it"
 
 GATED = ("rollout.rollout", "rollout.restore")
 """Programs that end before anything serves if what is new is not healthy."""
+COMMAND = "rollout.release_command"
+"""The program that runs a release's own commands; no client notices how that ends."""
 
 
 class Unknown(enum.Enum):
@@ -74,7 +76,7 @@ class HostReport:
     cause: str | None = None
     """Why the host failed."""
     gate_closed: bool = False
-    """Whether that was before any client could notice."""
+    """Whether no client could notice that."""
     lost: bool = False
     """Whether it could not be reached, or not any more."""
 
@@ -122,7 +124,7 @@ class HostReport:
         self.cause = self.cause or cause
         if self.work:
             noticed = {"drain", "reached"} & self.work.news.keys()
-            self.gate_closed = self.work.program in GATED and not noticed
+            self.gate_closed = self.work.program in (*GATED, COMMAND) and not noticed
             self.work = None
 
 
