@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
+from copy import copy
 from functools import cache
 from types import FrameType
 from typing import Any, NamedTuple
@@ -29,9 +31,48 @@ def take() -> None:
     if hasattr(arguments, "all_global_arguments"):
         # Types of a class, the same at each call.
         arguments.all_global_arguments = cache(arguments.all_global_arguments)
+    # For each operation of each host, pyinfra asks for some thirty names that mostly have no value.
+    inventory: Any = getattr(sys.modules.get("pyinfra.api.inventory"), "Inventory", None)
+    if hasattr(inventory, "get_groups_data"):
+        inventory.get_groups_data = _known_by_groups(inventory.get_groups_data)
+    data: Any = getattr(sys.modules.get("pyinfra.api.host"), "HostData", None)
+    if hasattr(data, "__getattr__"):
+        data.__getattr__ = value_of
     util: Any = sys.modules.get("pyinfra.api.util")
     if hasattr(util, "stack") and hasattr(util, "getframeinfo"):
         util.stack, util.getframeinfo = stack, place
+
+
+class _MissingError(AttributeError):
+    """A host has no value by a name; what to say of it is only put together if anybody reads it."""
+
+    def __str__(self) -> str:
+        return "Host `{}` has no data `{}`".format(*self.args)
+
+
+def value_of(data: Any, key: str) -> Any:
+    """Return what a host's data have by a name, as HostData does: the first that has it counts.
+
+    Raises AttributeError.
+    """
+    for source in data.__dict__["datas"]:
+        found = source() if callable(source) else source
+        if key in found:
+            return copy(found[key])
+    raise _MissingError(data.__dict__["host"], key)
+
+
+def _known_by_groups(ask: Callable[[Any, list[str]], Any]) -> Callable[[Any, list[str]], Any]:
+    """Return the data of groups put together once: nothing changes them after an inventory."""
+    known: dict[tuple[object, ...], Any] = {}
+
+    def asked(inventory: Any, groups: list[str]) -> Any:
+        key = (id(inventory), *groups)
+        if key not in known:
+            known[key] = ask(inventory, groups)
+        return known[key]
+
+    return asked
 
 
 def stack() -> list[tuple[FrameType]]:

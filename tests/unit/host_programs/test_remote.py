@@ -30,6 +30,7 @@ PROGRAMS = [
     "rollout.history",
     "rollout.install_release",
     "rollout.probe",
+    "rollout.release_command",
     "rollout.restore",
     "rollout.retire",
     "rollout.rollout",

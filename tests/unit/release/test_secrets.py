@@ -158,8 +158,7 @@ def test_no_secret_in_a_command(
     write(tmp_path, {"app.py": "", "key": VALUE})
     made = settings_of("app.py", secrets={"KEY": FromFile("key")}, command=["python", "-c", word])
     assert lines(made) == [
-        f"app.command: {word!r} given; everyone on a host sees commands; "
-        "let the app read KEY by itself"
+        f"app.command: {word!r} given; everyone on a host sees commands; let it read KEY by itself"
     ]
 
 
