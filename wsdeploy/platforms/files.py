@@ -10,7 +10,15 @@ from typing import Any
 from wsdeploy.plan.host.limits import idle_timeout
 from wsdeploy.plan.proxy import tls
 from wsdeploy.platforms import start
-from wsdeploy.platforms.start import COMMAND, HOME, START, WRITTEN, Code
+from wsdeploy.platforms.start import (
+    BEFORE_RELEASE,
+    COMMAND,
+    HOME,
+    RELEASE,
+    START,
+    WRITTEN,
+    Code,
+)
 from wsdeploy.platforms.verdicts import REST, drain_of
 from wsdeploy.settings import Settings
 from wsdeploy.settings.names import is_address
@@ -54,6 +62,8 @@ def planned(settings: Settings, platform: Platform, code: Code) -> dict[str, str
     if code.other_locks and isinstance(platform, Heroku):
         found[SLUGIGNORE] = "\n".join((f"# {WRITTEN}", *code.other_locks, ""))
     found[START] = start.script(settings, code, exported)
+    if before := settings.app.before_release:
+        found[RELEASE] = start.script(settings, code, exported, before)
     if code.requirements is not None:
         found["requirements.txt"] = f"{REQUIREMENTS_HEAD}{code.requirements}"
     for name, text in code.harness.items():
@@ -61,8 +71,10 @@ def planned(settings: Settings, platform: Platform, code: Code) -> dict[str, str
     return found
 
 
-def _procfile() -> tuple[str, str]:
-    return "Procfile", f"web: {COMMAND}\n"
+def _procfile(settings: Settings, *, release: bool = False) -> tuple[str, str]:
+    """Return the list of processes. release: whether the platform looks for that one in it."""
+    before = f"release: {BEFORE_RELEASE}\n" if release and settings.app.before_release else ""
+    return "Procfile", f"{before}web: {COMMAND}\n"
 
 
 def _python_version(platform: Platform) -> tuple[str, str]:
@@ -72,7 +84,7 @@ def _python_version(platform: Platform) -> tuple[str, str]:
 def _heroku(
     platform: Heroku, settings: Settings, environment: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    yield _procfile()
+    yield _procfile(settings, release=True)
     yield _python_version(platform)
     described = {
         "name": app_name(settings, platform),
@@ -86,14 +98,14 @@ def _heroku(
 def _koyeb(
     platform: Koyeb, settings: Settings, environment: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    yield _procfile()
+    yield _procfile(settings)
     yield _python_version(platform)
 
 
 def _dokku(
     platform: Dokku, settings: Settings, environment: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    yield _procfile()
+    yield _procfile(settings, release=True)
     yield _python_version(platform)
     app = settings.app
     described: dict[str, Any] = {
@@ -134,6 +146,7 @@ def _render(
         "region": platform.region,
         "numInstances": platform.instances,
         "buildCommand": "pip install -r requirements.txt",
+        "preDeployCommand": BEFORE_RELEASE if settings.app.before_release else None,
         # A shell runs it, and not every shell would pass SIGTERM on.
         "startCommand": f"exec {COMMAND}",
         "healthCheckPath": settings.app.health,
@@ -153,7 +166,7 @@ def _render(
 def _fly(
     platform: Fly, settings: Settings, environment: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    yield _procfile()
+    yield _procfile(settings)
     app = settings.app
     clients = _clients(settings, environment)
     tables: list[tuple[str, Mapping[str, object]]] = [
@@ -190,6 +203,10 @@ def _fly(
         "kill_signal": "SIGTERM",
         "kill_timeout": stop_seconds(settings, platform),
     }
+    if app.before_release:
+        wait = f"{math.ceil(app.release_timeout)}s"
+        deploy = {"release_command": BEFORE_RELEASE, "release_command_timeout": wait}
+        tables.insert(0, ("[deploy]", deploy))
     lines = [f"# {WRITTEN}", *_pairs(top)]
     for head, values in tables:
         lines += ["", head, *_pairs(values)]

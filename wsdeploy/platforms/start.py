@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsdeploy.platforms.verdicts import drain_of
@@ -14,9 +14,13 @@ from wsdeploy.settings.platforms import Platform
 HOME = ".wsdeploy"
 """Folder of the project with what is not the project's own: this harness, and how to start."""
 START = f"{HOME}/start"
+RELEASE = f"{HOME}/release"
 COMMAND = f"sh {START}"
 """What starts the app, whatever runs it: a shell, or something that takes words for themselves, as
 Dokku's herokuish does. bash becomes what it runs last, so that SIGTERM reaches the app."""
+
+BEFORE_RELEASE = f"sh {RELEASE}"
+"""What runs App.before_release, in an instance of its own."""
 
 WRITTEN = "Written by wsdeploy: change the inventory, not this file."
 
@@ -67,9 +71,17 @@ def variables(settings: Settings, platform: Platform) -> dict[str, str]:
     return {"PYTHONUNBUFFERED": "1", **told, **app.env}
 
 
-def script(settings: Settings, code: Code, environment: Mapping[str, str]) -> str:
-    """Return the script that becomes the app, with an environment beside the platform's."""
-    command = settings.app.command or ("python", code.main)
+def script(
+    settings: Settings,
+    code: Code,
+    environment: Mapping[str, str],
+    command: Sequence[str] | None = None,
+) -> str:
+    """Return the script that becomes the app, with an environment beside the platform's.
+
+    command: what it becomes instead.
+    """
+    command = command or settings.app.command or ("python", code.main)
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     # A buildpack may find its packages by this.
     path = ":".join(dict.fromkeys((HOME, code.folder)))

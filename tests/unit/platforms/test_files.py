@@ -115,6 +115,34 @@ def test_a_procfile_starts_the_app(project: MakeProject, where: Platform) -> Non
     assert project(where).wanted["Procfile"] == "web: sh .wsdeploy/start\n"
 
 
+RELEASE_COMMANDS = {
+    Heroku: ("Procfile", "release: sh .wsdeploy/release\nweb: sh .wsdeploy/start\n"),
+    Dokku: ("Procfile", "release: sh .wsdeploy/release\nweb: sh .wsdeploy/start\n"),
+    Render: ("render.yaml", '    preDeployCommand: "sh .wsdeploy/release"\n'),
+    Fly: (
+        "fly.toml",
+        '[deploy]\nrelease_command = "sh .wsdeploy/release"\nrelease_command_timeout = "60s"\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", RELEASE_COMMANDS)
+def test_a_command_before_the_release_is_the_platforms_own(
+    project: MakeProject, kind: type[Platform]
+) -> None:
+    command = ["python", "-m", "chat.migrate", "$DATABASE"]
+    app = {"before_release": command, "release_timeout": 60, "env": {"A": "b"}}
+    wanted = project(MADE[kind], made(app)).wanted
+    path, text = RELEASE_COMMANDS[kind]
+    assert text in wanted[path]
+    last = wanted[".wsdeploy/release"].splitlines()[-1]
+    assert last == 'exec python -m chat.migrate "$DATABASE"'
+    # All else is as for the app.
+    assert (
+        wanted[".wsdeploy/release"].splitlines()[:-1] == wanted[".wsdeploy/start"].splitlines()[:-1]
+    )
+
+
 @pytest.mark.parametrize("where", [MADE[Heroku], MADE[Koyeb], MADE[Dokku], MADE[Render]])
 def test_pythons_version_is_in_the_file_that_builders_read(
     project: MakeProject, where: Platform
