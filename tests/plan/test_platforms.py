@@ -76,7 +76,7 @@ def test_files_are_written_once(
     assert (first.code, first.totals["success"]) == (0, 1), first.said
     before, _, after = first.err.partition("Starting operation")
     assert "app.drain: 30 s given; Heroku kills an instance 30 s after SIGTERM" in before
-    assert "tls: certificates are Heroku's, not SelfSigned(...)" in before
+    assert "what hosts have and Heroku has not: " in before
     assert "  heroku create chat\n" in after
     written = texts(folder)
     assert {"Procfile", "app.json", ".python-version", "requirements.txt"} < written.keys()

@@ -13,10 +13,10 @@ from wsdeploy import command_line
 from wsdeploy.inventory.groups import Group
 from wsdeploy.platforms import commands, files, verdicts, written
 from wsdeploy.platforms.start import HOME, WRITTEN, Code
-from wsdeploy.release import source
+from wsdeploy.release import git, source
 from wsdeploy.resources import PACKAGES
 from wsdeploy.settings.app import App
-from wsdeploy.settings.platforms import Dokku, Heroku, Koyeb, Platform
+from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Platform, Render
 from wsdeploy.settings.section import Problem, refused
 from wsdeploy.settings.service import Settings, SettingsError
 
@@ -56,12 +56,16 @@ class Project:
     def report(self) -> list[str]:
         """Return what to say at the end of a run: which files it wrote, and what to do next."""
         title, found = self.platform.title, self.found()
-        changed = [*written.changes(self.wanted, found), *written.stale(self.wanted, found)]
-        shown = [path for path in changed if not path.startswith(f"{HOME}/")]
-        own = [f"{HOME}/"] if len(shown) < len(changed) else []
-        what = f"{', '.join((*shown, *own))} new or changed" if changed else "nothing to do"
+        done = {
+            "new or changed": _shown([*written.changes(self.wanted, found)]),
+            "gone": _shown(written.stale(self.wanted, found)),
+        }
+        what = "; ".join(f"{', '.join(paths)} {how}" for how, paths in done.items() if paths)
+        ignored = _shown(git.ignored(self.folder, [*self.wanted, written.NOTE]))
+        left_out = f"{', '.join(ignored)}: git leaves this out, and {title} gets what git has; "
         return [
-            f"{self.settings.name} on {title}: {what}",
+            f"{self.settings.name} on {title}: {what or 'nothing to do'}",
+            *([f"{left_out}change .gitignore, or git add --force"] if ignored else []),
             "next: commit these files, and run what you have not run before:",
             *(f"  {each}" for each in commands.commands(self.settings, self.platform)),
         ]
@@ -73,6 +77,12 @@ class Project:
             "platform": self.platform.to_json(),
             "files": sorted(self.wanted),
         }
+
+
+def _shown(paths: Sequence[str]) -> list[str]:
+    """Return paths as they are said: those in wsdeploy's own folder as that."""
+    shown = [path for path in paths if not path.startswith(f"{HOME}/")]
+    return [*shown, f"{HOME}/"] if len(shown) < len(paths) else shown
 
 
 def platform(settings: Settings, where: Platform) -> Group:
@@ -87,10 +97,9 @@ def platform(settings: Settings, where: Platform) -> Group:
     name = command_line.inventory(sys.argv[1:]) or "inventory"
     found = [*settings.all_problems(), *where.all_problems()]
     if not command_line.deploys(sys.argv[1:]):
-        raise SystemExit(
-            f"{name} is for {where.title}, whose own commands do that; wsdeploy's are for hosts"
-        )
-    if not found:
+        raise SystemExit(f"{name} is for {where.title}: {_instead(where, settings)}")
+    sound = not found
+    if sound:
         found += verdicts.problems(settings, where)
     folder = Path.cwd()
     code = None
@@ -99,13 +108,60 @@ def platform(settings: Settings, where: Platform) -> Group:
             code = _code(source.of(settings.app), settings.app, folder, where)
         except source.SourceError as error:
             found += error.problems
-    if found or code is None:
+    if not sound or code is None:
         raise SettingsError(name, found)
     project = Project(settings, where, folder, files.planned(settings, where, code))
-    found += _odd_places(folder, project.paths())
-    if found := found or [*written.problems(project.wanted, project.found())]:
+    # What is refused is said whole, with what is in the way of the files.
+    odd = [*_odd_places(folder, project.paths())]
+    found += odd or written.problems(project.wanted, project.found())
+    if found:
         raise SettingsError(name, found)
     return [MACHINE], {"platform": project}
+
+
+INSTEAD: Mapping[str, Mapping[type[Platform], str]] = {
+    "wsdeploy.rollback": {
+        Heroku: "heroku rollback --app APP",
+        Render: "Rollback beside an earlier deploy in its dashboard",
+        Fly: "fly releases --image, and fly deploy --image with an earlier one",
+        Koyeb: "koyeb services redeploy, after git revert",
+        Dokku: "git revert, and git push",
+    },
+    "wsdeploy.restart": {
+        Heroku: "heroku restart --app APP",
+        Render: "Restart service in its dashboard",
+        Fly: "fly apps restart APP",
+        Koyeb: "koyeb services redeploy APP/APP",
+        Dokku: "ssh dokku@HOST ps:restart APP",
+    },
+    "wsdeploy.releases": {
+        Heroku: "heroku releases --app APP",
+        Render: "Events in its dashboard",
+        Fly: "fly releases --app APP",
+        Koyeb: "koyeb deployments list --app APP",
+        Dokku: "ssh dokku@HOST ps:report APP",
+    },
+    "wsdeploy.remove": {
+        Heroku: "heroku apps:destroy APP",
+        Render: "Delete service in its dashboard",
+        Fly: "fly apps destroy APP",
+        Koyeb: "koyeb apps delete APP",
+        Dokku: "ssh dokku@HOST apps:destroy APP",
+    },
+}
+"""What does on each platform what a command of wsdeploy's does on hosts."""
+
+
+def _instead(where: Platform, settings: Settings) -> str:
+    """Return what to do in place of what pyinfra was told."""
+    words = [word for word in sys.argv[1:] if word.startswith("wsdeploy.")]
+    command = words[0] if words else ""
+    own = INSTEAD.get(command, {}).get(type(where))
+    if own is None:
+        return f"deploy.py writes its files; {command or 'anything else'} is for hosts"
+    told = own.replace("APP", files.app_name(settings, where))
+    told = told.replace("HOST", str(getattr(where, "host", "")))
+    return f"in place of {command}, {told}"
 
 
 def _code(app: source.Source, settings: App, folder: Path, where: Platform) -> Code:

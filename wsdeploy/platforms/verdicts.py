@@ -64,7 +64,7 @@ COMMON: Mapping[str, Verdict] = {
     "app.env": kept("the start command"),
     "app.secrets": kept("their names, and a command that sets each"),
     "app.writable": refuse("what an instance writes is lost with it; keep it elsewhere"),
-    "app.listen": refuse("an instance is given one port; leave it out", "tcp"),
+    "app.listen": refuse('an instance is given one port; leave it out, or give "tcp"', "tcp"),
     "app.port": refuse("the platform gives the port; leave it out"),
     "app.reuse_port": kept("each instance has a port of its own"),
     "app.compression": kept("`WS_COMPRESSION`"),
@@ -135,13 +135,11 @@ OWN: Mapping[type[Platform], Mapping[str, Verdict]] = {
     },
 }
 
-ALWAYS = (
-    ("tls", "certificates are {title}'s, not {tls}(...); policy and hsts are not kept"),
-    ("firewall", "nothing but {title}'s router reaches the app"),
-    ("edge", "no limit per client address; let the app have one if it needs it"),
-    ("app.probe", "no handshake is tried before clients come, and no watchdog ends what hangs"),
+WITHOUT = (
+    "what hosts have and {title} has not: a limit for each client's address, a WebSocket before "
+    "clients come, a watchdog; the firewall is its own"
 )
-"""What hosts have without being told, and platforms do not: said at every run."""
+"""What hosts have without being told: said at every run, in a line."""
 
 
 def verdicts(platform: type[Platform]) -> dict[str, Verdict]:
@@ -197,7 +195,6 @@ def _app_problems(app: App, platform: Platform) -> Iterator[Problem]:
 def notes(settings: Settings, platform: Platform) -> Iterator[str]:
     """Yield a line for each setting that a platform keeps otherwise, or not at all."""
     found = verdicts(type(platform))
-    said = {name for name, _ in ALWAYS}
     if (drain := drain_of(settings.app, platform)) < settings.app.drain:
         most = KILLED_AFTER[type(platform)]
         yield (
@@ -205,13 +202,11 @@ def notes(settings: Settings, platform: Platform) -> Iterator[str]:
             f"{most:g} s after SIGTERM, so it is {drain:g} s there, after {platform.settle:g} s of "
             "settle"
         )
-    for name, words in ALWAYS:
-        if name != "firewall" or settings.firewall:
-            tls = type(settings.tls).__name__
-            yield f"{name}: {words.format(title=platform.title, tls=tls)}"
+    yield WITHOUT.format(title=platform.title)
     for name, value, default in settings_of(settings):
-        if found[name].kind == "told" and name not in said and value != default:
-            yield f"{name}: {value!r} is not kept; {found[name].words}"
+        if found[name].kind == "told" and value != default:
+            given = f"{type(value).__name__}(...)" if isinstance(value, Section) else repr(value)
+            yield f"{name}: {given} is not kept; {found[name].words}"
 
 
 def drain_of(app: App, platform: Platform) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from wshost.requests import Commit
@@ -46,6 +47,28 @@ def listed(folder: Path) -> list[str]:
         lines = done.stderr.decode(errors="replace").splitlines() or ["git failed"]
         raise GitError(lines[0].removeprefix("fatal: "))
     return [os.fsdecode(path).rstrip("/") for path in done.stdout.split(b"\0") if path]
+
+
+def ignored(folder: Path, paths: Sequence[str]) -> list[str]:
+    """Return those of some paths in a folder that git leaves out, as its files there say.
+
+    None if the folder is in no git, or git can't tell. A path that is tracked is not left out.
+    """
+    command = ("git", "check-ignore", "-z", "--stdin")
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=_environment(),
+            input=b"\0".join(map(os.fsencode, paths)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            timeout=GIT_MOST,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [os.fsdecode(path) for path in done.stdout.split(b"\0") if path]
 
 
 def commit(path: Path) -> Commit | None:

@@ -1,13 +1,14 @@
 """A project as it is on this machine: what a platform gets of it, and what is in the way."""
 
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.platforms.conftest import LOCK, MADE, MakeProject, every_platform, made, write
-from wsdeploy.inventory.project import Project
+from wsdeploy.inventory.project import INSTEAD, Project
 from wsdeploy.platforms import written
 from wsdeploy.settings import Edge, SettingsError
 from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Platform, Render
@@ -171,14 +172,62 @@ def test_files_that_somebody_has_edited_are_named_before_anything_is_written(
     assert line.startswith("app.json: it is there already, and wsdeploy did not write it; ")
 
 
-def test_commands_for_hosts_say_that_they_are(
-    project: MakeProject, monkeypatch: pytest.MonkeyPatch
+def test_all_that_is_in_the_way_is_said_with_what_is_refused(
+    project: MakeProject, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["pyinfra", "inventories/prod.py", "wsdeploy.rollback"])
+    (tmp_path / "Procfile").write_text("web: mine\n")
+    assert [line.partition(":")[0] for line in problems(project, MADE[Heroku], processes=4)] == [
+        "app.processes",
+        "Procfile",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "command", "words"),
+    [
+        (Heroku, "wsdeploy.rollback", "in place of wsdeploy.rollback, heroku rollback --app"),
+        (Dokku, "wsdeploy.restart", "in place of wsdeploy.restart, ssh dokku@"),
+        (
+            Fly,
+            "wsdeploy.capacity",
+            "deploy.py writes its files; wsdeploy.capacity is for hosts",
+        ),
+    ],
+)
+def test_commands_for_hosts_say_what_does_that_there(
+    project: MakeProject,
+    monkeypatch: pytest.MonkeyPatch,
+    where: type[Platform],
+    command: str,
+    words: str,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["pyinfra", "inventories/prod.py", command])
     with pytest.raises(SystemExit) as caught:
-        project(MADE[Heroku])
-    assert str(caught.value) == (
-        "inventories/prod.py is for Heroku, whose own commands do that; wsdeploy's are for hosts"
+        project(MADE[where])
+    assert str(caught.value).startswith(f"inventories/prod.py is for {MADE[where].title}: {words}")
+    assert "APP" not in str(caught.value)
+
+
+def test_every_command_has_a_way_out_on_every_platform() -> None:
+    for told in INSTEAD.values():
+        assert told.keys() == MADE.keys()
+
+
+def test_files_that_are_gone_are_not_called_new(project: MakeProject) -> None:
+    write(first := project(MADE[Heroku], made({"before_release": ["true"]})))
+    (first.folder / written.NOTE).write_text(written.note(first.wanted))
+    said = project(MADE[Heroku]).report()[0]
+    # Its release command is gone from the Procfile, and the script of it.
+    assert said.endswith("on Heroku: Procfile, .wsdeploy/ new or changed; .wsdeploy/ gone")
+
+
+def test_files_that_git_leaves_out_are_named(project: MakeProject, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    assert not any("git leaves" in line for line in project(MADE[Heroku]).report())
+    (tmp_path / ".gitignore").write_text(".*\nProcfile\n")
+    assert project(MADE[Heroku]).report()[1] == (
+        "Procfile, .python-version, .wsdeploy/: git leaves this out, and Heroku gets what git has; "
+        "change .gitignore, or git add --force"
     )
 
 

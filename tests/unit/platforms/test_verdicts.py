@@ -40,7 +40,7 @@ def test_defaults_are_refused_nowhere(where: Platform) -> None:
         ({"processes": 4}, {}, "app.processes: 4 given; on Heroku, an instance has one process; "
          "leave it out, and say instances there"),
         ({"listen": "shared"}, {}, "app.listen: 'shared' given; on Heroku, an instance is given "
-         "one port; leave it out"),
+         'one port; leave it out, or give "tcp"'),
         ({"port": 9000}, {}, "app.port: 9000 given; on Heroku, the platform gives the port; leave "
          "it out"),
         ({"writable": ["/srv/x"]}, {}, "app.writable: ('/srv/x',) given; on Heroku, what an "
@@ -120,10 +120,9 @@ def test_a_shorter_drain_is_named_with_what_was_given_and_what_is_kept() -> None
 def test_what_hosts_have_without_being_told_is_named() -> None:
     settings = made({"drain": 1}, tls=Acme(email="ops@a-company.com"))
     assert [*verdicts.notes(settings, Heroku())] == [
-        "tls: certificates are Heroku's, not Acme(...); policy and hsts are not kept",
-        "firewall: nothing but Heroku's router reaches the app",
-        "edge: no limit per client address; let the app have one if it needs it",
-        "app.probe: no handshake is tried before clients come, and no watchdog ends what hangs",
+        "what hosts have and Heroku has not: a limit for each client's address, a WebSocket before "
+        "clients come, a watchdog; the firewall is its own",
+        "tls: Acme(...) is not kept; the platform's own certificate, for the same names",
     ]
 
 
@@ -132,6 +131,7 @@ def test_what_a_platform_does_in_its_own_way_is_named_if_it_was_asked_for() -> N
     settings = made(asked, proxy=HAProxy(), security_updates=True)
     named = [line for line in verdicts.notes(settings, Heroku()) if " is not kept; " in line]
     assert [re.sub(":.*;", ":", line) for line in named] == [
+        "tls: the platform's own certificate, for the same names",
         "proxy: the platform's own router",
         "security_updates: the platform's own images",
         "app.shutdown_drain: an instance that goes drains as for a release",

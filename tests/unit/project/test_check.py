@@ -46,7 +46,7 @@ def test_an_inventory_for_a_platform(check: Callable[[str], Result], run: Run) -
     assert done.exit_code == 0
     first, *notes = done.output.splitlines()
     assert first == "prod.py: no problem found; 5 files for Heroku, no hosts"
-    assert "  tls: certificates are Heroku's" in notes[0]
+    assert "  what hosts have and Heroku has not: " in notes[0]
     assert "==> Procfile\nweb: sh .wsdeploy/start\n" in run("render", "prod.py").output
 
 
