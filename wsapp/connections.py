@@ -96,7 +96,7 @@ class Connection(ServerConnection):
                 result = str(self.response.status_code)
         finally:
             if self.counts_as_handshake:
-                self.connections.metrics.handshakes[result] += 1
+                self.connections.metrics.count_handshake(result)
                 if result != "101":
                     self._log(logging.DEBUG, "refused", result=result)
         if result == "101":
@@ -126,7 +126,7 @@ class Connection(ServerConnection):
             return
         self.connections.metrics.open -= 1
         code = self.protocol.close_code
-        self.connections.metrics.closes[str(code)] += 1
+        self.connections.metrics.count_close(str(code))
         fields: dict[str, object] = {
             "code": code,
             "seconds": round(self.loop.time() - self.opened_at, 3),

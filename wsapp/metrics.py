@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -12,6 +13,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds. Below 5 ms an event loop is just busy; beyond 1 s clients notice."""
+
+MINUTE = 60
+"""Seconds."""
 
 Labels = Mapping[str, str]
 
@@ -34,6 +38,45 @@ class Histogram:
 
 
 @dataclass
+class LastMinute:
+    """What has happened in the last minute, to the second."""
+
+    clock: Callable[[], float] = time.monotonic
+    seconds: deque[tuple[int, Counter[str], float]] = field(default_factory=deque)
+    """Seconds in which anything has happened: which events how often, and the greatest value."""
+
+    def count(self, event: str) -> None:
+        """Count one event."""
+        self._now()[1][event] += 1
+
+    def observe(self, value: float) -> None:
+        """Note a value, of which the greatest is of interest."""
+        second, events, greatest = self._now()
+        self.seconds[-1] = second, events, max(value, greatest)
+
+    def counts(self) -> Counter[str]:
+        """Return how often each event has happened."""
+        self._forget()
+        return sum((events for _, events, _ in self.seconds), Counter())
+
+    def greatest(self) -> float:
+        """Return the greatest value."""
+        self._forget()
+        return max((value for _, _, value in self.seconds), default=0.0)
+
+    def _now(self) -> tuple[int, Counter[str], float]:
+        now = int(self.clock())
+        if not self.seconds or self.seconds[-1][0] != now:
+            self._forget()
+            self.seconds.append((now, Counter(), 0.0))
+        return self.seconds[-1]
+
+    def _forget(self) -> None:
+        while self.seconds and self.seconds[0][0] <= self.clock() - MINUTE - 1:
+            self.seconds.popleft()
+
+
+@dataclass
 class Metrics:
     """What one process has seen since it started."""
 
@@ -51,6 +94,25 @@ class Metrics:
 
     loop_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BUCKETS))
     """Seconds by which a timer of the event loop came late."""
+
+    recent_handshakes: LastMinute = field(default_factory=LastMinute)
+    recent_closes: LastMinute = field(default_factory=LastMinute)
+    recent_lag: LastMinute = field(default_factory=LastMinute)
+
+    def count_handshake(self, result: str) -> None:
+        """Count a handshake that has ended."""
+        self.handshakes[result] += 1
+        self.recent_handshakes.count(result)
+
+    def count_close(self, code: str) -> None:
+        """Count a connection that was closed."""
+        self.closes[code] += 1
+        self.recent_closes.count(code)
+
+    def observe_lag(self, seconds: float) -> None:
+        """Note by how much a timer of the event loop came late."""
+        self.loop_lag.observe(seconds)
+        self.recent_lag.observe(seconds)
 
 
 def render(metrics: Metrics, process: Mapping[str, float]) -> str:
@@ -82,16 +144,34 @@ def _lines(metrics: Metrics, process: Mapping[str, float]) -> Iterator[str]:
         "wsapp_handshakes_total",
         "counter",
         "Opening handshakes by result.",
-        [({"result": result}, count) for result, count in sorted(metrics.handshakes.items())],
+        _by("result", metrics.handshakes),
     )
     yield from _family(
         "wsapp_closes_total",
         "counter",
         "Closed connections by close code.",
-        [({"code": code}, count) for code, count in sorted(metrics.closes.items())],
+        _by("code", metrics.closes),
     )
     yield from _histogram(
         "wsapp_event_loop_lag_seconds", "Lateness of the event loop's timers.", metrics.loop_lag
+    )
+    yield from _family(
+        "wsapp_handshakes_last_minute",
+        "gauge",
+        "Opening handshakes of the last minute by result.",
+        _by("result", metrics.recent_handshakes.counts()),
+    )
+    yield from _family(
+        "wsapp_closes_last_minute",
+        "gauge",
+        "Connections closed in the last minute by close code.",
+        _by("code", metrics.recent_closes.counts()),
+    )
+    yield from _family(
+        "wsapp_event_loop_lag_last_minute_seconds",
+        "gauge",
+        "Greatest lateness of the event loop's timers in the last minute.",
+        [({}, metrics.recent_lag.greatest())],
     )
     for name, value in process.items():
         kind = "counter" if name.endswith("_total") else "gauge"
@@ -112,6 +192,10 @@ def _family(name: str, kind: str, text: str, samples: list[tuple[Labels, float]]
     yield f"# TYPE {name} {kind}"
     for labels, value in samples:
         yield f"{name}{_labels(labels)} {_number(value)}"
+
+
+def _by(label: str, counts: Counter[str]) -> list[tuple[Labels, float]]:
+    return [({label: value}, count) for value, count in sorted(counts.items())]
 
 
 def _histogram(name: str, text: str, histogram: Histogram) -> Iterator[str]:

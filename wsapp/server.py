@@ -220,7 +220,7 @@ async def _watch_lag(metrics: Metrics) -> None:
     while True:
         due = loop.time() + LAG_INTERVAL
         await asyncio.sleep(LAG_INTERVAL)
-        metrics.loop_lag.observe(max(0.0, loop.time() - due))
+        metrics.observe_lag(max(0.0, loop.time() - due))
 
 
 def _info(config: Config) -> dict[str, str]:
