@@ -627,3 +627,139 @@ class CapacityAnswer(TypedDict):
     tracked: list[int] | None
     """Connections that the packet filter tracks: now, and at most; None without any."""
     uses: dict[str, Use | None]
+
+
+class Status(TypedDict):
+    """status.status: what goes on on a host now."""
+
+    name: str
+    units: list[str]
+    """systemd units to tell of."""
+    proxy: str | None
+    """The unit of the proxy, if the host has one."""
+    certificates: list[str]
+    folders: list[str]
+    """Whose disks to look at."""
+    patience: float
+    """Seconds for all that is asked together: what has not answered by then is left out."""
+    handshake: NotRequired[Handshake]
+    """A client that comes to the host's proxy."""
+    survey: NotRequired[Survey]
+    """What a deployment would ask, to know what is not as planned."""
+
+
+Reply = Literal["answered", "silent", "absent"]
+"""Anything came back; somebody listens who says nothing; or nobody listens."""
+
+
+class AppNumbers(TypedDict):
+    """What a process with wsapp tells of itself."""
+
+    connections: int
+    most: int
+    """Its cap on connections; 0 is none."""
+    draining: bool
+    handshakes: dict[str, int] | None
+    """Of the last minute, by result; None from a wsapp that does not tell."""
+    closes: dict[str, int] | None
+    """The same by close code."""
+    lag: float | None
+    """Seconds: the greatest of the event loop's in the last minute."""
+
+
+class ProcessStatus(TypedDict):
+    """A process of the app, and all that it has started."""
+
+    name: str
+    pid: int
+    statename: str
+    """Supervisor's word."""
+    seconds: float
+    """Since it was started, or has ended."""
+    starts: int
+    """How often it was started in this generation; 0 if that is not known."""
+    reply: Reply | None
+    """None if it was not asked: it does not run, or nobody knows where it listens."""
+    numbers: AppNumbers | None
+    """None without wsapp."""
+    connections: int
+    """That it has accepted and not closed, by its sockets, without the watchdog's."""
+    cores: float
+    memory: int
+    """In bytes."""
+    end: str
+    """How the one before it has ended, in Supervisor's words, if that is not long ago."""
+    ended: float
+    """When that was, in seconds since 1970; 0 if it is not known."""
+    said: str
+    """What it has logged last, if it does not run."""
+
+
+class GenerationStatus(TypedDict):
+    """A generation that Supervisor has."""
+
+    id: str
+    live: bool
+    release: str | None
+    commit: Commit | None
+    since: float | None
+    """When it went live last, in seconds since 1970; None if it never did."""
+    by: str | None
+    hang_timeout: float | None
+    start_timeout: float | None
+    expected: int
+    """Processes that it should have."""
+    processes: list[ProcessStatus]
+
+
+class Disk(TypedDict):
+    """A file system."""
+
+    folder: str
+    free: int
+    size: int
+    """In bytes."""
+    files_free: int
+    files: int
+    """Inodes; 0 where these are not counted."""
+
+
+class Change(TypedDict):
+    """A line of the log of changes."""
+
+    time: str
+    by: str
+    action: str
+    release: str
+    outcome: str
+
+
+class StatusAnswer(TypedDict, total=False):
+    """The answer of status.status. What could not be found out in time is left out."""
+
+    time: float
+    """The host's clock."""
+    booted: float
+    """Seconds since then."""
+    live: str | None
+    """The generation that serves."""
+    generations: list[GenerationStatus] | None
+    """None if Supervisor does not answer."""
+    units: dict[str, dict[str, str]]
+    kills: list[str]
+    """What the watchdog has killed in the last hour, in its words."""
+    proxy_clients: int
+    """Connections to the port for clients."""
+    served: bool
+    """Whether the client was served, if one was to come."""
+    certificates: dict[str, Certificate | None]
+    disks: list[Disk]
+    firewall_as_loaded: bool
+    lock: LockState | None
+    last_change: Change | None
+    available: int
+    memory: int
+    """Bytes, of the whole host."""
+    load: float
+    processors: int
+    survey: SurveyAnswer

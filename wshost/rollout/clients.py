@@ -49,7 +49,7 @@ def counted(old: Generation, closed: Iterable[int] = ()) -> dict[int, Count]:
     others: set[str] = set()
     if unasked:
         asked = {inode for pid in unasked for inode in held[pid]}
-        others = sockets.reached_by(_watchdog(old.name), asked)
+        others = sockets.reached_by(watchdog(old.name), asked)
     return {
         pid: Count(
             len(inodes),
@@ -120,7 +120,7 @@ def _wait(connection: socket.socket, deadline: float) -> None:
     connection.settimeout(max(0.001, deadline - time.monotonic()))
 
 
-def _watchdog(name: str) -> set[int]:
+def watchdog(name: str) -> set[int]:
     """Return the processes of a service's watchdog."""
     with contextlib.suppress(OSError):
         return {*map(int, (CGROUPS / f"{name}-watchdog.service/cgroup.procs").read_text().split())}

@@ -118,7 +118,7 @@ def test_clients_on_a_unix_socket(
     pid = server(path, answer)
     generation(f"unix:{tmp_path}", pid)
     monkeypatch.setattr(clients, "PATIENCE", 0.15 if not answer else 30)
-    monkeypatch.setattr(clients, "_watchdog", lambda _: {os.getpid()})
+    monkeypatch.setattr(clients, "watchdog", lambda _: {os.getpid()})
     for _ in range(3):
         connect(path)
     until(lambda: sockets.held([pid]) == 3)
@@ -172,7 +172,7 @@ def test_whose_connections_are_the_watchdogs(
 
 def test_a_watchdog_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "CGROUPS", tmp_path)
-    assert clients._watchdog("ws") == set()
+    assert clients.watchdog("ws") == set()
     (tmp_path / "ws-watchdog.service").mkdir()
     (tmp_path / "ws-watchdog.service/cgroup.procs").write_text("7\n8\n")
-    assert clients._watchdog("ws") == {7, 8}
+    assert clients.watchdog("ws") == {7, 8}
