@@ -80,6 +80,7 @@ COMMANDS = {
     "remove": "deploy.roles",
     "restart": "deploy.roles",
     "rollback": "deploy.roles",
+    "status": "deploy.operations",
     "unlock": "deploy.operations",
 }
 

@@ -16,6 +16,9 @@ AGAIN: Mapping[str, Action] = {
 }
 """Commands that change what serves without the app's code."""
 
+LOOKING = ("wsdeploy.status", "wsdeploy.logs")
+"""Commands that show what goes on, and change nothing."""
+
 
 def inventory(arguments: Sequence[str]) -> str | None:
     """Return the inventory file that a run is for, if it names one."""
@@ -50,6 +53,11 @@ def deploys(arguments: Sequence[str]) -> bool:
     """Tell whether a run needs the app's code and secrets: all do but those of our own commands."""
     operations = [word for word in arguments if word.startswith("wsdeploy.")]
     return not operations or any(word.endswith("deploy.py") for word in arguments)
+
+
+def looks(arguments: Sequence[str]) -> bool:
+    """Tell whether a run only shows what goes on, and says nothing else."""
+    return any(word in LOOKING for word in arguments)
 
 
 def dry(arguments: Sequence[str]) -> bool:

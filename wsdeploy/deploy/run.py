@@ -16,7 +16,7 @@ from wsdeploy.plan.capacity.usage import Measured
 from wsdeploy.plan.host.survey import Survey
 from wsdeploy.plan.summary import HostReport
 from wsdeploy.release import git
-from wshost.requests import Commit, LockState
+from wshost.requests import Commit, LockState, StatusAnswer
 
 if TYPE_CHECKING:
     from wsdeploy.deploy.cluster.session import Session
@@ -67,6 +67,8 @@ class Run(BaseStateCallback):
     """How many processes of the app hosts have, or would have."""
     measured: dict[str, Measured] = field(default_factory=dict)
     """What hosts have said of their capacity."""
+    statuses: dict[str, StatusAnswer | str] = field(default_factory=dict)
+    """What hosts have said of what goes on on them, or why they have not."""
     survey_locks: dict[str, threading.Lock] = field(default_factory=dict)
     """A lock for each host: while a run is planned, several may want to survey it at once."""
     history_lock: threading.Lock = field(default_factory=threading.Lock)

@@ -95,6 +95,10 @@ def begin() -> None:
 
         action, words = command_line.command(sys.argv[1:]) or (None, "")
         ending.begin(action, command_line.inventory(sys.argv[1:]) or "", words)
+        if command_line.looks(sys.argv[1:]):
+            from wsdeploy.deploy import looking  # noqa: PLC0415
+
+            looking.begin(cli)
     for (module, name), way in QUESTIONS.items():
         if hasattr(sys.modules.get(module), name):
             ask = getattr(sys.modules[module], name)

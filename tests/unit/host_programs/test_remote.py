@@ -34,6 +34,7 @@ PROGRAMS = [
     "rollout.restore",
     "rollout.retire",
     "rollout.rollout",
+    "status.status",
     "survey.capacity",
     "survey.survey",
 ]

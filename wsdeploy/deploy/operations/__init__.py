@@ -19,6 +19,7 @@ from wsdeploy.deploy.operations.neighbours import neighbours
 from wsdeploy.deploy.operations.packages import packages
 from wsdeploy.deploy.operations.platform import platform_files
 from wsdeploy.deploy.operations.remove import remove_service
+from wsdeploy.deploy.operations.status import status
 
 __all__ = [
     "account_key",
@@ -46,6 +47,7 @@ __all__ = [
     "rollout_order",
     "self_signed",
     "shared_account_key",
+    "status",
     "take_lock",
     "take_over_lock",
     "unlock",

@@ -1,0 +1,120 @@
+"""Runs that only look: hosts have the word, and one that is gone is no reason to end.
+
+What pyinfra says of its own work, and its question whether to change anything, would be in the way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.state import State
+from pyinfra.context import ctx_config, ctx_state
+
+from wsdeploy.deploy import run
+from wsdeploy.plan.status import hosts, screen
+from wsdeploy.settings import Settings
+
+OF_HOST = re.compile(r"\[(?P<host>[^\]]+)\]\s+(?P<text>.*)")
+"""A line of pyinfra's about a host."""
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
+
+class _Lines(logging.Filter):
+    """Keeps what pyinfra says of its work to itself, and notes why hosts can't be reached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: dict[str, str] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line is shown."""
+        found = OF_HOST.search(COLOUR.sub("", record.getMessage()))
+        if found and record.levelno >= logging.ERROR:
+            self.reasons.setdefault(found["host"], found["text"])
+        return record.levelno != logging.INFO
+
+
+def begin(cli: Any) -> None:
+    """Let a run only look. cli: pyinfra's module of that name."""
+    # The others are still worth knowing.
+    ctx_config.get().FAIL_PERCENT = None  # type: ignore[no-untyped-call]
+    lines = _Lines()
+    logging.getLogger("pyinfra").addFilter(lines)
+    cli._handle_commands = _without_question(cli._handle_commands)
+    cli.connect_all = _with_whom_there_is(cli.connect_all, lines)
+    cli.print_run_json = _concluded(cli.print_run_json, lines)
+    cli.print_results = lambda *_: None
+    cli._exit = lambda: _leave(lines)
+
+
+def _without_question(handle: Callable[..., Any]) -> Callable[..., Any]:
+    def handled(*arguments: Any, **options: Any) -> Any:
+        _, *rest = handle(*arguments, **options)
+        # Whether there are differences to ask about.
+        return False, *rest
+
+    return handled
+
+
+def _with_whom_there_is(connect: Callable[..., Any], lines: _Lines) -> Callable[..., Any]:
+    def connected(state: State) -> None:
+        try:
+            connect(state)
+        except PyinfraError:
+            if state.active_hosts:
+                raise
+            if "--json" in sys.argv:
+                conclude(lines.reasons)
+                print(json.dumps({"wsdeploy": run.current().results}))
+            _leave(lines)
+
+    return connected
+
+
+def _concluded(show: Callable[..., Any], lines: _Lines) -> Callable[..., Any]:
+    def shown(*arguments: Any, **options: Any) -> None:
+        conclude(lines.reasons)
+        show(*arguments, **options)
+
+    return shown
+
+
+def conclude(reasons: dict[str, str]) -> screen.Report | None:
+    """Return the report on a fleet from what its hosts have answered, which is for `--json`, too.
+
+    reasons: why hosts can't be reached. None for a run that was about something else.
+    """
+    state: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    current = run.current()
+    settings = next(
+        (found for it in state.inventory if isinstance(found := it.data.get("settings"), Settings)),
+        None,
+    )
+    if settings is None or "wsdeploy.status" not in sys.argv:
+        return None
+    answers = dict(current.statuses)
+    for host in state.failed_hosts:
+        answers.setdefault(host.name, reasons.get(host.name, "it does not answer"))
+    report = screen.Report.of(settings, hosts.look(settings, answers), time.time())
+    current.results["status"] = screen.to_json(report)
+    return report
+
+
+def _leave(lines: _Lines) -> NoReturn:
+    """End the run: show the screen, unless it was for a program, and say by the code how it is."""
+    state: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    failed = 1 if state.failed_hosts else 0
+    if report := conclude(lines.reasons):
+        if "--json" not in sys.argv:
+            colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+            print("\n".join(screen.lines(report, colour=colour)))
+        sys.exit(int(report.level))
+    sys.exit(failed)
