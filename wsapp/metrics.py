@@ -17,7 +17,15 @@ LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 MINUTE = 60
 """Seconds."""
 
+RESULTS, CODES = ("101", "503", "timeout", "invalid"), ("1000", "1001", "1006", "1011", "1012")
+"""Results of handshakes, and close codes, that are there before their first event: the first one
+would be none to a rate otherwise."""
+
 Labels = Mapping[str, str]
+
+
+def _counted_from_zero(names: tuple[str, ...]) -> Counter[str]:
+    return Counter(dict.fromkeys(names, 0))
 
 
 @dataclass
@@ -86,10 +94,10 @@ class Metrics:
     max_connections: int = 0
     open: int = 0
     draining: bool = False
-    handshakes: Counter[str] = field(default_factory=Counter)
+    handshakes: Counter[str] = field(default_factory=lambda: _counted_from_zero(RESULTS))
     """By result: the response's status, `timeout`, or `invalid` (no answerable request)."""
 
-    closes: Counter[str] = field(default_factory=Counter)
+    closes: Counter[str] = field(default_factory=lambda: _counted_from_zero(CODES))
     """By close code; 1006 is a connection that broke without a close frame."""
 
     loop_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BUCKETS))

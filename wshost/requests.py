@@ -763,3 +763,44 @@ class StatusAnswer(TypedDict, total=False):
     load: float
     processors: int
     survey: SurveyAnswer
+
+
+class ProcessNumbers(TypedDict):
+    """A process, for the page of numbers."""
+
+    name: str
+    runs: bool
+    starts: int
+    reply: Reply | None
+    text: str
+    """What it tells of itself, in Prometheus' text format."""
+
+
+class GenerationNumbers(TypedDict):
+    """A generation, for the page of numbers."""
+
+    id: str
+    live: bool
+    release: str
+    commit: str
+    processes: list[ProcessNumbers]
+
+
+class Scrape(TypedDict):
+    """What a host's page of numbers is made by (metrics.json)."""
+
+    name: str
+    allow: list[str]
+    """Networks that may read it."""
+    app: bool
+    """Whether the host runs the app."""
+    proxy: bool
+    watchdog: bool
+    firewall: bool
+    shared: str
+    """An address that proxies share, or nothing."""
+    units: list[str]
+    certificates: list[str]
+    folders: list[str]
+    """Whose disks to tell of."""
+    max_connections: int

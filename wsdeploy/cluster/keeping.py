@@ -81,6 +81,8 @@ def _rows() -> Iterator[tuple[str, Row]]:
         "failover",
         _all("keepalived", refuse("a Service has an address that moves by itself; leave it out")),
     )
+    monitor = refuse("give Kubernetes(metrics_namespace=...), which makes a PodMonitor")
+    yield "metrics", _all("a program for each scrape", monitor)
     yield "firewall", _all("nftables", kept("NetworkPolicy, where the network enforces it"))
     yield (
         "firewall.ssh_from",

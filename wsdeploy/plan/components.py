@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wsdeploy.plan.app import generation, supervisor, watchdog
 from wsdeploy.plan.component import Component
-from wsdeploy.plan.host import firewall, neighbours, paths, system, upgrades
+from wsdeploy.plan.host import firewall, metrics, neighbours, paths, system, upgrades
 from wsdeploy.plan.host.survey import Request
 from wsdeploy.plan.proxy import (
     acme,
@@ -165,6 +165,17 @@ RENEWAL = Component(
     leaves=lambda it: (paths.acme_programs(it.name),),
 )
 
+METRICS = Component(
+    metrics.NAME,
+    "Metrics",
+    EVERYWHERE,
+    wanted=lambda it: metrics.wanted(it.settings),
+    files=lambda it: metrics.files(it, _at_work(it)),
+    drift=metrics.drift,
+    unit=metrics.unit,
+    leaves=lambda it: (paths.metrics(it.name),),
+)
+
 COMPONENTS = (
     UPGRADES,
     UPGRADES_POLICY,
@@ -180,7 +191,19 @@ COMPONENTS = (
     SHARED_ADDRESSES,
     FAILOVER,
     RENEWAL,
+    METRICS,
 )
+
+
+def _at_work(target: Target) -> tuple[str, ...]:
+    """Return the units that should be at work on a host, but for what tells of them."""
+    found = [
+        each.unit(target.settings)
+        for each in COMPONENTS
+        if each.unit and each is not METRICS and each.on(target) and each.wanted(target)
+    ]
+    renews = target.is_proxy and acme.wanted(target.settings)
+    return (*found, *([acme.service(target.settings)] if renews else []))
 
 
 def proxy(settings: Settings) -> tuple[Component, Component]:

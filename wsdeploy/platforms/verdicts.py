@@ -53,6 +53,7 @@ COMMON: Mapping[str, Verdict] = {
     "internal_tls": refuse(NO_TIER),
     "security_updates": told("the platform's own images"),
     "take_over": refuse("a new app has nothing to take over; leave it out"),
+    "metrics": refuse("the platform has numbers of its own; leave it out"),
     "failover": refuse("the platform's router has the addresses; leave it out"),
     "app.path": kept("the start command"),
     "app.processes": refuse(

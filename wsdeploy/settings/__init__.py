@@ -12,6 +12,7 @@ from wsdeploy.settings.cluster import (
 from wsdeploy.settings.edge import Behind, Edge
 from wsdeploy.settings.failover import Failover
 from wsdeploy.settings.firewall import Firewall
+from wsdeploy.settings.metrics import Metrics
 from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Render
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.secrets import FromCommand, FromEnv, FromFile
@@ -39,6 +40,7 @@ __all__ = [
     "Koyeb",
     "Kubernetes",
     "LoadBalancer",
+    "Metrics",
     "Nginx",
     "Probe",
     "Render",

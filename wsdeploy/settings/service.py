@@ -10,6 +10,7 @@ from wsdeploy.settings.app import App
 from wsdeploy.settings.edge import Edge
 from wsdeploy.settings.failover import Failover
 from wsdeploy.settings.firewall import Firewall
+from wsdeploy.settings.metrics import Metrics
 from wsdeploy.settings.names import domain_wanted, is_domain, is_placeholder
 from wsdeploy.settings.proxy import HAProxy, Nginx
 from wsdeploy.settings.section import Problem, Range, Section, refused
@@ -82,6 +83,8 @@ class Settings(Section):
     """Who may connect, where and how often, and which balancer is in front: `Edge(...)`."""
     failover: Failover | None = None
     """Addresses that two or more proxies share, so that one of them may fail: `Failover(...)`."""
+    metrics: Metrics | None = None
+    """Numbers of every host for Prometheus: `Metrics(allow=["10.0.0.5"])`. None has no page."""
     name: str = "ws"
     """Name of the service on its hosts: of its user, its folders and its processes."""
     hosts_at_once: Annotated[int, Range(1, 100)] = 1
@@ -115,6 +118,18 @@ class Settings(Section):
         if self.name in TAKEN_NAMES:
             yield refused("name", self.name, "Debian has a user or folder of that name")
         yield from self._edge_problems()
+        yield from self._metrics_problems()
+
+    def _metrics_problems(self) -> Iterator[Problem]:
+        if not isinstance(self.metrics, Metrics) or not isinstance(self.app, App):
+            return
+        port, first = self.metrics.port, self.app.port
+        # Those of processes, and of listeners of internal_tls after them.
+        if isinstance(port, int) and isinstance(first, int):
+            last = first + 2 * TLS_PORTS_AFTER - 1
+            if self.app.listen != "unix" and first <= port <= last:
+                wanted = f"{first} to {last} are for the app's processes; give another port"
+                yield refused("metrics.port", port, wanted)
 
     def _edge_problems(self) -> Iterator[Problem]:
         edge, app = self.edge, self.app

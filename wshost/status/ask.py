@@ -34,6 +34,8 @@ class Answer:
 
     reply: Reply
     numbers: AppNumbers | None = None
+    text: str = ""
+    """All that it tells of itself, if it has wsapp."""
 
 
 @dataclass
@@ -178,10 +180,10 @@ class _Asked:
     def _note(self, process: str | None, reply: Reply, text: str = "") -> None:
         told = numbers.read(text) if text else None
         if process is not None:
-            self._found[process] = Answer(reply, told[2] if told else None)
+            self._found[process] = Answer(reply, *(told[2], text) if told else (None, ""))
             return
         if told and told[1] == self._group and told[0] in self._names:
-            self._found[told[0]] = Answer(reply, told[2])
+            self._found[told[0]] = Answer(reply, told[2], text)
         elif reply == "answered" and not told:
             self._nameless += 1
         # Answers without names tell nothing more, however many there are.

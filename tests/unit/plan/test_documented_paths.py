@@ -34,6 +34,7 @@ NOT_PLANNED = {
     paths.hold_file("ws"),
     paths.left("ws").rstrip("/"),
     paths.record("ws", "GENERATION"),
+    paths.release_commands("ws"),
     paths.serving("ws"),
     paths.sockets("ws", "GENERATION"),
     paths.sockets("ws", "current"),

@@ -21,6 +21,7 @@ LEAVES = [
     "/var/log/nginx/ws.log*",
     "/run/wsdeploy/ws-haproxy.service",
     "/usr/local/lib/ws-acme",
+    "/usr/local/lib/ws-metrics",
 ]
 
 
@@ -61,6 +62,7 @@ def test_no_folder_of_programs_is_left(
 
 def test_units_stop_in_this_order(make: MakeSettings) -> None:
     assert components.units(make()) == [
+        "ws-metrics.socket",
         "ws-certificate.timer",
         "ws-addresses.service",
         "ws-reach.service",

@@ -24,6 +24,7 @@ from wsdeploy import (
     Image,
     Kubernetes,
     LoadBalancer,
+    Metrics,
     Nginx,
     SelfSigned,
     templates,
@@ -33,7 +34,7 @@ from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.plan import components
 from wsdeploy.plan.app import generation, release_commands, supervisor, watchdog
 from wsdeploy.plan.components import COMPONENTS, PUSHED_CERTIFICATE
-from wsdeploy.plan.host import firewall, hardening, system
+from wsdeploy.plan.host import firewall, hardening, metrics, system
 from wsdeploy.plan.host import render as render_module
 from wsdeploy.plan.host.render import RenderError, environment, render
 from wsdeploy.plan.host.survey import Survey
@@ -77,6 +78,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "edge": Edge(origins=("https://*.a-company.com",), paths=("/a/*",), plain_paths=("/b",))
     },
     "security updates": {"security_updates": True},
+    "metrics": {"metrics": Metrics(["10.0.0.5", "fd00::/64"])},
     "tiers": {"groups": "tiers"},
     "tiers with one port": {"groups": "tiers", "app": {"listen": "shared"}},
     "shared addresses": {
@@ -225,7 +227,11 @@ def test_every_template_is_rendered(
     noting = Noting(loader=real.loader, undefined=StrictUndefined)
     monkeypatch.setattr("wsdeploy.plan.host.render._environment", lambda _: noting)
     for proxy in PROXIES.values():
-        more = {"tls": Acme("ops@a-company.com"), "security_updates": True}
+        more = {
+            "tls": Acme("ops@a-company.com"),
+            "security_updates": True,
+            "metrics": Metrics(["10.0.0.5"]),
+        }
         everything(make(groups="tiers", proxy=proxy(), internal_tls=True, **more), debian())
         everything(make(proxy=proxy(), **SETTINGS["a balancer that ends TLS"]), debian())
         everything(make(proxy=proxy(), **SETTINGS["shared addresses"]), debian())
@@ -254,6 +260,8 @@ VIEWS = {
     "haproxy/sandbox.conf": (hardening.Sandbox, haproxy.SandboxConf),
     "kubernetes/certificate.lua": (cluster_proxy.CertificateLua,),
     "kubernetes/haproxy.cfg": (cluster_proxy.PodsCfg,),
+    "metrics/metrics.socket": (metrics.MetricsSocket,),
+    "metrics/metrics@.service": (metrics.MetricsService,),
     "nginx/nginx.conf": (nginx_conf.NginxConf,),
     "nginx/sandbox.conf": (hardening.Sandbox, nginx.SandboxConf),
     "reach/reach.service": (reach.ReachService,),

@@ -232,7 +232,7 @@ MORE = [
     (
         {"colour": "red"},
         "colour: no such setting; known are "
-        "domain, app, tls, proxy, max_connections, firewall, edge, failover, name, hosts_at_once, "
+        "domain, app, tls, proxy, max_connections, firewall, edge, failover, metrics, name, hosts_at_once, "
         "internal_tls, security_updates, take_over",
     ),
     (
@@ -397,10 +397,10 @@ def test_what_is_missing(lines: Lines) -> None:
 
 def test_too_many_values(lines: Lines) -> None:
     settings = Settings(
-        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, Edge(), None, "ws", 8,
-        True, False, False, 9,
+        "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, Edge(), None, None,
+        "ws", 8, True, False, False, 9,
     )  # fmt: skip
-    assert lines(settings) == ["Settings: 14 values given; it takes 13"]
+    assert lines(settings) == ["Settings: 15 values given; it takes 14"]
     # What all kinds of certificates have is given by name.
     assert lines(Settings("ws.a-company.com", App("app.py"), SelfSigned([], 90, "modern"))) == [
         "tls.SelfSigned: 3 values given; it takes 2"

@@ -13,7 +13,7 @@ from wsdeploy.deploy.operations import (
     take_over_lock,
 )
 from wsdeploy.deploy.roles.component import set_up, take_away, wanted
-from wsdeploy.plan.components import FIREWALL, SYSTEM, UPGRADES, UPGRADES_POLICY
+from wsdeploy.plan.components import FIREWALL, METRICS, SYSTEM, UPGRADES, UPGRADES_POLICY
 
 
 @deploy("Base")
@@ -31,5 +31,6 @@ def base() -> None:
         firewall(name=FIREWALL.title, settings=settings, final=False)
     else:
         take_away(FIREWALL)
+    set_up(METRICS)
     if settings.internal_tls:
         make_host_keypairs(name="Key pairs between the tiers", settings=settings)

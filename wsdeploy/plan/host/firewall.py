@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
 from typing import TypedDict, cast
 
 from wsdeploy.plan.app import upstreams
-from wsdeploy.plan.host import paths, remote
+from wsdeploy.plan.host import metrics, paths, remote
 from wsdeploy.plan.host.files import File, FileSet
 from wsdeploy.plan.host.render import render
 from wsdeploy.plan.host.survey import Listener, Survey
@@ -156,7 +156,7 @@ def files(target: Target, *, final: bool = True) -> FileSet:
         "ssh_from4": _merged(networks, 4),
         "ssh_from6": _merged(networks, 6),
         "vrrp": [_rule(entry) for entry in _vrrp(target)],
-        "allowed": [_rule(entry) for entry in _allowed(firewall)],
+        "allowed": [_rule(entry) for entry in (*_allowed(firewall), *metrics.allowed(settings))],
         "unpaced4": _merged(unpaced, 4),
         "unpaced6": _merged(unpaced, 6),
         "pace": FLOOD * settings.edge.handshakes_per_second,
@@ -250,7 +250,10 @@ def closed(target: Target) -> tuple[str, ...]:
         return any(
             entry.protocol == "all"
             or (entry.protocol == listener.protocol and entry.first <= listener.port <= entry.last)
-            for entry in _allowed(chosen(target.settings))
+            for entry in (
+                *_allowed(chosen(target.settings)),
+                *metrics.allowed(target.settings),
+            )
         )
 
     shut = sorted(

@@ -138,6 +138,11 @@ def reach(name: str) -> str:
     return f"/usr/local/lib/{name}-reach"
 
 
+def metrics(name: str) -> str:
+    """Return the folder with the programs that make the page of numbers."""
+    return f"/usr/local/lib/{name}-metrics"
+
+
 def proxy_log(name: str) -> str:
     """Return the file that nginx logs requests to; HAProxy logs to the journal."""
     return f"/var/log/nginx/{name}.log"
