@@ -23,8 +23,7 @@ def value(source: FromEnv | FromFile | FromCommand) -> str:
     """Return how a shell reads a secret, as a word of a command."""
     match source:
         case FromEnv():
-            # One that is not set ends the command, instead of setting nothing.
-            return f'"${{{source.name}:?}}"'
+            return f'"${{{source.name}}}"'
         case FromFile():
             return f'"$(cat {_file(source)})"'
     return f'"$({shlex.join(source.command)})"'
@@ -37,21 +36,39 @@ def _file(source: FromFile) -> str:
 
 
 def _unless_empty(source: FromEnv | FromFile | FromCommand) -> str:
-    """Return what begins a command that must not go on without the file of a secret."""
-    return f"test -s {_file(source)} && " if isinstance(source, FromFile) else ""
+    """Return what begins a command that must not go on without the value of a secret.
+
+    What fails in a pipe would only make the value empty.
+    """
+    match source:
+        case FromEnv():
+            return f': "${{{source.name}:?}}" && '
+        case FromFile():
+            return f"test -s {_file(source)} && "
+    return ""
 
 
-ON_COMMAND_LINE = "# on a machine of others: their ps shows the value while this runs"
-"""What is said before commands that have no other way."""
+def _as_json(name: str, source: FromEnv | FromFile | FromCommand) -> str:
+    """Return a command that prints a secret as JSON; the value is an argument of no program.
+
+    printf is the shell's own.
+    """
+    code = (
+        f'import json, sys; value = sys.stdin.read() or sys.exit("{name} is empty"); '
+        f'print(json.dumps({{"{name}": value}}))'
+    )
+    return f"{_unless_empty(source)}printf %s {value(source)} | python3 -c {shlex.quote(code)}"
 
 
 def _heroku(settings: Settings, platform: Heroku, app: str) -> Iterator[str]:
     yield f"heroku create {app}"
     if settings.app.secrets:
-        yield ON_COMMAND_LINE
+        # config:set takes values as arguments, which everybody on a machine can see.
+        yield "heroku plugins:install @heroku-cli/plugin-api"
     for name, source in settings.app.secrets.items():
-        begin = _unless_empty(source)
-        yield f"{begin}heroku config:set {name}={value(source)} --app {app}"
+        # It prints all variables of the app, with their values.
+        send = f"heroku api PATCH /apps/{app}/config-vars >/dev/null"
+        yield f"{_as_json(name, source)} | {send}"
     for name in domains(settings):
         yield f"heroku domains:add {name} --app {app}"
     yield "git push heroku HEAD:main"
@@ -103,11 +120,11 @@ def _dokku(settings: Settings, platform: Dokku, app: str) -> Iterator[str]:
     yield f"{dokku} apps:create {app}"
     yield f"{dokku} domains:set {app} {' '.join(domains(settings))}"
     if settings.app.secrets:
-        yield ON_COMMAND_LINE
+        yield "# config:import came with Dokku 0.37"
     for name, source in settings.app.secrets.items():
-        encoded = f'"$(printf %s {value(source)} | base64 -w 0)"'
-        begin = _unless_empty(source)
-        yield f"{begin}{dokku} config:set --no-restart --encoded {app} {name}={encoded}"
+        # It prints what it sets.
+        send = f"{dokku} config:import --no-restart --format json {app} - >/dev/null"
+        yield f"{_as_json(name, source)} | {send}"
     # SIGTERM comes at the switch, and again after the first of these; SIGKILL after the second.
     yield f"{dokku} checks:set {app} wait-to-retire {seconds}"
     yield f"{dokku} ps:set {app} stop-timeout-seconds {seconds}"

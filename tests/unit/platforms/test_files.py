@@ -1,8 +1,11 @@
 """The files of each platform, by what it documents of them."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -261,13 +264,11 @@ def test_fly_is_told_how_many_connections_the_app_takes(
 
 def test_the_commands_of_each_platform() -> None:
     settings = made({"secrets": SECRETS, "drain": 10})
-    key, token = "\"$(cat 'a key')\"", "\"$(pass show 'a token')\""
-    assert commands(settings, MADE[Heroku]) == [
+    key = "\"$(cat 'a key')\""
+    told = [each for each in commands(settings, MADE[Heroku]) if "printf" not in each]
+    assert told == [
         "heroku create chat",
-        "# on a machine of others: their ps shows the value while this runs",
-        'heroku config:set DATABASE_URL="${URL:?}" --app chat',
-        f"test -s 'a key' && heroku config:set KEY={key} --app chat",
-        f"heroku config:set TOKEN={token} --app chat",
+        "heroku plugins:install @heroku-cli/plugin-api",
         "heroku domains:add ws.a-company.com --app chat",
         "git push heroku HEAD:main",
         "heroku ps:scale web=2 --app chat",
@@ -276,7 +277,9 @@ def test_the_commands_of_each_platform() -> None:
     send = "| fly secrets import --stage --app chat"
     assert f'test -s \'a key\' && printf \'KEY="""%s"""\\n\' {key} {send}' in fly
     home = commands(made({"secrets": {"KEY": FromFile("~/a key")}}), MADE[Heroku])
-    assert "test -s ~/'a key' && heroku config:set KEY=\"$(cat ~/'a key')\" --app chat" in home
+    assert any(
+        each.startswith("test -s ~/'a key' && printf %s \"$(cat ~/'a key')\" | ") for each in home
+    )
     assert commands(made({"drain": 100, "ping_interval": 60}), MADE[Dokku]) == [
         "ssh dokku@dokku.a-company.com apps:create chat",
         "ssh dokku@dokku.a-company.com domains:set chat ws.a-company.com",
@@ -288,6 +291,50 @@ def test_the_commands_of_each_platform() -> None:
     create = next(each for each in commands(settings, MADE[Koyeb]) if "services create" in each)
     assert "--env 'DATABASE_URL={{secret.chat-database-url}}'" in create
     assert "--checks 8000:http:/healthz --checks-grace-period 8000=30" in create
+
+
+SETS_SECRETS = pytest.mark.parametrize(
+    "where", [MADE[each] for each in (Heroku, Fly, Koyeb, Dokku)], ids=lambda each: each.title
+)
+
+
+def typed(where: Platform, here: Path, variables: dict[str, str]) -> tuple[str, str, str]:
+    """Type the commands for secrets; return the tools' arguments, input and what was printed."""
+    for name in ("heroku", "fly", "koyeb", "ssh"):
+        tool = here / name
+        tool.write_text(
+            f'#!/bin/sh\necho "$@" >>{here}/arguments\ncat >>{here}/input\ncat {here}/input\n'
+        )
+        tool.chmod(0o755)
+    environment = {"PATH": f"{here}:{os.environ['PATH']}", **variables}
+    lines = commands(made({"secrets": {"TOKEN": FromEnv("SECRET")}}), where)
+    said = ""
+    for line in lines:
+        if "printf" in line:
+            command = ["sh", "-c", line]
+            said += subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            ).stdout
+    found = [here / "arguments", here / "input"]
+    arguments, given = (each.read_text() if each.exists() else "" for each in found)
+    return arguments, given, said
+
+
+@SETS_SECRETS
+def test_a_secret_is_an_argument_of_no_program(where: Platform, tmp_path: Path) -> None:
+    arguments, given, said = typed(where, tmp_path, {"SECRET": AWKWARD})
+    assert arguments
+    assert "it's" not in arguments
+    if isinstance(where, Heroku | Dokku):
+        assert json.loads(given) == {"TOKEN": AWKWARD}
+        assert said == "", "they would show it"
+    else:
+        assert AWKWARD in given
+
+
+@SETS_SECRETS
+def test_a_secret_that_is_not_there_is_not_set(where: Platform, tmp_path: Path) -> None:
+    assert typed(where, tmp_path, {}) == ("", "", "")
 
 
 @every_platform
