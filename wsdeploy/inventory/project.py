@@ -99,8 +99,9 @@ def platform(settings: Settings, where: Platform) -> Group:
     if not command_line.deploys(sys.argv[1:]):
         raise SystemExit(f"{name} is for {where.title}: {_instead(where, settings)}")
     sound = not found
-    if sound:
-        found += verdicts.problems(settings, where)
+    # What is wrong in itself is said once.
+    known = {problem.setting for problem in found}
+    found += [it for it in verdicts.problems(settings, where) if it.setting not in known]
     folder = Path.cwd()
     code = None
     if isinstance(settings.app, App) and settings.app.path:

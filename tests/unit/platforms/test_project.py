@@ -162,6 +162,11 @@ def test_all_that_a_platform_can_not_keep_is_said_together(project: MakeProject)
     assert settings == ["app.processes", "edge.paths", "app.path"]
 
 
+def test_mistakes_are_said_with_what_a_platform_can_not_keep(project: MakeProject) -> None:
+    found = problems(project, MADE[Heroku], processes=4, port="x", drain=-1)
+    assert [line.partition(":")[0] for line in found] == ["app.port", "app.drain", "app.processes"]
+
+
 def test_files_that_somebody_has_edited_are_named_before_anything_is_written(
     project: MakeProject, tmp_path: Path
 ) -> None:
