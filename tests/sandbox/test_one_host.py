@@ -3,10 +3,13 @@
 The tests of this file are steps on one host, in the order they stand in.
 """
 
+import contextlib
 import re
 import shutil
 import subprocess
 import threading
+import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -279,3 +282,52 @@ def test_new_names_make_a_new_certificate(site: Site) -> None:
         names = websocket.certificate["subjectAltName"]
     assert ("DNS", "alias.sandbox.test") in names
     site.converged()
+
+
+def scrape(site: Site) -> dict[str, float]:
+    """What Prometheus would read: each sample with its labels."""
+    url = f"http://{site.host.address}:9101/metrics"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        text = answer.read().decode()
+    lines = [line.rpartition(" ") for line in text.splitlines() if line[0] != "#"]
+    return {name: float(value) for name, _, value in lines}
+
+
+def total(samples: dict[str, float], name: str) -> float:
+    return sum(value for key, value in samples.items() if key.partition("{")[0] == name)
+
+
+def test_a_page_of_numbers_for_prometheus(site: Site, proxy: Proxy) -> None:
+    """Of all processes, also while one hangs, for whom the settings name, and nobody else."""
+    network = site.host.address.rpartition(".")[0]
+    site.deploy(metrics=f'Metrics(["{network}.1"])')
+    site.converged()
+    with contextlib.ExitStack() as clients:
+        for _ in range(3):
+            clients.enter_context(site.client())
+        found = scrape(site)
+        assert total(found, "wsapp_connections") == 3
+        # Those of nginx's old workers count, too.
+        assert found["ws_proxy_connections"] >= 3
+    ups = {key: value for key, value in found.items() if key.startswith("ws_process_up{")}
+    assert set(ups.values()) == {1}
+    assert any(f'generation="{site.live_generation()}"' in key for key in ups)
+    assert found[f'ws_unit_active{{unit="{proxy.unit}.service"}}'] == 1
+    assert total(found, "ws_certificate_not_after") > time.time()
+    assert found["ws_firewall_as_deployed"] == 1
+    assert total(found, "ws_deploy_last_ok") == 1
+    pid = site.ssh("supervisorctl pid $(supervisorctl status | awk 'NR == 1 {print $1}')").strip()
+    site.ssh(f"kill -STOP {pid}")
+    try:
+        hung = scrape(site)
+    finally:
+        site.ssh(f"kill -CONT {pid}")
+    assert sorted(value for key, value in hung.items() if key.startswith("ws_process_up{")) == [
+        0, *[1] * (len(ups) - 1),
+    ]  # fmt: skip
+    site.deploy(metrics=f'Metrics(["{network}.254"])')
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://{site.host.address}:9101/metrics", timeout=2)
+    assert site.ssh("curl --silent localhost:9101/metrics | grep --count ws_process_up{")
+    site.deploy(metrics="None")
+    assert "9101" not in site.ssh("ss --no-header --listening --tcp --numeric")

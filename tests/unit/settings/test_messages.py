@@ -232,8 +232,8 @@ MORE = [
     (
         {"colour": "red"},
         "colour: no such setting; known are "
-        "domain, app, tls, proxy, max_connections, firewall, edge, failover, metrics, name, hosts_at_once, "
-        "internal_tls, security_updates, take_over",
+        "domain, app, tls, proxy, max_connections, firewall, edge, failover, metrics, name, "
+        "hosts_at_once, internal_tls, security_updates, take_over",
     ),
     (
         {"app": App("app.py", proceses=4)},
