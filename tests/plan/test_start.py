@@ -49,6 +49,7 @@ def test_a_line_of_pyinfras_names_the_way_out(line: str, words: str | None) -> N
 
 
 ASKED_TWICE = """
+import sys
 from types import SimpleNamespace
 
 import pyinfra.api.host
@@ -89,6 +90,10 @@ assert asked[0] == asked[1], asked
 assert util.stack is shortcuts.stack and util.getframeinfo is shortcuts.place
 assert arguments.all_global_arguments() is arguments.all_global_arguments()
 assert pyinfra.api.host.HostData.__getattr__ is shortcuts.value_of
+assert arguments.pop_global_arguments.__module__ == shortcuts.__name__
+for name in ("deploy", "facts", "operation"):
+    used = sys.modules[f"pyinfra.api.{name}"].pop_global_arguments
+    assert used is arguments.pop_global_arguments
 assert inventory.get_groups_data(["more"]) is inventory.get_groups_data(["more"])
 """
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from copy import copy
 from functools import cache
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any, NamedTuple
 
 
@@ -21,6 +21,7 @@ class Place(NamedTuple):
     lineno: int
 
 
+@cache
 def take() -> None:
     """Let pyinfra take them, as far as it is there and has what they replace."""
     # Little of what a run makes is garbage before its end: to look for it all the time takes a
@@ -38,6 +39,8 @@ def take() -> None:
     data: Any = getattr(sys.modules.get("pyinfra.api.host"), "HostData", None)
     if hasattr(data, "__getattr__"):
         data.__getattr__ = value_of
+    if hasattr(arguments, "pop_global_arguments"):
+        _replace(arguments.pop_global_arguments, _with_data_once(arguments))
     util: Any = sys.modules.get("pyinfra.api.util")
     if hasattr(util, "stack") and hasattr(util, "getframeinfo"):
         util.stack, util.getframeinfo = stack, place
@@ -73,6 +76,27 @@ def _known_by_groups(ask: Callable[[Any, list[str]], Any]) -> Callable[[Any, lis
         return known[key]
 
     return asked
+
+
+def _with_data_once(arguments: Any) -> Callable[[Any, Any, dict[str, Any]], Any]:
+    """Return pop_global_arguments that reads a host's data once, not for each of the names."""
+    pop = arguments.pop_global_arguments
+
+    def popped(state: Any, host: Any, kwargs: dict[str, Any]) -> Any:
+        names = dict(arguments.all_global_arguments())
+        given = {name: copy(it) for name, it in host.data.dict().items() if name in names}
+        data, around = SimpleNamespace(**given), host.current_deploy_kwargs
+        return pop(state, SimpleNamespace(data=data, current_deploy_kwargs=around), kwargs)
+
+    return popped
+
+
+def _replace(old: Any, new: Any) -> None:
+    """Put a function of pyinfra's in another's place, wherever it has been imported by its name."""
+    name = old.__name__
+    for module in [it for path, it in sys.modules.items() if path.startswith("pyinfra.")]:
+        if getattr(module, name, None) is old:
+            setattr(module, name, new)
 
 
 def stack() -> list[tuple[FrameType]]:
