@@ -88,7 +88,10 @@ def _note_serving(settings: Settings, host: str, found: Survey) -> None:
 def _ask(host: Host, settings: Settings) -> Survey:
     connection.watch(host)
     try:
-        request = components.request(settings, host.name).to_json()
+        requests = run.current().requests
+        if host.name not in requests:
+            requests[host.name] = components.request(settings, host.name)
+        request = requests[host.name].to_json()
         if _may_be_verified(host):
             request["handshake"] = handshake.request(settings, handshake.GLANCE)
     except RenderError as error:
