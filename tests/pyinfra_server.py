@@ -15,6 +15,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import inspect
 import io
 import itertools
 import json
@@ -26,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ PROJECT = Path(__file__).parents[1]
 # What gevent replaces would start its event loop in the server.
 _fork, _waitpid, _select = os.fork, os.waitpid, select.select
 PRELOADED = (
+    "encodings.idna",
     "gevent.fileobject",
     "gzip",
     "pyinfra_cli.main",
@@ -43,7 +45,9 @@ PRELOADED = (
     "pyinfra.facts.server",
     "pyinfra.operations.server",
     "wsdeploy",
+    "wsdeploy.deploy.ending",
     "wsdeploy.deploy.service",
+    "wsdeploy.deploy.start",
     *(
         f"wsdeploy.deploy.operations.{path.stem}"
         for path in (PROJECT / "wsdeploy/deploy/operations").glob("*.py")
@@ -54,6 +58,10 @@ PRELOADED = (
 
 # pyinfra reads these when it is imported, so that a run can't change them.
 AT_IMPORT = {"PYINFRA_FAKE_DELAY": "0", "PYINFRA_FAKE_DELAY_JITTER": "0"}
+
+# Seconds between two looks at a cluster, and after which a wrong answer is the last: a cluster that
+# only answers goes on at each look.
+PATIENCE = {"rollout": {"PAUSE": 0.1}, "handshake": {"PAUSE": 0.1, "ANSWERED": 1}}
 
 
 class Server:
@@ -218,10 +226,23 @@ def _prepare() -> None:
     folder = _module("wsdeploy.templates").OURS
     for path in folder.rglob("*.j2"):
         compiled.get_template(path.relative_to(folder).as_posix())
+    for section in _below(_module("wsdeploy.settings.section").Section):
+        _module("wsdeploy.settings.section")._hints(section)
+    # From now on inspect knows which module each file is.
+    inspect.getmodule(inspect.currentframe())
     _ease_pyinfra()
+    for name, values in PATIENCE.items():
+        vars(_module(f"wsdeploy.deploy.cluster.{name}")).update(values)
     # Runs share all of this, and look for no garbage in it.
     gc.collect()
     gc.freeze()
+
+
+def _below(base: type[object]) -> Iterator[type[object]]:
+    """Yield all classes that come of one."""
+    for each in base.__subclasses__():
+        yield each
+        yield from _below(each)
 
 
 def _ease_pyinfra() -> None:
