@@ -105,6 +105,9 @@ BUNDLED := import ensurepip, pathlib, sysconfig; \
 	place = sysconfig.get_config_var("WHEEL_PKG_DIR") or pathlib.Path(ensurepip.__file__).parent / "_bundled"; \
 	print(*pathlib.Path(place).glob("pip-*.whl"))
 
+# Ends well if this Python has a pip that installs for another one.
+HAS_PIP := import pip; assert tuple(map(int, pip.__version__.split(".")[:2])) >= (22, 3)
+
 # Everything the project needs, at the versions and hashes of the lock.
 .venv/ready: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt install python3 python3-venv"; exit 1; }
@@ -113,9 +116,14 @@ BUNDLED := import ensurepip, pathlib, sysconfig; \
 		echo "Python's venv module is needed: sudo apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear --without-pip .venv
 	@sed -n '/^uv==/,/[^\]$$/p' requirements.lock >.venv/uv.lock
-	@# pip is only needed to get uv, so it runs from the wheel that Python brings.
-	PYTHONPATH=$$($(PYTHON) -c '$(BUNDLED)') $(BIN)/python -m pip install --quiet \
-		--disable-pip-version-check --require-hashes --only-binary :all: --requirement .venv/uv.lock
+	@# pip is only needed to get uv: that of $(PYTHON) is compiled; without it, the wheel that Python brings.
+	@if $(PYTHON) -c '$(HAS_PIP)' 2>/dev/null; then \
+		pip="$(PYTHON) -m pip --python .venv"; \
+	else \
+		export PYTHONPATH=$$($(PYTHON) -c '$(BUNDLED)'); pip="$(BIN)/python -m pip"; \
+	fi; \
+	$$pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		--requirement .venv/uv.lock
 	$(BIN)/uv pip install --quiet --require-hashes --only-binary :all: --requirement requirements.lock
 	@# What builds it is in the lock.
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .

@@ -15,6 +15,9 @@ from wsdeploy.checks import harness, plugin
 
 REPOSITORY = Path(__file__).parents[2]
 
+# Neither has to do with these tests, and each takes a tenth of the start of pytest.
+WITHOUT = ("-p", "no:xdist", "-p", "no:typeguard")
+
 INVENTORY = """
 from wsdeploy import *
 settings = Settings("ws.a-company.com", App("app.py"), SelfSigned())
@@ -39,7 +42,7 @@ def run(folder: Path, *options: str, only_collect: bool = True) -> subprocess.Co
     """Return how pytest ends."""
     collect = ["--collect-only"] if only_collect else []
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *collect, "-q", "-p", "no:xdist", *options],
+        [sys.executable, "-m", "pytest", *collect, "-q", *WITHOUT, *options],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -199,7 +202,7 @@ def dial():
 def test_the_check_of_old_tls_does_not_warn_of_it(tmp_path: Path) -> None:
     (tmp_path / "test_old.py").write_text(OLD_TLS)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-W", "error::DeprecationWarning"],
+        [sys.executable, "-m", "pytest", "-q", *WITHOUT, "-W", "error::DeprecationWarning"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
