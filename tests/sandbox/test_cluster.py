@@ -188,6 +188,32 @@ def test_an_undone_release_refuses_nobody(site: ClusterSite) -> None:
     assert before == {it["metadata"]["labels"]["pod-template-hash"] for it in site.pods()}
 
 
+OWN_HEALTH = """
+from http import HTTPStatus
+from wsapp import run
+async def handler(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+def process_request(connection, request):
+    if request.path == "/up":
+        return connection.respond(HTTPStatus.OK, "up")
+run(handler, process_request=process_request)
+"""
+
+
+def test_another_health_check_refuses_nobody(site: ClusterSite, copy: Path) -> None:
+    app, program = site.settings["app"], copy / "files" / "app.py"
+    before = program.read_text()
+    program.write_text(OWN_HEALTH)
+    with site.under_load(RATE, HELD, returning=True) as outcome:
+        site.release(app=app.replace("drain", 'health="/up", drain'))
+        # Until HAProxy's pods are others, new ones are asked for /up, which they do not have.
+        program.write_text(before)
+        site.release(app=app)
+    assert outcome["failed"] == {}
+    assert {*outcome["codes"]} == {"1012"}
+
+
 NEVER_READY = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())

@@ -50,6 +50,9 @@ BASE = 64 * MIB
 PLACES_LEAST = 16
 """Places for pods, at least: up to half as many pods, another number does not exchange HAProxy's.
 New ones would count only their own clients, and send a new pod of the app only its share."""
+ANSWERS = "! rstatus ^5"
+"""What a pod's answer has to be: any but that it is not well. While `app.health` changes, pods of
+one release are asked for the other's path, which they do not know; readiness asks for their own."""
 MORE_PLACES = 2
 """Places for pods, for each that there may be: in a rollout, twice as many may be there."""
 
@@ -145,6 +148,7 @@ def _view(target: ClusterTarget, way_in: LoadBalancer) -> PodsCfg:
         "https_port": HTTPS,
         # The pod's own end is what bounds it.
         "shutdown_timeout": None,
+        "expected": ANSWERS,
         "places": max(PLACES_LEAST, replaced, kubernetes.most * MORE_PLACES),
         "pods": f"{target.name}-pods.{target.namespace}.svc.{way_in.dns_domain}",
         "port": target.settings.app.port,

@@ -95,6 +95,8 @@ def _haproxy(target: ClusterTarget) -> dict[str, str]:
         "haproxy.org/ssl-redirect": "true",
         # It knows 301, 302 and 303.
         "haproxy.org/ssl-redirect-code": "301",
+        # By TCP: while `app.health` changes, pods of one release do not know the other's path, and
+        # readiness asks each pod for its own.
         "haproxy.org/check": "true",
         "haproxy.org/rate-limit-period": f"{edge.WINDOW}s",
         "haproxy.org/rate-limit-requests": str(edge.at_once(settings)),
@@ -103,8 +105,8 @@ def _haproxy(target: ClusterTarget) -> dict[str, str]:
         "haproxy.org/rate-limit-status-code": "503",
     }
     if settings.app.health is not None:
-        found["haproxy.org/check-http"] = settings.app.health
-        # It tries no other pod for a handshake that fails: a dead one has to go soon.
+        # It tries no other pod for a handshake that fails: a dead one has to go soon. An app
+        # without a health check may log each connection that says nothing.
         found["haproxy.org/check-interval"] = "1s"
     if rules.unlimited_networks:
         found["haproxy.org/rate-limit-whitelist"] = ",".join(rules.unlimited_networks)

@@ -484,6 +484,18 @@ def test_host_names_are_ones_that_kubernetes_takes(plan: Plan) -> None:
     ]  # fmt: skip
 
 
+def test_another_health_check_takes_no_pod_out(plan: Plan) -> None:
+    # While it changes, proxies ask pods of one release for what only the other's have.
+    assert "check-http" not in json.dumps(one(plan(app={"health": "/up"}), "Ingress"))
+    (text,) = [
+        each["data"]["haproxy.cfg"]
+        for each in every(plan("haproxy", app={"health": "/up"}))
+        if each["kind"] == "ConfigMap" and "haproxy.cfg" in each["data"]
+    ]
+    # 404 and 426 will do.
+    assert re.findall("http-check expect (.*)", text) == ["! rstatus ^5"]
+
+
 def test_a_route_is_for_its_listener_and_http_is_sent_away(plan: Plan) -> None:
     target = plan(HTTPRoute("public", gateway_namespace="edge"))
     (parent,) = one(target, "HTTPRoute", "ws")["spec"]["parentRefs"]

@@ -139,6 +139,8 @@ class HAProxyCfg(TypedDict):
     """The path of the app's health check, quoted."""
     health_uri: str | None
     """The same where a format is expected; None for /healthz itself."""
+    expected: str
+    """What the answer of an app that is well is, as HAProxy matches it."""
     servers: list[Server]
     retries: int
     internal: host_keypairs.Client | None
@@ -196,6 +198,7 @@ def view(target: Target, internal: host_keypairs.Client | None, room: Room) -> H
         "retry_after": edge.RETRY_AFTER,
         "health": health,
         "health_uri": health.replace("%", "%%") if health and app.health != "/healthz" else None,
+        "expected": "status 200",
         "servers": servers(target),
         "retries": upstreams.tries(target) - 1,
         "internal": internal,
