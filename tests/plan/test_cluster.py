@@ -505,6 +505,27 @@ def test_a_bad_release_of_a_killed_run_is_put_back_by_the_next(lab: Lab) -> None
     )
 
 
+def test_a_rollback_goes_to_what_has_served_and_not_to_what_a_killed_run_has_left(
+    lab: Lab,
+) -> None:
+    assert lab.run().code == 0
+    (one,) = lab.images
+    lab.release("two")
+    lab.cluster.play = "slow"
+    killed = lab.start()
+    assert killed.stderr
+    assert any("0 of 2 new pods ready" in line for line in killed.stderr)
+    killed.kill()
+    killed.wait()
+    lab.cluster.play = "ready"
+    lab.release("three")
+    assert lab.run().code == 0
+    assert one not in lab.images
+    back = lab.run("-y", "wsdeploy.rollback")
+    assert back.code == 0, back.said
+    assert lab.images == {one}
+
+
 def test_haproxy_of_its_own_comes_after_the_app_and_is_waited_for(lab: Lab) -> None:
     lab.inventory(way='LoadBalancer("haproxy@sha256:" + "b" * 64)')
     run = lab.run()

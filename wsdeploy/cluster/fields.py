@@ -49,19 +49,24 @@ def owns(live: Object, *path: str) -> bool:
 def with_template(deployment: Object, replica_set: Object) -> Object:
     """Return a Deployment as we applied it, with the pods of one of its ReplicaSets."""
     wanted = ours(deployment)
-    template = copy.deepcopy(replica_set["spec"]["template"])
-    metadata = template.get("metadata") or {}
-    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH}
-    noted = metadata.get("annotations") or {}
-    template["metadata"] = {"labels": labels, **({"annotations": noted} if noted else {})}
     told = dict(wanted["metadata"].get("annotations") or {})
-    for name in (found.RELEASE, found.COMMIT, found.BY, found.SINCE):
+    for name in (found.RELEASE, found.COMMIT, found.BY, found.SINCE, found.PREVIOUS):
         told.pop(name, None)
         if value := found.annotation(replica_set, name):
             told[name] = value
     wanted["metadata"] = wanted["metadata"] | {"annotations": told}
-    wanted["spec"] = wanted["spec"] | {"template": template}
+    wanted["spec"] = wanted["spec"] | {"template": template(replica_set)}
     return wanted
+
+
+def template(each: Object) -> Object:
+    """Return the template for pods of a Deployment or ReplicaSet: the same in both."""
+    made: Object = copy.deepcopy(each["spec"]["template"])
+    metadata = made.get("metadata") or {}
+    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH}
+    noted = metadata.get("annotations") or {}
+    made["metadata"] = {"labels": labels, **({"annotations": noted} if noted else {})}
+    return made
 
 
 def _owned(live: Object) -> Mapping[str, Any] | None:

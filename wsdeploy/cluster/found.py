@@ -45,9 +45,12 @@ COMPONENT = "app.kubernetes.io/component"
 
 REVISION = "deployment.kubernetes.io/revision"
 """The annotation that the cluster gives Deployments and their ReplicaSets."""
-RELEASE, COMMIT, BY, SINCE = (f"wsdeploy/{word}" for word in ("release", "commit", "by", "since"))
+RELEASE, COMMIT, BY, SINCE, PREVIOUS = (
+    f"wsdeploy/{word}" for word in ("release", "commit", "by", "since", "previous")
+)
 """Annotations of a Deployment, of which the cluster gives a copy to the ReplicaSet. On pods, a
-commit that changes no release would make new ones."""
+commit that changes no release would make new ones. PREVIOUS is the ReplicaSet that served when the
+pods were changed last: revisions in between have never served."""
 
 Key = tuple[str, str]
 """Kind and name of an object."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from wsdeploy.cluster import found
 from wsdeploy.cluster.found import Found
+from wsdeploy.cluster.manifest import Object
 from wsdeploy.plan import summary
 from wsdeploy.plan.app.rollback import NoWayBackError
 from wshost.requests import Commit
@@ -36,8 +37,7 @@ def records(there: Found) -> list[Record]:
     """Return the revisions that the cluster has kept, the newest first."""
     live = there.live(there.service) or there.current(there.service)
     sets = [each for each in there.replica_sets(there.service) if found.release(each)]
-    older = [e for e in sets if live is not None and found.revision(e) < found.revision(live)]
-    previous = next(iter(older), None)
+    previous = _previous(live, sets) if live is not None else None
     return [
         Record(
             revision=found.revision(each),
@@ -51,6 +51,18 @@ def records(there: Found) -> list[Record]:
         )
         for each in sets
     ]
+
+
+def _previous(live: Object, sets: list[Object]) -> Object | None:
+    """Return what served before: as it was noted, or else the revision before.
+
+    A run that was killed leaves a revision in between that may have never served.
+    """
+    noted = found.annotation(live, found.PREVIOUS)
+    others = (each for each in sets if each is not live)
+    kept = next((each for each in others if each["metadata"]["name"] == noted), None)
+    older = (each for each in sets if found.revision(each) < found.revision(live))
+    return kept or next(older, None)
 
 
 def _since(each: dict[str, Any]) -> float:

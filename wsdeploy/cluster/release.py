@@ -79,7 +79,7 @@ def _deployment(target: ClusterTarget, each: Object, there: Found, commit: Commi
     same = live is not None and found.annotation(live, found.RELEASE) == target.release
     kept = {
         name: found.annotation(live, f"{found.MANAGER}/{name}") if live else None
-        for name in ("commit", "by", "since")
+        for name in ("commit", "by", "since", "previous")
     }
     if not same or kept["commit"] is None:
         kept["commit"] = changes.commit_text(commit)
@@ -130,6 +130,21 @@ def _encoded(each: Object) -> Object:
         return each
     data = {k: base64.b64encode(v.encode()).decode() for k, v in each["stringData"].items()}
     return {name: it for name, it in each.items() if name != "stringData"} | {"data": data}
+
+
+def previous(there: Found, made: Object) -> str | None:
+    """Return the ReplicaSet that a rollback goes back to, once there are other pods.
+
+    made: the Deployment or ReplicaSet that those are made from, as the cluster has it.
+    """
+    live = there.live(there.service)
+    if live is None:
+        return None
+    if fields.template(live) == fields.template(made):
+        # What serves comes back, and what is in between has not served.
+        return found.annotation(live, found.PREVIOUS)
+    name: str = live["metadata"]["name"]
+    return name
 
 
 def makes_pods(change: Change) -> bool:

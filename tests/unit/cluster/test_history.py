@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from wsdeploy.cluster import found, history
+from wsdeploy.cluster import found, history, release
 from wsdeploy.cluster.found import Found
 from wsdeploy.cluster.manifest import Object
 from wsdeploy.plan.app.rollback import NoWayBackError
@@ -69,6 +69,24 @@ def test_a_rollback_while_a_bad_release_waits_goes_before_what_serves() -> None:
     # Revision 3 has never become ready.
     there = cluster(revision(1, "a" * 12), revision(2, "b" * 12, 2), revision(3, "c" * 12))
     assert history.target(there, None).revision == 1
+
+
+def test_a_rollback_leaves_out_what_has_never_served() -> None:
+    # Revision 3 was that of a run that was killed.
+    live = revision(4, "d" * 12, 2, previous="ws-2")
+    there = cluster(revision(1, "a" * 12), revision(2, "b" * 12), revision(3, "c" * 12), live)
+    assert history.target(there, None).revision == 2
+    # What the cluster has not kept is the one before.
+    without = cluster(revision(3, "c" * 12), live)
+    assert history.target(without, None).revision == 3
+
+
+def test_what_serves_goes_back_to_where_it_did_when_it_comes_back() -> None:
+    live = revision(2, "b" * 12, 2, previous="ws-1")
+    there = cluster(revision(1, "a" * 12), live, revision(3, "c" * 12))
+    assert release.previous(there, revision(4, "d" * 12)) == "ws-2"
+    assert release.previous(there, live) == "ws-1"
+    assert release.previous(cluster(), live) is None
 
 
 @pytest.mark.parametrize(

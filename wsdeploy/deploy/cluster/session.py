@@ -236,8 +236,8 @@ class Session:
     def apply_pods(self, change: Change) -> None:
         """Apply the Deployment of the app, and wait for its pods."""
         if release.makes_pods(change):
-            noted = changes.noted(change.wanted, by=owner.name(), since=_now())
-            change = replace(change, wanted=noted)
+            previous = release.previous(self.plan.there, change.after)
+            change = replace(change, wanted=_noted(change.wanted, previous))
         # An autoscaler that is to go would change the number once more.
         self.scalers = [e for e in self.plan.leftovers if e["kind"] in found.SCALERS]
         self.kubectl.delete(self.scalers)
@@ -419,7 +419,7 @@ class Session:
             "the next deploy.py brings what the settings describe"
         )
         wanted = fields.with_template(deployment, replica_set)
-        wanted = changes.noted(wanted, by=owner.name(), since=_now())
+        wanted = _noted(wanted, release.previous(there, replica_set))
         self.apply([Change(wanted, deployment, wanted)])
         self.wait(self.name)
 
@@ -431,6 +431,8 @@ class Session:
             raise NoWayBackError(f"there is no Deployment {self.name} of wsdeploy's; deploy first")
         self.executed = Plan(there, (), ())
         wanted = release.restarted(fields.ours(deployment), _now())
+        live = there.live(self.name)
+        wanted = _noted(wanted, live["metadata"]["name"] if live else None)
         self.apply([Change(wanted, deployment, wanted)])
         self.wait(self.name)
 
@@ -471,6 +473,11 @@ class Session:
                 said = len(left)
                 host.log(f"{said} pod{'' if said == 1 else 's'} closing connections")
             time.sleep(rollout.PAUSE)
+
+
+def _noted(deployment: Object, previous: str | None) -> Object:
+    """Return a Deployment with who lets it have other pods, when, and what served until then."""
+    return changes.noted(deployment, by=owner.name(), since=_now(), previous=previous)
 
 
 def _now() -> str:
