@@ -317,11 +317,17 @@ def test_releases_come_go_back_and_are_started_anew(lab: Lab) -> None:
     assert again.code == 0, again.said
     assert lab.images == {two}
     pods = {*lab.there("Pod")}
+    for each in (*lab.there("Deployment").values(), *lab.there("ReplicaSet").values()):
+        each["metadata"]["annotations"]["wsdeploy/since"] = "2026-11-01T10:00:00Z"
     restarted = lab.run("-y", "wsdeploy.restart")
     assert restarted.code == 0, restarted.said
     assert "its pods were started anew" in restarted.err
     assert lab.images == {two}
     assert not pods & {*lab.there("Pod")}
+    since = {
+        e["metadata"]["annotations"]["wsdeploy/since"] for e in lab.there("Deployment").values()
+    }
+    assert since != {"2026-11-01T10:00:00Z"}
     # What was started anew is not so once more by the next deploy.
     (lab.folder / "gone.py").rename(lab.folder / "app.py")
     assert last_lines(lab.run())[0] == "ws: nothing to do"

@@ -66,9 +66,14 @@ def _previous(live: Object, sets: list[Object]) -> Object | None:
 
 
 def _since(each: dict[str, Any]) -> float:
-    noted = found.annotation(each, found.SINCE) or each["metadata"].get("creationTimestamp") or ""
+    # kubectl rollout restart makes another ReplicaSet with the notes of the one before.
+    times = (found.annotation(each, found.SINCE), each["metadata"].get("creationTimestamp"))
+    return max(map(_seconds, times))
+
+
+def _seconds(time_text: str | None) -> float:
     try:
-        return datetime.datetime.fromisoformat(noted).timestamp()
+        return datetime.datetime.fromisoformat(time_text or "").timestamp()
     except ValueError:
         return 0
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -79,6 +80,13 @@ def test_a_rollback_leaves_out_what_has_never_served() -> None:
     # What the cluster has not kept is the one before.
     without = cluster(revision(3, "c" * 12), live)
     assert history.target(without, None).revision == 3
+
+
+def test_what_was_started_anew_serves_since_then() -> None:
+    # kubectl rollout restart keeps the notes of the pods before.
+    again = revision(2, "a" * 12, 2, since="2026-11-29T10:00:00Z")
+    (record,) = history.records(cluster(again))
+    assert time.strftime("%d", time.gmtime(record.since)) == "30"
 
 
 def test_what_serves_goes_back_to_where_it_did_when_it_comes_back() -> None:
