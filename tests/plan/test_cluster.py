@@ -440,6 +440,25 @@ def test_what_is_not_ours_is_left_alone_unless_it_is_to_be_taken_over(lab: Lab) 
     assert lab.there("Service")["ws"]["spec"]["type"] == "ClusterIP"
 
 
+def test_another_project_of_the_same_name_takes_nothing_over(lab: Lab) -> None:
+    assert lab.run().code == 0
+    before = copy.deepcopy(lab.cluster.objects)
+    inventory = lab.folder / "inventory.py"
+    inventory.write_text(inventory.read_text().replace("ws.a-company.com", "ws.b-company.com"))
+    for words in (
+        ("deploy.py", "-y"),
+        *(("-y", f"wsdeploy.{each}") for each in ("rollback", "restart", "remove")),
+    ):
+        refused = lab.run(*words)
+        assert refused.code == 1
+        assert (
+            "ws is there already, for ws.a-company.com, and this inventory is for "
+            "ws.b-company.com; give Settings another name, or take_over=True" in refused.err
+        )
+        lease_now = lab.cluster.objects["Lease/ws-deploy"]
+        assert lab.cluster.objects == before | {"Lease/ws-deploy": lease_now}
+
+
 def test_one_run_at_a_time_changes_a_cluster(lab: Lab) -> None:
     now = time.time()
     process: Process = {"pid": 1, "start": "0", "where": "elsewhere"}

@@ -114,6 +114,18 @@ def check(wanted: Iterable[Object], there: Found, *, take_over: bool) -> None:
         raise ForeignError("; ".join(lines) + ("" if "choose" in lines[-1] else ways))
 
 
+def check_domain(there: Found, domain: str, *, take_over: bool) -> None:
+    """Raise ForeignError if the service that is there is another project's, of the same name."""
+    name = there.service
+    live = there.deployment(name) or there.get("Service", name)
+    other = found.annotation(live, found.DOMAIN) if live else None
+    if other not in (None, domain) and not take_over:
+        raise ForeignError(
+            f"{name} is there already, for {other}, and this inventory is for {domain}; give "
+            "Settings another name, or take_over=True if that service is to have this domain"
+        )
+
+
 def check_fields(wanted: Iterable[Object], planned: Iterable[Object]) -> None:
     """Raise DroppedError for fields that the cluster does not take.
 

@@ -52,6 +52,9 @@ RELEASE, COMMIT, BY, SINCE, PREVIOUS = (
 commit that changes no release would make new ones. PREVIOUS is the ReplicaSet that served when the
 pods were changed last: revisions in between have never served."""
 
+DOMAIN = "wsdeploy/domain"
+"""The annotation of all objects by which services of one name are told apart."""
+
 Key = tuple[str, str]
 """Kind and name of an object."""
 

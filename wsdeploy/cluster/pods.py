@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from wsdeploy.cluster import environment, mesh, startup
+from wsdeploy.cluster import environment, found, mesh, startup
 from wsdeploy.cluster.manifest import Object
 from wsdeploy.cluster.target import IMAGE_PULL, PROBE_GRACE, ClusterTarget
 
@@ -29,20 +29,20 @@ SECURITY: Object = {
 
 def labels(target: ClusterTarget, component: str = "app") -> dict[str, str]:
     """Return the labels that select pods. They can't be changed once a Deployment is there."""
-    return {"app.kubernetes.io/name": target.name, "app.kubernetes.io/component": component}
+    return {found.NAME: target.name, found.COMPONENT: component}
 
 
 def metadata(
     target: ClusterTarget, name: str, component: str = "app", **annotations: str
 ) -> Object:
     """Return the metadata of an object. annotations: by their names, as an unpacked dict."""
-    managed = {"app.kubernetes.io/managed-by": "wsdeploy"}
-    found: Object = {
+    managed = {found.MANAGED: found.MANAGER}
+    return {
         "name": name,
         "namespace": target.namespace,
         "labels": labels(target, component) | managed,
+        "annotations": {found.DOMAIN: target.settings.domain, **annotations},
     }
-    return found | ({"annotations": annotations} if annotations else {})
 
 
 def pod_security(user: int = USER) -> Object:
@@ -92,11 +92,10 @@ KEPT = {
 
 def config_map(target: ClusterTarget) -> Object:
     """Return the app's variables."""
-    found = metadata(target, environment.config_name(target), **KEPT)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": found,
+        "metadata": metadata(target, environment.config_name(target), **KEPT),
         # Else pods of one Deployment could have different values.
         "immutable": True,
         "data": dict(sorted(environment.variables(target).items())),

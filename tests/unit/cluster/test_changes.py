@@ -92,6 +92,18 @@ def test_objects_of_others_are_refused() -> None:
         changes.check(wanted, Found("ws", (theirs, neighbour)), take_over=True)
 
 
+def test_services_of_one_name_are_told_apart_by_their_domains(plan: Plan) -> None:
+    for each in every(plan("haproxy", app={"secrets": {"A": FromEnv("HOME")}})):
+        assert found.annotation(each, "wsdeploy/domain") == "ws.a-company.com"
+    there = Found("ws", (live(one(plan(), "Deployment")),))
+    changes.check_domain(there, "ws.a-company.com", take_over=False)
+    changes.check_domain(there, "ws.b-company.com", take_over=True)
+    with pytest.raises(ForeignError, match=r"^ws is there already, for ws.a-company.com, and"):
+        changes.check_domain(there, "ws.b-company.com", take_over=False)
+    # Nor is anything there from before objects said so.
+    changes.check_domain(Found("ws", (named("Deployment", "ws"),)), "ws.b.com", take_over=False)
+
+
 def test_secrets_that_have_to_be_there_are_named_with_their_keys() -> None:
     needed = [(named("Secret", "ws-tls"), ("tls.crt", "tls.key")), (named("Secret", "a"), ("B",))]
     there = Found("ws", (named("Secret", "a", data={"C": ""}),))

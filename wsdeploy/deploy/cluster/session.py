@@ -145,6 +145,7 @@ class Session:
         # By name, whoever has made them.
         named = self.kubectl.there([*every, *(each for each, _ in needed)])
         there = found.merged(self.name, there.objects, named)
+        self.check_domain(there)
         changes.check(every, there, take_over=settings.take_over)
         changes.check_secrets(needed, there)
         commit = run.current().commit(settings.app.path)
@@ -152,6 +153,11 @@ class Session:
         planned = self.kubectl.apply(wanted, dry=True)
         changes.check_fields(wanted, planned)
         return Plan(there, wanted, tuple(changes.changes(wanted, there, planned)))
+
+    def check_domain(self, there: Found) -> None:
+        """Raise ForeignError if the service of this name is another project's."""
+        settings = self.cluster.settings
+        changes.check_domain(there, settings.domain, take_over=settings.take_over)
 
     def _target(self) -> ClusterTarget:
         return contents.target(self.cluster.settings, self.cluster.kubernetes)
@@ -405,6 +411,7 @@ class Session:
     def go_back(self, to: str | None) -> None:
         """Let an earlier revision of the pods serve again. Raises one of ERRORS."""
         there = self.look()
+        self.check_domain(there)
         record = history.target(there, to)
         deployment = there.deployment(self.name)
         replica_set = there.get("ReplicaSet", record.replica_set)
@@ -426,6 +433,7 @@ class Session:
     def restart(self) -> None:
         """Replace all pods by others of the same release. Raises one of ERRORS."""
         there = self.look()
+        self.check_domain(there)
         deployment = there.deployment(self.name)
         if deployment is None:
             raise NoWayBackError(f"there is no Deployment {self.name} of wsdeploy's; deploy first")

@@ -203,6 +203,7 @@ def cluster_remove(cluster: Cluster) -> Steps:
     """Delete all objects of the service."""
     present = session.current(cluster)
     there = present.look()
+    present.check_domain(there)
     if not there.ours:
         host.noop(f"{present.name} is not there")
         return
