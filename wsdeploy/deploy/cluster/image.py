@@ -8,13 +8,16 @@ import re
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import gevent  # type: ignore[import-untyped]
 
 from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.image import base as bases
 from wsdeploy.image import build, contents
-from wsdeploy.image.base import ARCHITECTURES, Base, ImageError
+from wsdeploy.image.base import ARCHITECTURES, ImageError
 from wsdeploy.plan.summary import readable
 from wsdeploy.release.build import BuildError, archive
 
@@ -133,8 +136,7 @@ def push(target: ClusterTarget, registry: Registry) -> str:
     """Build the image of a release, push it, and return its digest. Raises NoImageError."""
     with tempfile.TemporaryDirectory(prefix="wsdeploy-image-") as folder:
         place = Path(folder)
-        built = _build(target, registry, place / "base")
-        build.write(built, place / "image")
+        _build(target, registry, place)
         return registry.push(place / "image", target.image)
 
 
@@ -150,27 +152,42 @@ def write(target: ClusterTarget, path: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="wsdeploy-image-") as folder:
         place = Path(folder)
-        built = _build(target, Registry(plain=False), place / "base")
-        build.write(built, place / "image")
+        _build(target, Registry(plain=False), place)
         aside = path.with_name(f"{path.name}.new")
-        with tarfile.open(aside, "w") as tar:
-            tar.add(place / "image", ".")
+
+        def pack() -> None:
+            with tarfile.open(aside, "w") as tar:
+                tar.add(place / "image", ".")
+
+        _in_thread(pack)
         aside.replace(path)
 
 
-def _build(target: ClusterTarget, registry: Registry, folder: Path) -> build.BuiltImage:
+def _build(target: ClusterTarget, registry: Registry, place: Path) -> None:
+    """Build the image of a release in the folder `image` of a place. Raises NoImageError."""
     image = target.kubernetes.image
     try:
         release = archive(contents.release(target.settings, image))
-        return build.build(target, release, _base(target, registry, folder))
+        if image.base is not None:
+            (place / "base").mkdir()
+            registry.fetch(image.base, image.architecture, place / "base")
+
+        def compress() -> None:
+            base = (
+                bases.of_rootfs(Path(image.rootfs or ""), image.interpreter)
+                if image.base is None
+                else bases.of_layout(place / "base", target.base, image.architecture)
+            )
+            build.write(build.build(target, release, base), place / "image")
+
+        _in_thread(compress)
     except (ImageError, BuildError) as error:
         raise NoImageError(f"the image can't be built: {error}") from None
 
 
-def _base(target: ClusterTarget, registry: Registry, folder: Path) -> Base:
-    image = target.kubernetes.image
-    if image.base is None:
-        return bases.of_rootfs(Path(image.rootfs or ""), image.interpreter)
-    folder.mkdir()
-    registry.fetch(image.base, image.architecture, folder)
-    return bases.of_layout(folder, target.base, image.architecture)
+def _in_thread(work: Callable[[], None]) -> None:
+    """Do work that takes long beside gevent's loop, in which the lock is renewed meanwhile.
+
+    It may start no programs: gevent waits for those in its own thread.
+    """
+    gevent.get_hub().threadpool.apply(work)
