@@ -13,6 +13,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ class Cluster:
     """What a command that has these words says instead."""
     minor: str = "36+"
     """Its version of Kubernetes 1."""
+    on_pods: Callable[[], object] = lambda: None
+    """Called when a Deployment has been applied."""
     version: int = 0
     """Of the object that was stored last."""
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
@@ -135,6 +138,8 @@ def answer(cluster: Cluster, plain: list[str], options: dict[str, str], items: l
         after = [applied(cluster, each) for each in items]
         if "dry-run" not in options:
             cluster.objects.update({key(each): each for each in after})
+            if any(each["kind"] == "Deployment" for each in after):
+                cluster.on_pods()
         after = [without_fields(each) for each in after]
         text = json.dumps(after[0] if len(after) == 1 else {"kind": "List", "items": after})
     elif verb in ("create", "replace"):

@@ -440,6 +440,36 @@ def test_what_is_not_ours_is_left_alone_unless_it_is_to_be_taken_over(lab: Lab) 
     assert lab.there("Service")["ws"]["spec"]["type"] == "ClusterIP"
 
 
+def ports(policy: dict[str, Any]) -> set[tuple[str, object]]:
+    """From which namespace which port is open."""
+    return {
+        (each["from"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], it)
+        for each in policy["spec"]["ingress"]
+        for it in [port["port"] for port in each["ports"]]
+    }
+
+
+def test_pods_of_both_releases_are_reached_while_both_are_there(lab: Lab) -> None:
+    assert lab.run().code == 0
+    old, new = {("haproxy-controller", "ws")}, {("traefik", "ws"), ("traefik", 4143)}
+    open_by_pods: list[set[tuple[str, object]]] = []
+    lab.cluster.on_pods = lambda: open_by_pods.append(ports(lab.there("NetworkPolicy")["ws"]))
+    lab.inventory(way='Ingress("traefik", namespace="traefik")', more='mesh="linkerd"')
+    lab.way_in.answer = "500 Internal Server Error"
+    assert lab.run().code == 1
+    # On the way there, and on the way back.
+    assert len(open_by_pods) == 2
+    assert all(old | new <= each for each in open_by_pods)
+    assert ports(lab.there("NetworkPolicy")["ws"]) == old
+    lab.way_in.answer = "101 Switching Protocols"
+    changed = lab.run()
+    assert changed.code == 0
+    assert old | new <= open_by_pods[2]
+    assert ports(lab.there("NetworkPolicy")["ws"]) == new
+    assert last_lines(changed)[-1].count("NetworkPolicy") <= 1
+    assert last_lines(lab.run())[0] == "ws: nothing to do"
+
+
 def test_another_project_of_the_same_name_takes_nothing_over(lab: Lab) -> None:
     assert lab.run().code == 0
     before = copy.deepcopy(lab.cluster.objects)

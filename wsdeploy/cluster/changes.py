@@ -20,6 +20,8 @@ Stage = Literal["before", "pods", "after"]
 NEEDED = ("ServiceAccount", "ConfigMap", "Secret")
 LAST = ("Ingress", "HTTPRoute")
 """What lets clients in, once all else is there."""
+AT_LAST = "NetworkPolicy"
+"""What closes to those who come in by another way, once nobody does."""
 
 UNIQUE = re.compile(r"-[0-9a-f]{10}$")
 """What the name of an object ends with whose content never changes."""
@@ -92,8 +94,14 @@ def stage(change: Change, service: str) -> Stage:
 
 
 def ordered(found: Iterable[Change]) -> list[Change]:
-    """Return changes with those last that let clients in."""
-    return sorted(found, key=lambda each: key(each.wanted)[0] in LAST)
+    """Return changes with those last that let clients in, and then those that keep them out."""
+
+    def place(each: Change) -> int:
+        if each.before is not None and each.wanted["kind"] == AT_LAST:
+            return 2
+        return int(each.wanted["kind"] in LAST)
+
+    return sorted(found, key=place)
 
 
 def check(wanted: Iterable[Object], there: Found, *, take_over: bool) -> None:

@@ -35,6 +35,13 @@ def policy(target: ClusterTarget) -> Object:
     }
 
 
+def widened(policy: Object, other: Object) -> Object:
+    """Return a policy that lets in whom another one does, too: while pods of both are there."""
+    own = policy["spec"].get("ingress") or []
+    more = [each for each in other["spec"].get("ingress") or [] if each not in own]
+    return policy | {"spec": policy["spec"] | {"ingress": [*own, *more]}}
+
+
 def _ports(target: ClusterTarget) -> list[Object]:
     ports: list[Object] = [{"protocol": "TCP", "port": "ws"}]
     if target.kubernetes.mesh == "linkerd":

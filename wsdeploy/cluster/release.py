@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wsdeploy.cluster import changes, fields, found, rollout
+from wsdeploy.cluster import changes, fields, found, network, rollout
 from wsdeploy.cluster.changes import Change, Stage
 from wsdeploy.cluster.found import Found
 from wsdeploy.cluster.manifest import Object
@@ -43,7 +43,17 @@ class Plan:
     def of(self, stage: Stage) -> list[Change]:
         """Return the changes of a stage, in the order of applying."""
         mine = [each for each in self.changes if changes.stage(each, self.there.service) == stage]
-        return changes.ordered(mine)
+        return changes.ordered(mine) + ([*self._widened()] if stage == "before" else [])
+
+    def _widened(self) -> Iterator[Change]:
+        """Yield policies that let in whom those let in that are there, and whom new ones will.
+
+        After the pods, what only old ones need is closed.
+        """
+        for each in self.changes:
+            if each.before is not None and each.wanted["kind"] == "NetworkPolicy":
+                both = network.widened(each.wanted, each.before)
+                yield Change(both, each.before, both)
 
 
 def image_there(target: ClusterTarget, there: Found) -> str | None:

@@ -13,7 +13,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
 from pyinfra.context import ctx_state, host
 
-from wsdeploy.cluster import changes, fields, found, history, objects, release
+from wsdeploy.cluster import changes, fields, found, history, network, objects, release
 from wsdeploy.cluster import lease as lease_plan
 from wsdeploy.cluster import rollout as rollout_plan
 from wsdeploy.cluster.changes import Change, DroppedError, ForeignError, MissingError
@@ -237,7 +237,8 @@ class Session:
         # Of some that fail, others may be there.
         self.applied += wanted
         self.kubectl.apply([each.wanted for each in wanted])
-        self.report.changed += [each.title for each in wanted]
+        titles = [each.title for each in wanted]
+        self.report.changed += [each for each in titles if each not in self.report.changed]
 
     def apply_pods(self, change: Change) -> None:
         """Apply the Deployment of the app, and wait for its pods."""
@@ -267,11 +268,13 @@ class Session:
         """Apply all that comes after the app's pods, and wait for those of proxies."""
         rest = self.plan.of("after")
         proxies = [each for each in rest if key(each.wanted)[0] == "Deployment"]
+        closing = [e for e in rest if e.before and e.wanted["kind"] == changes.AT_LAST]
         doors = [each for each in rest if key(each.wanted)[0] in changes.LAST]
-        self.apply([each for each in rest if each not in doors])
+        self.apply([each for each in rest if each not in doors and each not in closing])
         for each in proxies:
             self.wait(key(each.wanted)[1])
         self.apply(doors)
+        self.apply(closing)
 
     def wait(self, name: str, before: Found | None = None) -> None:
         """Wait until a Deployment has new pods alone. Raises BadPodsError and KubectlError.
@@ -355,17 +358,23 @@ class Session:
         self.guard()
         replaced = self.report.replaced
         failing = rollout.look(self.kubectl, self.name)
+        last = {key(each.wanted): each for each in self.applied}
         before = [
             self._before(each.before, each.wanted, failing)
-            for each in self.applied
+            for each in last.values()
             if each.before is not None
         ]
         before += map(fields.ours, self.scalers)
+        # As on the way there, pods of both are reached while both are there.
+        closing = [each for each in before if each["kind"] == changes.AT_LAST]
+        both = [network.widened(each, last[key(each)].wanted) for each in closing]
         if before:
-            self.kubectl.apply(before)
+            self.kubectl.apply([*(e for e in before if e not in closing), *both])
         for each in before:
             if each["kind"] == "Deployment":
                 self.wait(each["metadata"]["name"], failing)
+        if closing:
+            self.kubectl.apply(closing)
         self.report.replaced = replaced
         after = self.look()
         before_run = {key(each) for each in there.objects}
