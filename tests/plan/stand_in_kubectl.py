@@ -40,6 +40,10 @@ class Cluster:
     """What is there, by kind and name."""
     asked: list[str] = field(default_factory=list)
     """Each command so far."""
+    context: str = "staging"
+    """The current context of kubectl's configuration."""
+    contexts: set[str | None] = field(default_factory=set)
+    """Those that commands were for; None for no other than the current one."""
     play: str = "ready"
     """What becomes of new pods."""
     absent: tuple[str, ...] = ()
@@ -85,6 +89,8 @@ class Cluster:
         for part, said in self.fails.items():
             if part in " ".join(words):
                 return 1, said
+        if plain[0] != "config":
+            self.contexts.add(options.get("context"))
         try:
             return 0, answer(self, plain, options, items)
         except RefusedError as refused:
@@ -150,6 +156,8 @@ def answer(cluster: Cluster, plain: list[str], options: dict[str, str], items: l
     elif verb == "version":
         told = {"major": "1", "minor": cluster.minor}
         text = json.dumps({"clientVersion": told, "serverVersion": told})
+    elif verb == "config":
+        text = cluster.context
     elif verb == "api-resources":
         text = "\n".join(name for kind, name in GROUPS.items() if kind not in cluster.absent)
     elif verb == "logs":

@@ -10,7 +10,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyinfra import logger
@@ -43,6 +43,16 @@ class Kubectl:
 
     namespace: str
     context: str | None = None
+
+    def pinned(self) -> Kubectl:
+        """Return it with the context that kubectl has now, whatever another shell chooses later.
+
+        In a pod, there may be none. Raises KubectlError if there is no kubectl.
+        """
+        if self.context is not None:
+            return self
+        said = self._run("config", "current-context", none=True).strip()
+        return replace(self, context=said or None)
 
     def version(self) -> None:
         """Check that the cluster answers and is new enough. Raises KubectlError."""
@@ -127,8 +137,12 @@ class Kubectl:
         objects: Sequence[Object] | None = None,
         namespace: str | None = None,
         some: bool = False,
+        none: bool = False,
     ) -> str:
-        """Run kubectl and return what it prints. some: even if it fails. Raises KubectlError."""
+        """Run kubectl and return what it prints. Raises KubectlError.
+
+        some, none: even if it fails, as long as it prints something, or without that.
+        """
         context = [f"--context={self.context}"] if self.context else []
         place = f"--namespace={namespace or self.namespace}"
         command = ["kubectl", *context, place, f"--request-timeout={ANSWER}s", *words]
@@ -158,7 +172,7 @@ class Kubectl:
             raise KubectlError(what, "unreachable") from None
         except OSError as error:
             raise KubectlError(f"kubectl can't be started: {error.strerror}") from None
-        if done.returncode and not (some and done.stdout):
+        if done.returncode and not none and not (some and done.stdout):
             found = complaints.read(done.stderr, self.namespace, self.context)
             raise KubectlError(readable(found.line), found.why)
         return done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -507,6 +508,12 @@ def current(cluster: Cluster) -> Session:
     if present.session is None:
         settings, kubernetes = cluster.settings, cluster.kubernetes
         kubectl = Kubectl(kubernetes.namespace, kubernetes.context)
+        # Without kubectl, whatever is asked first says so.
+        with contextlib.suppress(KubectlError):
+            kubectl = kubectl.pinned()
+        # Before all else, so that whoever means another cluster sees it in time.
+        context = f"context {kubectl.context}" if kubectl.context else "no context of kubectl's"
+        host.log(f"{context}, namespace {kubectl.namespace}")
         holder = lease_plan.Holder(owner.name(), present.id, owner.process())
         present.session = Session(cluster, kubectl, Lock(kubectl, settings.name, holder))
         present.session.report.drain = settings.app.drain

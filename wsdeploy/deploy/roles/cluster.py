@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyinfra.context import host
 
+from wsdeploy.deploy.cluster import session
 from wsdeploy.deploy.operations.cluster import (
     cluster_again,
     cluster_handshake,
@@ -18,6 +19,8 @@ from wsdeploy.inventory.clusters import Cluster
 
 def deploy_to_cluster(cluster: Cluster) -> None:
     """Let the cluster have what the settings say; again, and nothing changes."""
+    # It says which cluster that is.
+    session.current(cluster)
     for note in cluster.notes():
         host.log(note)
     cluster_lock(name="Lock", cluster=cluster)
