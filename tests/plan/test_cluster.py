@@ -698,9 +698,10 @@ def test_a_cluster_that_will_not_do_is_named_in_a_line(
         setattr(lab.cluster, name, value)
     run = lab.run("deploy.py", "--dry")
     assert run.code == 1
-    assert line in run.err
+    assert f"--> Operation error: {line}\n" in plain(run.err)
     assert last_lines(run) == ["ws: nothing was changed"]
     assert "Traceback" not in run.err
+    assert "wsdeploy/" not in run.err
     assert lab.cluster.objects == {"objects": TLS, **cluster}["objects"]
 
 

@@ -20,6 +20,8 @@ from typing import Any, NoReturn
 from wsdeploy import command_line
 from wsdeploy.deploy import shortcuts
 
+OWN = Path(__file__).parents[1]
+"""The folder of our own code."""
 INTERRUPTED = 128 + signal.SIGINT
 """The exit code of a program that Ctrl-C has ended, as shells have it."""
 
@@ -99,10 +101,27 @@ def begin() -> None:
             from wsdeploy.deploy import looking  # noqa: PLC0415
 
             looking.begin(cli)
+    shown: Any = sys.modules.get("pyinfra_cli.exceptions")
+    if hasattr(shown, "get_frame_line_from_tb"):
+        shown.get_frame_line_from_tb = _but_for_ours(shown.get_frame_line_from_tb)
     for (module, name), way in QUESTIONS.items():
         if hasattr(sys.modules.get(module), name):
             ask = getattr(sys.modules[module], name)
             setattr(sys.modules[module], name, answered(ask, way))
+
+
+def _but_for_ours(find: Callable[..., Any]) -> Callable[..., Any]:
+    """Return pyinfra's function that finds where an error is from, which leaves our files out.
+
+    What our errors say is enough, and a line of our code would look like a crash.
+    """
+
+    def found(*arguments: Any) -> Any:
+        place = find(*arguments)
+        own = place is not None and Path(place.filename).is_relative_to(OWN)
+        return None if own else place
+
+    return found
 
 
 def _with_way_out(record: logging.LogRecord) -> bool:
