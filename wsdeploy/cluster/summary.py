@@ -31,6 +31,8 @@ class Report:
     """Seconds over which a pod that ends closes its connections."""
     changed: list[str] = field(default_factory=list)
     """Objects that were changed, by kind and name."""
+    wrote: str | None = None
+    """The file that the image was written to, which nodes have to have before pods can run it."""
     cause: str | None = None
     """Why the run failed."""
     rolling: str | None = None
@@ -81,6 +83,7 @@ class ClusterOutcome:
                 },
                 "pods": report.pods,
                 "changed": report.changed,
+                "wrote": report.wrote,
                 "cause": report.cause,
             },
         }
@@ -101,6 +104,11 @@ def lines(outcome: ClusterOutcome) -> list[str]:
 
 def _done(outcome: ClusterOutcome) -> Iterator[str]:
     report = outcome.report
+    if report.wrote:
+        yield f"{outcome.name}: wrote the image to {report.wrote}; {_serves(outcome)}"
+        load = f"load it on each node (ctr -n k8s.io images import {report.wrote})"
+        yield f"next: {load}, then {_pyinfra(outcome)}"
+        return
     if not report.changed:
         yield f"{outcome.name}: nothing to do"
         yield _serves(outcome)

@@ -148,7 +148,7 @@ def file_name(target: ClusterTarget) -> str:
 def write(target: ClusterTarget, path: Path) -> None:
     """Build the image of a release and write it as a file, for `ctr images import`.
 
-    Raises NoImageError, and OSError.
+    Raises NoImageError.
     """
     with tempfile.TemporaryDirectory(prefix="wsdeploy-image-") as folder:
         place = Path(folder)
@@ -159,8 +159,11 @@ def write(target: ClusterTarget, path: Path) -> None:
             with tarfile.open(aside, "w") as tar:
                 tar.add(place / "image", ".")
 
-        _in_thread(pack)
-        aside.replace(path)
+        try:
+            _in_thread(pack)
+            aside.replace(path)
+        except OSError as error:
+            raise NoImageError(f"{path.name} can't be written: {error.strerror}") from None
 
 
 def _build(target: ClusterTarget, registry: Registry, place: Path) -> None:
@@ -181,7 +184,7 @@ def _build(target: ClusterTarget, registry: Registry, place: Path) -> None:
             build.write(build.build(target, release, base), place / "image")
 
         _in_thread(compress)
-    except (ImageError, BuildError) as error:
+    except (ImageError, BuildError, OSError) as error:
         raise NoImageError(f"the image can't be built: {error}") from None
 
 

@@ -196,7 +196,7 @@ class Session:
         return f"build and push {target.image}" if self.to_build else None
 
     def provide_image(self) -> None:
-        """Build the image, and push it. Raises NoImageError."""
+        """Build the image, and push it or write it to a file. Raises NoImageError."""
         target = self._target()
         if target.kubernetes.image.registry is not None:
             self.digest = images.push(target, self._registry())
@@ -204,10 +204,7 @@ class Session:
             return
         path = self.image_file
         images.write(target, path)
-        raise NoImageError(
-            f"wrote {path.name}; load it on each node (ctr -n k8s.io images import {path.name}), "
-            "then run this again"
-        )
+        self.report.wrote = path.name
 
     def _registry(self) -> Registry:
         return Registry(plain=self.cluster.kubernetes.image.registry == "http")

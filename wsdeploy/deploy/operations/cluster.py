@@ -25,6 +25,8 @@ from wsdeploy.deploy.cluster.session import ERRORS, Session
 if TYPE_CHECKING:
     from wsdeploy.inventory.clusters import Cluster
 
+WAITS = "the nodes do not have the image yet"
+
 Steps = Generator["Step", None, None]
 
 
@@ -119,6 +121,9 @@ def cluster_image(cluster: Cluster) -> Steps:
 def cluster_objects(cluster: Cluster, stage: Stage) -> Steps:
     """Apply the objects of a stage: `before`, `pods` or `after`."""
     present = session.current(cluster)
+    if present.report.wrote:
+        host.noop(WAITS)
+        return
     if state.is_executing and present.executed is None:
         nothing = present.changes_nothing() and present.lock.held is None
         present.executed = present.planned if nothing else present.make_plan()
@@ -142,8 +147,8 @@ def cluster_objects(cluster: Cluster, stage: Stage) -> Steps:
 @planned
 def cluster_handshake(cluster: Cluster) -> Steps:
     """Open a WebSocket through the way in, as a client does. Changes nothing."""
-    if state.is_executing:
-        present = session.current(cluster)
+    present = session.current(cluster)
+    if state.is_executing and not present.report.wrote:
         # Not a change: only what fails is yielded.
         try:
             present.handshake()
@@ -156,6 +161,9 @@ def cluster_handshake(cluster: Cluster) -> Steps:
 def cluster_leftovers(cluster: Cluster) -> Steps:
     """Delete objects of the service that are not wanted any more, and that no pod can need."""
     present = session.current(cluster)
+    if present.report.wrote:
+        host.noop(WAITS)
+        return
     leftovers = present.plan.leftovers
     if state.is_executing and present.applied:
         # With new pods, other earlier ones are kept.
