@@ -309,6 +309,10 @@ def test_releases_come_go_back_and_are_started_anew(lab: Lab) -> None:
     kept = json.loads(shown.out)["wsdeploy"]["releases"]["@local"]
     assert [each["release"] for each in kept["records"]] == names[::-1]
     assert (kept["live"], kept["previous"]) == (2, 1)
+    assert last_lines(shown) == [
+        f"ws: release {names[1]} (revision 2) serves at wss://ws.a-company.com/",
+        f"next: pyinfra -y {lab.folder}/inventory.py wsdeploy.rollback brings revision 1 back",
+    ]
     # Neither the app nor its certificate is needed any more.
     (lab.folder / "app.py").rename(lab.folder / "gone.py")
     back = lab.run("-y", "wsdeploy.rollback")
@@ -415,18 +419,38 @@ def test_a_first_release_that_fails_stays_to_be_looked_at(lab: Lab) -> None:
 
 def test_a_service_goes_with_its_pods_first(lab: Lab) -> None:
     assert lab.run().code == 0
+    objects = copy.deepcopy(lab.cluster.objects)
+    dry = lab.run("--dry", "wsdeploy.remove")
+    told = [each.rpartition("Will delete ")[2] for each in dry.err.splitlines() if "Will" in each]
+    assert {each.replace(" ", "/") for each in told} == {
+        each for each in objects if each.split("/")[0] not in ("Lease", "Pod", "ReplicaSet")
+    } - {*TLS}
+    assert lab.cluster.objects == objects
+    lab.cluster.fails = {"delete": "Error from server (Forbidden): no"}
+    refused = lab.run("-y", "wsdeploy.remove")
+    assert refused.code == 1
+    assert last_lines(refused) == [
+        "ws: failed in namespace chat: the cluster of context staging does not allow it: no",
+        f"next: fix it and run pyinfra {lab.folder}/inventory.py -y wsdeploy.remove",
+    ]
+    lab.cluster.fails = {}
     asked = len(lab.cluster.asked)
     removed = lab.run("-y", "wsdeploy.remove")
     assert removed.code == 0, removed.said
     assert "2 pods closing connections" in removed.err
-    assert "what is not wsdeploy's stays: namespace chat" in removed.err
+    assert last_lines(removed) == [
+        "ws: gone from namespace chat",
+        "what is not wsdeploy's stays: namespace chat, images, other Secrets",
+    ]
     assert {*lab.cluster.objects} == {*TLS}
     words = lab.cluster.asked[asked:]
     pods = words.index("delete Deployment/ws")
     (rest,) = [n for n, each in enumerate(words) if each.startswith("delete") and "Ingress" in each]
     # What passes clients to pods stays until they are closed.
     assert words[pods:rest].count("get pods") == 2
-    assert "ws is not there" in lab.run("-y", "-v", "wsdeploy.remove").err
+    assert last_lines(lab.run("-y", "wsdeploy.remove")) == [
+        "ws: nothing to do; it is not in namespace chat"
+    ]
 
 
 def test_what_is_not_ours_is_left_alone_unless_it_is_to_be_taken_over(lab: Lab) -> None:
@@ -513,10 +537,14 @@ def test_one_run_at_a_time_changes_a_cluster(lab: Lab) -> None:
     assert "renewTime" not in lab.there("Lease")["ws-deploy"]["spec"]
     lab.cluster.objects = lab.cluster.objects | {"Lease/ws-deploy": held}
     freed = lab.run("-y", "wsdeploy.unlock")
-    assert "the lock is free now; somebody@elsewhere" in freed.err
+    first, next_step = last_lines(freed)
+    assert first.startswith("ws: the lock is free now; somebody@elsewhere has had the lock since")
+    assert next_step.endswith("inventory.py wsdeploy.releases shows what serves; look first")
     lab.release("two")
     assert lab.run().code == 0
-    assert "nobody has the lock" in lab.run("-y", "wsdeploy.unlock").err
+    assert last_lines(lab.run("-y", "wsdeploy.unlock")) == [
+        "ws: nothing to do; nobody has the lock"
+    ]
 
 
 def test_ctrl_c_leaves_the_cluster_to_go_on(lab: Lab) -> None:

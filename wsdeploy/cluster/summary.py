@@ -16,6 +16,7 @@ from wsdeploy.plan.summary import (
     readable,
     shortened,
 )
+from wshost.requests import Serving
 
 
 @dataclass
@@ -87,6 +88,43 @@ class ClusterOutcome:
                 "cause": report.cause,
             },
         }
+
+
+def removed(name: str, namespace: str) -> list[str]:
+    """Return what to say once a service is gone."""
+    return [
+        f"{name}: gone from namespace {namespace}",
+        f"what is not wsdeploy's stays: namespace {namespace}, images, other Secrets",
+    ]
+
+
+def unlocked(name: str, before: str | None, inventory: str) -> list[str]:
+    """Return what to say once nobody has the lock. before: who had it, since when."""
+    if before is None:
+        return [f"{name}: nothing to do; nobody has the lock"]
+    return [
+        f"{name}: the lock is free now; {before}",
+        f"next: pyinfra -y {inventory} wsdeploy.releases shows what serves; look first",
+    ]
+
+
+def shown(
+    name: str, address: str, live: Serving | None, previous: int | None, inventory: str
+) -> list[str]:
+    """Return what to say once revisions were shown. previous: the one that served before."""
+    if live is None:
+        return [f"{name}: nothing serves at {address}"]
+    serves = f"{name}: {described(live)} ({live['generation']}) serves at {address}"
+    back = f"next: pyinfra -y {inventory} wsdeploy.rollback brings revision {previous} back"
+    return [serves, *([back] if previous is not None else [])]
+
+
+def broken(name: str, namespace: str, cause: str, again: str) -> list[str]:
+    """Return what to say of a run that has failed without touching what serves, or removing it."""
+    return [
+        f"{name}: failed in namespace {namespace}: {readable(shortened(cause, CAUSE))}",
+        f"next: fix it and run {again}",
+    ]
 
 
 def lines(outcome: ClusterOutcome) -> list[str]:

@@ -26,7 +26,8 @@ from wsdeploy.settings import SelfSigned, Settings
 def begin(action: Action | None, inventory: str, command: str) -> None:
     """Prepare for a run that begins.
 
-    action: what it does to what serves; None for a run of which nothing is to be said at its end.
+    action: what it does to what serves; None for a run that does nothing to it, of which only what
+    it has left to be said is.
     inventory, command: how its inventory and what it is to do are named on the command line.
     """
     progress.begin()
@@ -34,7 +35,7 @@ def begin(action: Action | None, inventory: str, command: str) -> None:
     if hasattr(prints, "print_json"):
         prints.print_json = _with_results(prints.print_json, action, inventory, command)
     state: State | None = ctx_state.get()  # type: ignore[no-untyped-call]
-    if action and state:
+    if state:
         atexit.register(_say, state, action, inventory, command)
 
 
@@ -66,7 +67,7 @@ def outcome(state: State, action: Action, inventory: str, command: str) -> Outco
     return Outcome(
         action=action,
         name=settings.name,
-        address=_address(settings),
+        address=address(settings),
         inventory=inventory,
         command=command,
         certificate=(
@@ -102,7 +103,7 @@ def cluster_outcome(
         action=action,
         name=settings.name,
         namespace=session.kubectl.namespace,
-        address=_address(settings),
+        address=address(settings),
         inventory=inventory,
         command=command,
         report=session.report,
@@ -113,19 +114,22 @@ def cluster_outcome(
     )
 
 
-def _address(settings: Settings) -> str:
+def address(settings: Settings) -> str:
+    """Return where a service is, as it is said to people."""
     # A query may hold a token.
     return f"wss://{settings.domain}{settings.app.probe.path.partition('?')[0]}"
 
 
-def _say(state: State, action: Action, inventory: str, command: str) -> None:
+def _say(state: State, action: Action | None, inventory: str, command: str) -> None:
     if not state.initialised:
         return
-    found = outcome(state, action, inventory, command)
-    done = state.current_stage == StateStage.Disconnect and not state.failed_hosts
-    lines = summary.lines(found) if found else run.current().closing if done else []
-    if in_cluster := cluster_outcome(state, action, inventory, command):
-        lines = [*lines, *cluster_summary.lines(in_cluster)]
+    lines = run.current().closing
+    if action:
+        found = outcome(state, action, inventory, command)
+        done = state.current_stage == StateStage.Disconnect and not state.failed_hosts
+        lines = summary.lines(found) if found else lines if done else []
+        if in_cluster := cluster_outcome(state, action, inventory, command):
+            lines = [*lines, *cluster_summary.lines(in_cluster)]
     if not lines:
         return
     # What pyinfra has not written yet removes the rest of its own line.

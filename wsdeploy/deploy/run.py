@@ -82,7 +82,8 @@ class Run(BaseStateCallback):
     results: dict[str, Any] = field(default_factory=dict)
     """What a command has found out, for `--json`."""
     closing: list[str] = field(default_factory=list)
-    """What is to be said at the end of a run that has no hosts to speak of."""
+    """What is to be said at the end of a run that has no hosts to speak of, or of one for a cluster
+    that only looks or takes something away."""
     session: Session | None = None
     """What a run for a cluster knows."""
     served: dict[str, bool] = field(default_factory=dict)

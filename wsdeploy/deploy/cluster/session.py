@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +16,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
 from pyinfra.context import ctx_state, host
 
-from wsdeploy.cluster import changes, fields, found, history, network, objects, release
+from wsdeploy import command_line
+from wsdeploy.cluster import changes, fields, found, history, network, objects, release, summary
 from wsdeploy.cluster import lease as lease_plan
 from wsdeploy.cluster import rollout as rollout_plan
 from wsdeploy.cluster.changes import Change, DroppedError, ForeignError, MissingError
@@ -332,6 +335,9 @@ class Session:
             if error.fault.of_image:
                 cause += self._image_hint()
         self.report.cause = self.report.cause or cause
+        if command_line.command(sys.argv[1:]) is None:
+            again = f"pyinfra {' '.join(map(shlex.quote, sys.argv[1:]))}"
+            run.current().closing = summary.broken(self.name, self.kubectl.namespace, cause, again)
         host.log_styled(cause, fg="red", log_func=logger.error)
         if run.current().interrupted or not (self.applied and self.undoes):
             return
@@ -465,6 +471,7 @@ class Session:
         # Its pods have nobody any more.
         self.kubectl.delete(rest)
         self.lock.delete()
+        run.current().closing = summary.removed(self.name, self.kubectl.namespace)
 
     def _wait_for_end(self) -> None:
         """Wait until the app's pods are gone, while what passes clients to them still does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ from pyinfra.api.state import State
 from pyinfra.context import host, state
 from pyinfra.operations.util.files import generate_color_diff
 
-from wsdeploy.cluster import changes, found, history
+from wsdeploy import command_line
+from wsdeploy.cluster import changes, found, history, summary
 from wsdeploy.cluster import lease as lease_plan
 from wsdeploy.cluster.changes import Stage
-from wsdeploy.deploy import run
+from wsdeploy.deploy import ending, run
 from wsdeploy.deploy.cluster import rollout, session
 from wsdeploy.deploy.cluster.session import ERRORS, Session
 
@@ -188,10 +190,17 @@ def report_releases(cluster: Cluster) -> Steps:
     """Show the revisions that the cluster has kept: what `wsdeploy.releases` does there."""
     if state.is_executing:
         present = session.current(cluster)
-        kept = history.records(rollout.look(present.kubectl, present.name))
-        run.current().results.setdefault("releases", {})[host.name] = history.to_json(kept)
+        there = rollout.look(present.kubectl, present.name)
+        kept = history.records(there)
+        told = history.to_json(kept)
+        run.current().results.setdefault("releases", {})[host.name] = told
         for line in history.listing(kept):
             host.log(line)
+        live = there.live(present.name)
+        serves, address = found.serving(live) if live else None, ending.address(cluster.settings)
+        run.current().closing = summary.shown(
+            present.name, address, serves, told["previous"], _inventory()
+        )
     yield from ()
 
 
@@ -199,10 +208,15 @@ def report_releases(cluster: Cluster) -> Steps:
 def break_lock(cluster: Cluster) -> Steps:
     """Take the lock away from whoever has it: what `wsdeploy.unlock` does in a cluster."""
     if state.is_executing:
-        before = session.current(cluster).lock.unlock()
-        taken = f"the lock is free now; {lease_plan.described(before)}" if before else None
-        host.log(taken or "nobody has the lock")
+        present = session.current(cluster)
+        before = present.lock.unlock()
+        had = lease_plan.described(before) if before else None
+        run.current().closing = summary.unlocked(present.name, had, _inventory())
     yield from ()
+
+
+def _inventory() -> str:
+    return command_line.inventory(sys.argv[1:]) or ""
 
 
 @operation()
@@ -212,10 +226,14 @@ def cluster_remove(cluster: Cluster) -> Steps:
     present = session.current(cluster)
     there = present.look()
     present.check_domain(there)
+    namespace = cluster.kubernetes.namespace
     if not there.ours:
         host.noop(f"{present.name} is not there")
+        if state.is_executing:
+            gone = f"{present.name}: nothing to do; it is not in namespace {namespace}"
+            run.current().closing = [gone]
         return
+    if not state.is_executing:
+        for each in there.ours:
+            host.log(f"Will delete {' '.join(found.key(each))}")
     yield Step(present, lambda: present.remove(there))
-    if state.is_executing:
-        namespace = cluster.kubernetes.namespace
-        host.log(f"what is not wsdeploy's stays: namespace {namespace}, images, other Secrets")
