@@ -369,8 +369,8 @@ def _way_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Proble
     if isinstance(way_in, LoadBalancer):
         if kubernetes.mesh is not None:
             wanted = (
-                "HAProxy's own pods are not in the mesh; give Ingress(...) or HTTPRoute(...), or "
-                "leave it out"
+                "HAProxy's own pods are outside of it, so what they pass on would be plain; leave "
+                "mesh out, or give way_in=Ingress(...) or HTTPRoute(...) with proxies in the mesh"
             )
             yield refused("kubernetes.mesh", kubernetes.mesh, wanted)
         return

@@ -116,8 +116,9 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
         {},
         {"mesh": "istio", "way_in": WAYS["haproxy"]},
         [
-            "kubernetes.mesh: 'istio' given; HAProxy's own pods are not in the mesh; give "
-            "Ingress(...) or HTTPRoute(...), or leave it out"
+            "kubernetes.mesh: 'istio' given; HAProxy's own pods are outside of it, so what "
+            "they pass on would be plain; leave mesh out, or give way_in=Ingress(...) or "
+            "HTTPRoute(...) with proxies in the mesh"
         ],
     ),
     (
