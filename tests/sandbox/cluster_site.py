@@ -148,7 +148,8 @@ def make(cluster: Cluster, folder: Path, **settings: str) -> ClusterSite:
             "namespace": repr(NAMESPACE),
             "context": repr(cluster.host.name),
             "image": 'cluster.image("ws")',
-            "way_in": "LoadBalancer(cluster.haproxy(), replicas=1, max_connections=2_000)",
+            "way_in": "LoadBalancer(cluster.haproxy(), replicas=1, "
+            "max_connections=2_000, pre_stop=8)",
             "pre_stop": "8",
         },
     )

@@ -176,13 +176,12 @@ def _config_map(target: ClusterTarget, way_in: LoadBalancer) -> Object:
     }
 
 
-def _grace(settings: Settings, pre_stop: int) -> int:
+def _grace(settings: Settings, way_in: LoadBalancer) -> int:
     given = settings.proxy.shutdown_timeout
-    return pre_stop + (END if given is None else math.ceil(given))
+    return way_in.pre_stop + (END if given is None else math.ceil(given))
 
 
 def _deployment(target: ClusterTarget, way_in: LoadBalancer, config: str) -> Object:
-    kubernetes = target.kubernetes
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -204,7 +203,7 @@ def _deployment(target: ClusterTarget, way_in: LoadBalancer, config: str) -> Obj
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
                     "securityContext": pod_security(),
-                    "terminationGracePeriodSeconds": _grace(target.settings, kubernetes.pre_stop),
+                    "terminationGracePeriodSeconds": _grace(target.settings, way_in),
                     "topologySpreadConstraints": spread(target, COMPONENT),
                     "containers": [_container(target, way_in)],
                     "volumes": _volumes(target, config),
@@ -235,7 +234,7 @@ def _container(target: ClusterTarget, way_in: LoadBalancer) -> Object:
             "requests": {"cpu": "250m", "memory": f"{memory}Mi"},
             "limits": {"memory": f"{memory}Mi"},
         },
-        "lifecycle": {"preStop": {"sleep": {"seconds": target.kubernetes.pre_stop}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": way_in.pre_stop}}},
         "startupProbe": ask | {"periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 30},
         "readinessProbe": ask | {"periodSeconds": 2, "timeoutSeconds": 1, "failureThreshold": 2},
         "securityContext": SECURITY,

@@ -172,6 +172,12 @@ class LoadBalancer(Section):
     """HAProxy pods. The limits of `edge` count in each of them."""
     max_connections: Annotated[int, Range(1, 1_000_000)] | None = None
     """Clients of one HAProxy pod; None is all that the app's pods hold together."""
+    # Clouds' balancers are slower than what is inside a cluster. AWS' NLB goes on for two minutes
+    # after it was told (kubernetes-sigs/aws-load-balancer-controller#2366, and for up to 40 s after
+    # failed checks, aws/containers-roadmap#470); those of GKE and AKS for some 10 s.
+    pre_stop: Annotated[int, Range(1, 600, "a whole number of seconds")] = 180
+    """Seconds for which an HAProxy pod that is to end still takes clients, until the load balancer
+    sends none. Nobody waits for it: its clients may stay for longer anyway."""
     secret: str | None = None
     """The Secret with certificate and key (kubernetes.io/tls); None is NAME-tls."""
     issuer: str | None = None

@@ -12,6 +12,7 @@ from wsdeploy import (
     Edge,
     FromEnv,
     FromFile,
+    HAProxy,
     HTTPRoute,
     LoadBalancer,
     Probe,
@@ -45,8 +46,24 @@ def test_a_pod_is_never_killed_while_it_drains(plan: Plan, drain: float, pre_sto
 
 
 def test_a_hook_needs_no_program_of_the_image(plan: Plan) -> None:
-    for name, way in (("ws", "ingress"), ("ws-proxy", "haproxy")):
-        assert container(plan(way), name)["lifecycle"] == {"preStop": {"sleep": {"seconds": 10}}}
+    for name, way, seconds in (("ws", "ingress", 10), ("ws-proxy", "haproxy", 180)):
+        hook = container(plan(way), name)["lifecycle"]
+        assert hook == {"preStop": {"sleep": {"seconds": seconds}}}
+
+
+@pytest.mark.parametrize("end", [None, 60])
+def test_haproxy_takes_clients_until_a_cloud_sends_none(plan: Plan, end: int | None) -> None:
+    # That of AWS goes on for two minutes, whatever the app's own pods need.
+    settings = {"proxy": HAProxy(shutdown_timeout=end)}
+    for given, seconds in (
+        (LoadBalancer(HAPROXY, issuer="a"), 180),
+        (LoadBalancer(HAPROXY, issuer="a", pre_stop=300), 300),
+    ):
+        target = plan(given, settings=settings, pre_stop=5)
+        hook = container(target, "ws-proxy")["lifecycle"]["preStop"]
+        assert hook["sleep"]["seconds"] == seconds
+        least = seconds + (3600 if end is None else end)
+        assert pod(target, "ws-proxy")["terminationGracePeriodSeconds"] == least
 
 
 def test_a_hung_pod_does_not_wait_for_its_drain(plan: Plan) -> None:
