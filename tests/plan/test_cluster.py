@@ -517,6 +517,20 @@ def test_another_project_of_the_same_name_takes_nothing_over(lab: Lab) -> None:
         assert lab.cluster.objects == before | {"Lease/ws-deploy": lease_now}
 
 
+def test_what_others_have_added_to_pods_is_said_and_left_alone(lab: Lab) -> None:
+    assert lab.run().code == 0
+    deployment = lab.there("Deployment")["ws"]
+    deployment["spec"]["template"]["spec"]["hostAliases"] = [{"ip": "10.0.0.1"}]
+    owned: Any = {"f:spec": {"f:template": {"f:spec": {"f:hostAliases": {}}}}}
+    entry = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": owned}
+    # The stand-in looks at the last one for what is ours.
+    deployment["metadata"]["managedFields"].insert(0, entry)
+    run = lab.run()
+    assert "kubectl-edit has added spec.hostAliases to its pods, which stays" in run.err
+    assert last_lines(run)[0] == "ws: nothing to do"
+    assert deployment["spec"]["template"]["spec"]["hostAliases"]
+
+
 def test_one_run_at_a_time_changes_a_cluster(lab: Lab) -> None:
     now = time.time()
     process: Process = {"pid": 1, "start": "0", "where": "elsewhere"}

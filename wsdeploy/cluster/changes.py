@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wsdeploy.cluster import found, manifest
+from wsdeploy.cluster import fields, found, manifest
 from wsdeploy.cluster.found import Found, Key, key, plain
 from wsdeploy.cluster.manifest import Object
 
 NOT_SHOWN = "(not shown)"
+SHOWN = 3
+"""Fields that are named of those that somebody has added."""
 Stage = Literal["before", "pods", "after"]
 """When an object is applied: before the app's pods, which need it, with them, or after them."""
 
@@ -172,6 +174,19 @@ def check_secrets(needed: Iterable[tuple[Object, Sequence[str]]], there: Found) 
             lines.append(f"Secret {each['metadata']['name']} has no {', '.join(lacking)}")
     if lines:
         raise MissingError(f"{'; '.join(lines)}; make it first")
+
+
+def additions(wanted: Iterable[Object], there: Found) -> Iterator[str]:
+    """Yield a line for each Deployment whose pods somebody else has added something to."""
+    for each in wanted:
+        live = there.get(*key(each)) if each["kind"] == "Deployment" else None
+        for manager, paths in (fields.of_others(live, each) if live else {}).items():
+            more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+            name = each["metadata"]["name"]
+            yield (
+                f"Deployment {name}: {manager} has added {', '.join(paths[:SHOWN])}{more} to its "
+                f"pods, which stays; kubectl edit deployment {name} takes it away"
+            )
 
 
 def leftovers(wanted: Iterable[Object], there: Found) -> list[Object]:

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from wsdeploy.cluster import fields, found
+from wsdeploy.cluster import changes, fields, found
 from wsdeploy.cluster.manifest import Object
 
 # As a cluster notes it: f: for a field, k: for an item that is told apart by keys, v: for a value.
@@ -135,3 +135,44 @@ def test_an_earlier_template_comes_back_with_its_release() -> None:
         "metadata": {"labels": {"app.kubernetes.io/name": "ws"}},
         "spec": {"containers": [{"name": "app", "image": "chat:0"}]},
     }
+
+
+def test_what_others_have_added_to_pods_is_named() -> None:
+    wanted, live = fields.ours(deployment()), deployment()
+    assert fields.of_others(live, wanted) == {}
+    inside = live["spec"]["template"]["spec"]
+    inside["containers"][0]["image"] = "chat:theirs"
+    theirs: Object = {
+        "f:replicas": {},
+        "f:template": {
+            "f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}},
+            "f:spec": {
+                "f:containers": {
+                    'k:{"name":"app"}': {
+                        "f:env": {'k:{"name":"THEIRS"}': {".": {}, "f:name": {}, "f:value": {}}},
+                        # Another image than ours is a difference, and goes.
+                        "f:image": {},
+                        "f:terminationMessagePath": {},
+                    },
+                    'k:{"name":"sidecar"}': {".": {}, "f:image": {}, "f:name": {}},
+                    'k:{"name":"gone"}': {".": {}, "f:image": {}, "f:name": {}},
+                },
+                "f:dnsPolicy": {},
+            },
+        },
+    }
+    noted = live["spec"]["template"].setdefault("metadata", {}).setdefault("annotations", {})
+    noted["kubectl.kubernetes.io/restartedAt"] = "2026-11-30T10:00:00Z"
+    entry = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": theirs}}
+    live["metadata"]["managedFields"].append(entry)
+    status: Object = {"f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}}
+    other = {"manager": "a", "operation": "Update", "fieldsV1": status, "subresource": "status"}
+    live["metadata"]["managedFields"].append(other)
+    paths = ["spec.containers[app].env[THEIRS]", "spec.containers[sidecar]"]
+    assert fields.of_others(live, wanted) == {"kubectl-edit": paths}
+    (line,) = changes.additions([wanted], found.Found("ws", (live,)))
+    assert line == (
+        "Deployment ws: kubectl-edit has added spec.containers[app].env[THEIRS], "
+        "spec.containers[sidecar] to its pods, which stays; kubectl edit deployment ws takes it "
+        "away"
+    )

@@ -23,6 +23,7 @@ from wsdeploy.cluster.changes import Stage
 from wsdeploy.deploy import ending, run
 from wsdeploy.deploy.cluster import rollout, session
 from wsdeploy.deploy.cluster.session import ERRORS, Session
+from wsdeploy.plan.summary import readable
 
 if TYPE_CHECKING:
     from wsdeploy.inventory.clusters import Cluster
@@ -95,8 +96,10 @@ def cluster_lock(cluster: Cluster, always: bool = False) -> Steps:
 
 
 def _show(present: Session) -> None:
-    """Say what would change, and with --diff, how."""
+    """Say what others have added, what would change, and with --diff, how."""
     plan = present.plan
+    for line in changes.additions(plan.wanted, plan.there):
+        host.log_styled(readable(line), fg="yellow", log_func=logger.warning)
     for change in plan.changes:
         if state.config.DIFF:
             host.log(f"Will {change.verb} {change.title}")
