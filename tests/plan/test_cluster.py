@@ -16,7 +16,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -782,12 +782,41 @@ class NoAddress(Kubectl):
         return given if self.address else None
 
 
-def try_it(way_in: WayIn, tls: Acme | CertFiles, domain: str = "ws.a-company.com") -> str | None:
+def try_it(
+    way_in: WayIn,
+    tls: Acme | CertFiles,
+    domain: str = "ws.a-company.com",
+    tell: Callable[[str], None] = print,
+    *,
+    new: bool = False,
+) -> str | None:
     settings = Settings(domain, App("app.py"), tls)
     image = Image("chat", base=f"debian@sha256:{'a' * 64}")
     reached_at = f"127.0.0.1:{way_in.port}"
     kubernetes = Kubernetes("chat", image, Ingress(issuer="a"), reached_at=reached_at)
-    return handshake.check(settings, kubernetes, NoAddress("chat"), new=False)
+    return handshake.check(settings, kubernetes, NoAddress("chat"), tell, new=new)
+
+
+def test_what_a_new_way_in_is_waited_for_is_said(
+    way_in: WayIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if minutes passed.
+    monkeypatch.setattr(handshake, "PAUSE", 0.01)
+    monkeypatch.setattr(handshake, "NEWS", 0)
+    monkeypatch.setattr(handshake, "NEW", 0.3)
+    said: list[str] = []
+    assert try_it(way_in, Acme("ops@a-company.com"), tell=said.append, new=True)
+    assert {re.sub(r"\d+ s", "N s", each) for each in said} == {
+        "waiting for the way in, for N s more at most: its certificate can't be verified from "
+        "here: self-signed certificate"
+    }
+    said.clear()
+    no_place = Kubernetes("chat", Image("chat", base=f"debian@sha256:{'a' * 64}"), Ingress())
+    settings = Settings("ws.a-company.com", App("app.py"), CertFiles("cert.pem", "key.pem"))
+    assert handshake.check(settings, no_place, NoAddress("chat"), said.append, new=True)
+    assert {each.partition(": ")[2] for each in said} == {
+        "the cluster gives ingresses ws no address yet"
+    }
 
 
 def test_a_certificate_that_nobody_here_knows_is_said(way_in: WayIn, pair: Path) -> None:
@@ -805,7 +834,7 @@ def test_a_way_in_without_an_address_is_said() -> None:
     settings = Settings("ws.a-company.com", App("app.py"), Acme("ops@a-company.com"))
     image = Image("chat", base=f"debian@sha256:{'a' * 64}")
     kubernetes = Kubernetes("chat", image, Ingress(issuer="a"))
-    note = handshake.check(settings, kubernetes, NoAddress("chat"), new=False)
+    note = handshake.check(settings, kubernetes, NoAddress("chat"), print, new=False)
     assert note == (
         "the cluster gives ingresses ws no address, so no WebSocket was tried through it; give "
         "Kubernetes(reached_at=...), where this machine reaches it"

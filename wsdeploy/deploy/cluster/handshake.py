@@ -6,6 +6,8 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsdeploy import command_line
@@ -23,6 +25,8 @@ ANSWERED, SILENT, NEW = 10, 30, 180
 which pods there are; for none; and for a way in that this run has made: balancers and certificates
 take their time."""
 PAUSE = 1
+NEWS = 15
+"""Seconds between two lines that say what is waited for."""
 UNTRUSTED = {18, 19, 20, 21}
 """What OpenSSL says of a certificate whose issuer it does not know: self-signed, for one."""
 
@@ -42,15 +46,44 @@ class _Unverified(probe.Target):
         return context.wrap_socket(connection, server_hostname=self.host)
 
 
-def check(settings: Settings, kubernetes: Kubernetes, kubectl: Kubectl, *, new: bool) -> str | None:
+@dataclass
+class _Wait:
+    """A wait that says now and then what it is for."""
+
+    tell: Callable[[str], None]
+    began: float = field(default_factory=time.monotonic)
+    told: float = field(default_factory=time.monotonic)
+
+    def lasts(self, most: float, why: str) -> bool:
+        """Pause, and return true, as long as a wait takes no more than so many seconds."""
+        now = time.monotonic()
+        if now >= self.began + most:
+            return False
+        if now >= self.told + NEWS:
+            self.told = now
+            left = self.began + most - now
+            self.tell(f"waiting for the way in, for {left:.0f} s more at most: {why}")
+        time.sleep(PAUSE)
+        return True
+
+
+def check(
+    settings: Settings,
+    kubernetes: Kubernetes,
+    kubectl: Kubectl,
+    tell: Callable[[str], None],
+    *,
+    new: bool,
+) -> str | None:
     """Open a WebSocket through the way in, over TLS, with the certificate verified.
 
-    Handshake, ping, the message of `App.probe` if there is one, and a clean close. new: whether the
-    way in is. Returns what to say of a check that could not be made as it should be. Raises
-    HandshakeError and KubectlError.
+    Handshake, ping, the message of `App.probe` if there is one, and a clean close.
+
+    tell: called with what is waited for, every so often. new: whether the way in is.
+    Returns what to say of a check that could not be made as it should be. Raises HandshakeError
+    and KubectlError.
     """
-    began = time.monotonic()
-    address = _address(settings, kubernetes, kubectl, new=new)
+    address = _address(settings, kubernetes, kubectl, _Wait(tell), new=new)
     if address is None:
         kind, name, _ = way_in.source(settings, kubernetes)
         return (
@@ -58,7 +91,7 @@ def check(settings: Settings, kubernetes: Kubernetes, kubectl: Kubectl, *, new: 
             "tried through it; give Kubernetes(reached_at=...), where this machine reaches it"
         )
     send, expect = _message(settings)
-    untrusted = None
+    wait, untrusted = _Wait(tell), None
     while True:
         try:
             _handshake(settings, address, send, expect, verified=True)
@@ -72,8 +105,8 @@ def check(settings: Settings, kubernetes: Kubernetes, kubectl: Kubectl, *, new: 
             wrong, patience = str(error), ANSWERED
         except OSError as error:
             wrong, patience = f"{address[0]}:{address[1]}: {error.strerror or error}", SILENT
-        if time.monotonic() < began + (NEW if new else patience):
-            time.sleep(PAUSE)
+        why = wrong or f"its certificate can't be verified from here: {untrusted}"
+        if wait.lasts(NEW if new else patience, why):
             continue
         if wrong is not None or untrusted is None:
             raise HandshakeError(_line(settings, wrong or "no answer"))
@@ -85,18 +118,18 @@ def check(settings: Settings, kubernetes: Kubernetes, kubectl: Kubectl, *, new: 
 
 
 def _address(
-    settings: Settings, kubernetes: Kubernetes, kubectl: Kubectl, *, new: bool
+    settings: Settings, kubernetes: Kubernetes, kubectl: Kubectl, wait: _Wait, *, new: bool
 ) -> tuple[str, int] | None:
     if kubernetes.reached_at:
         return way_in.split(kubernetes.reached_at)
-    deadline = time.monotonic() + (NEW if new else 0)
+    source = way_in.source(settings, kubernetes)
+    why = f"the cluster gives {source[0].partition('.')[0]} {source[1]} no address yet"
     while True:
-        found = way_in.address(kubectl.one(*way_in.source(settings, kubernetes)))
+        found = way_in.address(kubectl.one(*source))
         if found is not None:
             return found, way_in.TLS_PORT
-        if time.monotonic() >= deadline:
+        if not wait.lasts(NEW if new else 0, why):
             return None
-        time.sleep(PAUSE * 2)
 
 
 def _message(settings: Settings) -> tuple[str | None, str | None]:

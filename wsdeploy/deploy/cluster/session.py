@@ -302,7 +302,7 @@ class Session:
         new = any(each.before is None and key(each.wanted)[0] in doors for each in self.applied)
         note: str | None = "not tried, as Kubernetes(handshake=False) says"
         if kubernetes.handshake:
-            note = handshake.check(settings, kubernetes, self.kubectl, new=new)
+            note = handshake.check(settings, kubernetes, self.kubectl, host.log, new=new)
         if note:
             host.log_styled(note, fg="yellow", log_func=logger.warning)
         if self.applied:
