@@ -691,6 +691,8 @@ class ProcessStatus(TypedDict):
     """How the one before it has ended, in Supervisor's words, if that is not long ago."""
     ended: float
     """When that was, in seconds since 1970; 0 if it is not known."""
+    ends: int
+    """How often one of its name has ended in the last hour."""
     said: str
     """What it has logged last, if it does not run."""
 

@@ -16,7 +16,8 @@ PROCESS = {
         "connections": 100, "most": 0, "draining": False, "handshakes": {"101": 3},
         "closes": {"1000": 2}, "lag": 0.004,
     },
-    "connections": 100, "cores": 0.2, "memory": 80 * 2**20, "end": "", "ended": 0.0, "said": "",
+    "connections": 100, "cores": 0.2, "memory": 80 * 2**20, "end": "", "ended": 0.0, "ends": 0,
+    "said": "",
 }  # fmt: skip
 LIVE = {
     "id": "a" * 12, "live": True, "release": "one", "commit": None, "since": 1.0,

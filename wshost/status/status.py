@@ -133,7 +133,7 @@ def app(name: str, patience: float) -> list[requests.GenerationStatus] | None:
         for each in [process for process in ours if process["group"] == it.group]:
             pid, answer = each["pid"], replies.get(it.group, {}).get(each["name"])
             family = families.get(pid, set())
-            end, ended = ends.get(each["name"], ("", 0.0))
+            end, ended, count = ends.get(each["name"], ("", 0.0, 0))
             running = each["statename"] in ("RUNNING", "STARTING", "STOPPING")
             processes.append(
                 {
@@ -149,6 +149,7 @@ def app(name: str, patience: float) -> list[requests.GenerationStatus] | None:
                     "memory": sum(map(capacity.own_memory, family)),
                     "end": end,
                     "ended": ended,
+                    "ends": count,
                     "said": "" if running else last_line(it.logs / f"{each['name']}.log"),
                 }
             )
@@ -206,26 +207,27 @@ def _seconds(process: Supervised) -> float:
     return max(0.0, time.time() - process["start"]) if process["start"] else 0.0
 
 
-def last_ends(patience: float) -> dict[str, tuple[str, float]]:
-    """Return how and when processes have ended last, by Supervisor's log, if not long ago."""
+def last_ends(patience: float) -> dict[str, tuple[str, float, int]]:
+    """Return how, when and how often processes have ended lately, by Supervisor's log."""
     with contextlib.suppress(supervisor.SupervisorError):
         log = str(supervisor.call("readLog", -LOG_TAIL, 0, timeout=patience))
         return ends(log, time.time())
     return {}
 
 
-def ends(log: str, now: float) -> dict[str, tuple[str, float]]:
-    """Return what lines of Supervisor's log say of how processes have ended.
+def ends(log: str, now: float) -> dict[str, tuple[str, float, int]]:
+    """Return how processes have ended last by lines of Supervisor's log, when, and how often.
 
     The lines have local time.
     """
-    found = {}
+    found: dict[str, tuple[str, float, int]] = {}
     for line in log.splitlines():
         if match := EXITED.match(line):
             with contextlib.suppress(ValueError, OverflowError):
                 at = time.mktime(time.strptime(match[1], "%Y-%m-%d %H:%M:%S"))
                 if at > now - RECENTLY:
-                    found[match[2]] = (match[3], at)
+                    before = found[match[2]][2] if match[2] in found else 0
+                    found[match[2]] = (match[3], at, before + 1)
     return found
 
 

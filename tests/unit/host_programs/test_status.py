@@ -190,8 +190,8 @@ def test_how_processes_have_ended() -> None:
     at = time.mktime(time.strptime("2026-11-30 03:20:00", "%Y-%m-%d %H:%M:%S"))
     found = status.ends(log, at + 60)
     assert found == {
-        "ws_00": ("terminated by SIGKILL", at),
-        "ws_01": ("exit status 0; expected", at),
+        "ws_00": ("terminated by SIGKILL", at, 2),
+        "ws_01": ("exit status 0; expected", at, 1),
     }
 
 

@@ -162,6 +162,10 @@ class Survey:
         """Return what keeps a unit of our own from running, now and after a boot."""
         return [] if self.running(unit) else [f"{unit} is not running"]
 
+    def is_active(self, unit: str) -> bool:
+        """Tell whether a unit runs, whatever its files say by now."""
+        return self.units.get(unit, {}).get("ActiveState") == "active"
+
     def running(self, unit: str) -> bool:
         """Tell whether a unit runs, will run after a boot, and runs as its files say."""
         state = self.units.get(unit, {})

@@ -74,7 +74,13 @@ def request(settings: Settings, host: str, *, survey: bool = True) -> requests.S
         "units": units(settings, host),
         "proxy": proxies.chosen(settings).UNIT if target.is_proxy else None,
         "certificates": [paths.certificate(settings.name)] if target.is_proxy else [],
-        "folders": ["/", f"/var/log/{settings.name}", "/var/log", "/var/lib", "/srv"],
+        "folders": [
+            "/",
+            f"/var/log/{settings.name}",
+            "/var/log",
+            paths.data(settings.name),
+            "/srv",
+        ],
         "patience": PATIENCE,
     }
     if target.is_proxy:
@@ -167,6 +173,10 @@ def differences(
 
 def _differences(target: Target, component: Component) -> Iterator[str]:
     settings, survey = target.settings, target.survey
+    # Of these there is a problem of its own.
+    told = [] if component.name != firewall.NAME else firewall.drift(target)
+    if component.unit and not survey.is_active(component.unit(settings)):
+        told = survey.not_running(component.unit(settings))
     if not component.wanted(target):
         if component.marker(settings) in survey.paths:
             yield f"{component.set_name(settings)} is left over"
@@ -175,7 +185,7 @@ def _differences(target: Target, component: Component) -> Iterator[str]:
         files = component.files(target)
         if files.files:
             yield from files.differences(survey)
-            yield from component.drift(target)
+            yield from (each for each in component.drift(target) if each not in told)
     # A template of one's own, or a file on this machine.
     except (RenderError, SettingsError, OSError) as error:
         yield f"{component.set_name(settings)} can't be planned: {error}"

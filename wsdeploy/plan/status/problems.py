@@ -18,7 +18,7 @@ from wshost.requests import Disk, GenerationStatus, ProcessStatus, StatusAnswer
 RECENTLY = 600
 """Seconds for which the end of a process is a problem, though another one is in its place."""
 MANY = 3
-"""Starts after which a process that has just started is one that does not stay."""
+"""Ends in an hour after which a process that has just started is one that does not stay."""
 SETTLED = 60
 """Seconds after which a process has stayed."""
 DAYS, DAYS_LAST = 10, 3
@@ -209,9 +209,9 @@ def _ended(process: ProcessStatus, now: float) -> tuple[str, str]:
     name, state = process["name"], process["statename"]
     end = f"; it ended last with: {process['end']}" if process["end"] else ""
     young = process["seconds"] < SETTLED
-    if state == "BACKOFF" or (young and process["starts"] >= MANY and end):
+    if state == "BACKOFF" or (young and process["ends"] >= MANY):
         said = f"; it said: {process['said']}" if process["said"] else ""
-        text = f"{name} starts again and again, {process['starts']} times so far{end}{said}"
+        text = f"{name} ends again and again, {process['ends']} times in the last hour{end}{said}"
         return text, "; to go back: wsdeploy.rollback"
     if state not in ("RUNNING", "STARTING"):
         return f"{name} is {state}{end}", ""

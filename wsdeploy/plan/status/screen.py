@@ -77,6 +77,8 @@ def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
     head = f"{address(report.settings)}  {_paint(_verdict(report), report.level, colour)}"
     clients = sum(host.clients for host in report.fleet)
     yield f"{head}  {clients:,} clients  {clock(report.time)}"
+    for owner, step in dict.fromkeys(_at_work(report)):
+        yield summary.readable(f"at work: {owner}: {step}")
     if report.found:
         yield ""
     for each in report.found:
@@ -107,6 +109,14 @@ def _verdict(report: Report) -> str:
     return word if not count else f"{word}: {count} {'problem' if count == 1 else 'problems'}"
 
 
+def _at_work(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield who changes the fleet at present, and what they are at."""
+    for host in report.fleet:
+        lock = (host.answer or {}).get("lock")
+        if lock and lock["until"] is None:
+            yield lock["owner"], lock["step"]
+
+
 def _process_rows(report: Report) -> Iterator[list[str]]:
     for host in report.fleet:
         before = ""
@@ -134,7 +144,7 @@ def state(generation: GenerationStatus, process: ProcessStatus) -> str:
     name, told = process["statename"], process["numbers"]
     again = f", {process['starts'] - 1} restarts" if process["starts"] > 1 else ""
     if name == "BACKOFF" or (name == "STARTING" and process["starts"] > 1):
-        return f"restarting, {process['starts'] - 1} times"
+        return f"restarting, {max(process['ends'], process['starts'] - 1)} times"
     if name not in ("RUNNING", "STOPPING"):
         return name.lower()
     leaves = process["reply"] == "absent" and not generation["live"]
@@ -201,7 +211,7 @@ def _host_rows(report: Report) -> Iterator[list[str]]:
             f"{answer['load']:.1f}/{answer['processors']}",
             ago(answer["booted"]),
             _plan(host),
-            f"{change['action']} {change['time']} {change['outcome']}"[:60] if change else "-",
+            f"{change['action']} {change['time'][:16]} {change['outcome']}"[:50] if change else "-",
         ]
 
 
