@@ -78,6 +78,7 @@ __all__ = [
 COMMANDS = {
     "capacity": "deploy.roles",
     "certificates": "deploy.operations",
+    "logs": "deploy.operations",
     "releases": "deploy.operations",
     "remove": "deploy.roles",
     "restart": "deploy.roles",

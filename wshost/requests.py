@@ -806,3 +806,42 @@ class Scrape(TypedDict):
     folders: list[str]
     """Whose disks to tell of."""
     max_connections: int
+
+
+class Logs(TypedDict):
+    """logs.logs: lines of all logs of a service on a host, by their time."""
+
+    name: str
+    since: float
+    until: float
+    """In seconds since 1970."""
+    proxy: str | None
+    """The unit of the proxy, if the host has one."""
+    process: str | None
+    """Only what is of this process or about it."""
+    grep: str | None
+    """A regular expression that lines match."""
+    words: list[str]
+    """If there are any, lines have one of these; what happened to processes is told anyway."""
+    most: int
+    """Lines that are sent; the newest."""
+
+
+class LogLine(TypedDict):
+    """A line of a log."""
+
+    time: float
+    """In seconds since 1970: its own, or that of the line before it."""
+    source: str
+    """ws_00@GENERATION, `proxy`, `supervisor`, `watchdog`, `certificate`, `kernel`, `deploys`."""
+    text: str
+
+
+class LogsAnswer(TypedDict):
+    """Its answer, the oldest line first."""
+
+    lines: list[LogLine]
+    left_out: int
+    """Lines before these."""
+    time: float
+    """The host's clock."""

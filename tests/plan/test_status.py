@@ -131,3 +131,39 @@ def test_what_somebody_has_changed_by_hand(
     assert done.code == 1
     assert "! @fake/lb1: not as planned: /etc/nginx/nginx.conf" in done.out
     assert done.out.count("not as planned") == 1
+
+
+def test_logs_of_all_hosts_as_one(deploy: Deploy, tiers: MakeFleet, converged: Converged) -> None:
+    fleet = tiers()
+
+    def answer(host: str, moment: float) -> dict[str, str]:
+        line = {"time": moment, "source": "proxy", "text": f"{host} \x1b[2J"}
+        return {"wsdeploy-logs": json.dumps({"lines": [line], "left_out": 0, "time": moment})}
+
+    moments = {"app1": 3.0, "app2": 1.0}
+    others: dict[str, dict[str, Any]] = {
+        f"@fake/{host}": answer(host, moment) for host, moment in moments.items()
+    }
+    others["@fake/lb1"] = {"wsdeploy-logs": {"success": False, "stderr": "gone"}}
+    done = deploy(fleet, converged(fleet), others=others, what=["wsdeploy.logs", "since=1h"])
+    assert done.code == 1
+    assert done.out.splitlines() == [
+        "1970-01-01 00:00:01.000 @fake/app2 proxy  app2 \\x1b[2J",
+        "1970-01-01 00:00:03.000 @fake/app1 proxy  app1 \\x1b[2J",
+    ]
+    assert "@fake/lb1 does not answer: gone" in done.err
+    done = deploy(
+        fleet, converged(fleet), "--json", others=others, what=["wsdeploy.logs", "host=@fake/app1"]
+    )
+    assert done.code == 0, done.said
+    (line,) = json.loads(done.out)["wsdeploy"]["logs"]["lines"]
+    assert (line["host"], line["time"]) == ("@fake/app1", 3.0)
+
+
+def test_logs_say_what_they_can_not_be_asked(
+    deploy: Deploy, alone: MakeFleet, converged: Converged
+) -> None:
+    fleet = alone()
+    done = deploy(fleet, converged(fleet), what=["wsdeploy.logs", "since=soon"])
+    assert done.code == 1
+    assert "'soon' is no time; give 90s, 15m, 2h or 3d" in done.said

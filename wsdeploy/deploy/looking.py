@@ -11,14 +11,14 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.state import State
 from pyinfra.context import ctx_config, ctx_state
 
-from wsdeploy.deploy import run
+from wsdeploy.deploy import log_reader, run
 from wsdeploy.plan.status import hosts, screen
 from wsdeploy.settings import Settings
 
@@ -33,6 +33,8 @@ class _Lines(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self.reasons: dict[str, str] = {}
+        self.code: int | None = None
+        """What the run ends with, once its results are printed for a program."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a line is shown."""
@@ -72,7 +74,7 @@ def _with_whom_there_is(connect: Callable[..., Any], lines: _Lines) -> Callable[
             if state.active_hosts:
                 raise
             if "--json" in sys.argv:
-                conclude(lines.reasons)
+                lines.code, _ = conclude(lines.reasons)
                 print(json.dumps({"wsdeploy": run.current().results}))
             _leave(lines)
 
@@ -81,40 +83,41 @@ def _with_whom_there_is(connect: Callable[..., Any], lines: _Lines) -> Callable[
 
 def _concluded(show: Callable[..., Any], lines: _Lines) -> Callable[..., Any]:
     def shown(*arguments: Any, **options: Any) -> None:
-        conclude(lines.reasons)
+        lines.code, _ = conclude(lines.reasons)
         show(*arguments, **options)
 
     return shown
 
 
-def conclude(reasons: dict[str, str]) -> screen.Report | None:
-    """Return the report on a fleet from what its hosts have answered, which is for `--json`, too.
+def conclude(reasons: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Let results be there for `--json`; return the exit code and what else is to be shown.
 
-    reasons: why hosts can't be reached. None for a run that was about something else.
+    reasons: why hosts can't be reached.
     """
     state: State = ctx_state.get()  # type: ignore[no-untyped-call]
     current = run.current()
+    unreached = {it.name: reasons.get(it.name, "it does not answer") for it in state.failed_hosts}
     settings = next(
         (found for it in state.inventory if isinstance(found := it.data.get("settings"), Settings)),
         None,
     )
-    if settings is None or "wsdeploy.status" not in sys.argv:
-        return None
-    answers = dict(current.statuses)
-    for host in state.failed_hosts:
-        answers.setdefault(host.name, reasons.get(host.name, "it does not answer"))
+    failed = 1 if unreached else 0
+    if settings is None or not (current.statuses or unreached or current.logs):
+        return failed, []
+    if "wsdeploy.logs" in sys.argv:
+        wanted = current.logs
+        return (log_reader.show(state, settings, wanted, unreached) if wanted else failed), []
+    answers = {**unreached, **current.statuses}
     report = screen.Report.of(settings, hosts.look(settings, answers), time.time())
     current.results["status"] = screen.to_json(report)
-    return report
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return int(report.level), [*screen.lines(report, colour=colour)]
 
 
 def _leave(lines: _Lines) -> NoReturn:
-    """End the run: show the screen, unless it was for a program, and say by the code how it is."""
-    state: State = ctx_state.get()  # type: ignore[no-untyped-call]
-    failed = 1 if state.failed_hosts else 0
-    if report := conclude(lines.reasons):
-        if "--json" not in sys.argv:
-            colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-            print("\n".join(screen.lines(report, colour=colour)))
-        sys.exit(int(report.level))
-    sys.exit(failed)
+    """End the run: show what was found, unless that was for a program; the code says how it is."""
+    code = lines.code
+    if code is None:
+        code, shown = conclude(lines.reasons)
+        print("".join(f"{line}\n" for line in shown), end="")
+    sys.exit(code)

@@ -14,6 +14,7 @@ from pyinfra.context import ctx_state
 from wsdeploy.plan.app.rollback import History
 from wsdeploy.plan.capacity.usage import Measured
 from wsdeploy.plan.host.survey import Request, Survey
+from wsdeploy.plan.logs import Wanted
 from wsdeploy.plan.summary import HostReport
 from wsdeploy.release import git
 from wshost.requests import Commit, LockState, StatusAnswer
@@ -71,6 +72,8 @@ class Run(BaseStateCallback):
     """What hosts have said of what goes on on them, or why they have not."""
     requests: dict[str, Request] = field(default_factory=dict)
     """What hosts are asked by a survey, which takes longer to put together than to ask."""
+    logs: Wanted | None = None
+    """What a run is to show of the logs of its hosts."""
     survey_locks: dict[str, threading.Lock] = field(default_factory=dict)
     """A lock for each host: while a run is planned, several may want to survey it at once."""
     history_lock: threading.Lock = field(default_factory=threading.Lock)

@@ -27,6 +27,7 @@ PROGRAMS = [
     "config.apply_files",
     "config.remove",
     "config.try_firewall",
+    "logs.logs",
     "rollout.history",
     "rollout.install_release",
     "rollout.probe",

@@ -15,6 +15,7 @@ from wsdeploy.deploy.operations.flow import barrier, rollout_order
 from wsdeploy.deploy.operations.handshake import handshake
 from wsdeploy.deploy.operations.history import releases, restore
 from wsdeploy.deploy.operations.lock import take_lock, take_over_lock, unlock
+from wsdeploy.deploy.operations.logs import logs
 from wsdeploy.deploy.operations.neighbours import neighbours
 from wsdeploy.deploy.operations.packages import packages
 from wsdeploy.deploy.operations.platform import platform_files
@@ -29,6 +30,7 @@ __all__ = [
     "firewall",
     "generation",
     "handshake",
+    "logs",
     "make_host_keypairs",
     "measure",
     "neighbours",

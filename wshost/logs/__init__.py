@@ -1,0 +1,1 @@
+"""The logs of a service on a host, whoever writes them."""
