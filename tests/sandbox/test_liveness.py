@@ -254,3 +254,41 @@ def wait_until(condition: Callable[[], object], most: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "it never became true"
         time.sleep(0.2)
+
+
+def test_who_was_killed_and_whom_that_cut_off_is_said(site: Site, app: SpellApp) -> None:
+    """One command names the process, one says why a client's connection broke."""
+    site.deploy(app=app(listen="unix"))
+
+    async def cut_off() -> str | None:
+        context = ssl.create_default_context(cafile=site.fetch_certificate())
+        async with connect(url(site), ssl=context, proxy=None) as client:
+            name = await said(client, "who")
+            group = f"ws-{site.live_generation()}"
+            kill = f"kill -9 $(supervisorctl pid {group}:{name})"
+            await asyncio.to_thread(site.ssh, kill)
+            assert await said(client, "gone") is None
+            return name
+
+    name = asyncio.run(cut_off())
+    wait_until(lambda: state(site, name or "") == "RUNNING")
+    shown = site.command_line(*site.command("--json", "wsdeploy.status"))
+    found = json.loads(shown.stdout)["wsdeploy"]["status"]
+    assert (shown.returncode, found["state"]) == (1, "degraded")
+    texts = [each["text"] for each in found["problems"]]
+    assert [text for text in texts if f"{name} ended" in text and "terminated by SIGKILL" in text]
+    (host,) = found["hosts"].values()
+    assert host["served"] is True
+    assert host["differences"] == []
+    (line,) = [line for line in site.ssh(PROXYS_LINES).splitlines()[-1:] if '"status":101' in line]
+    client = json.loads(line[line.index("{") :])["client"]
+    logs = site.command_line(*site.command("wsdeploy.logs", f"client={client}", "since=2m"))
+    assert logs.returncode == 0, logs.stderr
+    *_, last = [each for each in logs.stdout.splitlines() if each.startswith("-> ")]
+    assert f"was served by {site.host.name} {name}" in last
+    assert f"exited: {name} (terminated by SIGKILL" in last
+
+
+PROXYS_LINES = (
+    "cat /var/log/nginx/ws.log 2>/dev/null || journalctl --unit haproxy --output cat | grep '^{'"
+)

@@ -24,6 +24,9 @@ IN_WORKFLOWS = [words for each in WORKFLOWS for words in pages.steps(each.read_t
 
 PROGRAMS = Path(sys.executable).parent
 
+# What wsdeploy.logs can be asked; imported, its operation would patch this process.
+OF_LOGS = ("since", "until", "host", "process", "client", "request", "grep", "lines", "follow")
+
 # Of a user's own project, which need not be files of this one.
 PLACES = r"(inventories|files|src|PATH)/[\w./-]+|\.|DIR|FOLDER|INVENTORY|FILE|chat"
 
@@ -97,7 +100,7 @@ def test_pyinfra(words: list[str]) -> None:
         if module == "wsdeploy":
             assert name in wsdeploy.COMMANDS
         elif "=" in operation:
-            assert operation.partition("=")[0] in ("to", "data")
+            assert operation.partition("=")[0] in ("to", "data", *OF_LOGS)
         else:
             assert operation in ("debug-inventory", "deploy.py")
 
