@@ -280,13 +280,18 @@ def test_who_was_killed_and_whom_that_cut_off_is_said(site: Site, app: SpellApp)
     (host,) = found["hosts"].values()
     assert host["served"] is True
     assert host["differences"] == []
-    (line,) = [line for line in site.ssh(PROXYS_LINES).splitlines()[-1:] if '"status":101' in line]
-    client = json.loads(line[line.index("{") :])["client"]
-    logs = site.command_line(*site.command("wsdeploy.logs", f"client={client}", "since=2m"))
+    # What comes from the host itself is the client of status.
+    lines = [
+        json.loads(line[line.index("{") :])
+        for line in site.ssh(PROXYS_LINES).splitlines()
+        if str(name) in line and '"client":"::1"' not in line
+    ]
+    client = f"client={lines[-1]['client']}"
+    logs = site.command_line(*site.command("wsdeploy.logs", client, "since=2m"))
     assert logs.returncode == 0, logs.stderr
-    *_, last = [each for each in logs.stdout.splitlines() if each.startswith("-> ")]
-    assert f"was served by {site.host.name} {name}" in last
-    assert f"exited: {name} (terminated by SIGKILL" in last
+    served = f"was served by {site.host.name} {name} "
+    why = [each for each in logs.stdout.splitlines() if served in each]
+    assert f"exited: {name} (terminated by SIGKILL" in why[-1]
 
 
 PROXYS_LINES = (
