@@ -27,7 +27,8 @@ from tests import pyinfra_server
 from tests.plan.conftest import REPOSITORY, Run
 from tests.plan.stand_in_kubectl import Cluster
 from wsdeploy import Acme, App, CertFiles, Image, Ingress, Kubernetes, Settings
-from wsdeploy.cluster import lease
+from wsdeploy.cluster import lease, status
+from wsdeploy.cluster.found import Found
 from wsdeploy.deploy.cluster import handshake
 from wsdeploy.deploy.cluster.handshake import HandshakeError
 from wsdeploy.deploy.cluster.kubectl import Kubectl
@@ -844,3 +845,27 @@ def test_a_way_in_without_an_address_is_said() -> None:
 def plain(text: str) -> str:
     """A text without colours."""
     return re.sub(r"\x1b\[\d*m", "", text)
+
+
+def test_what_goes_on_is_said_as_on_hosts(lab: Lab) -> None:
+    assert lab.run().code == 0
+    well = lab.run("wsdeploy.status")
+    assert well.code == 0, well.said
+    assert well.out.startswith("wss://ws.a-company.com/  SERVES  namespace ")
+    for pod in lab.there("Pod"):
+        assert pod in well.out
+    asked = lab.run("wsdeploy.status", "--json")
+    found = json.loads(asked.out)["wsdeploy"]["status"]
+    assert (found["state"], found["code"], found["problems"]) == ("serves", 0, [])
+    there = Found("ws", tuple(lab.cluster.objects.values()))
+    for each in there.of("Pod"):
+        each["status"]["conditions"] = []
+    down = status.look(there, "ws", "wss://ws.a-company.com/", "chat")
+    assert down.level == 2
+    assert "!! no pod of the app is ready" in [*down.lines()]
+
+
+def test_logs_of_a_cluster_are_kubectls(lab: Lab) -> None:
+    done = lab.run("wsdeploy.logs")
+    assert done.code == 1
+    assert "in a cluster, kubectl logs has them" in done.err

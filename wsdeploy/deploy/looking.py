@@ -102,6 +102,15 @@ def conclude(reasons: Mapping[str, str]) -> tuple[int, list[str]]:
         None,
     )
     failed = 1 if unreached else 0
+    if in_cluster := current.cluster_status:
+        current.results["status"] = in_cluster.to_json()
+        return int(in_cluster.level), [*in_cluster.lines()]
+    if "wsdeploy.logs" in sys.argv and any(it.data.get("cluster") for it in state.inventory):
+        print(
+            "in a cluster, kubectl logs has them; wsdeploy.logs reads those of hosts",
+            file=sys.stderr,
+        )
+        return 1, []
     if settings is None or not (current.statuses or unreached or current.logs):
         return failed, []
     if "wsdeploy.logs" in sys.argv:

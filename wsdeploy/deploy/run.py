@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyinfra.api.state import BaseStateCallback, State
 from pyinfra.context import ctx_state
 
+from wsdeploy.cluster.status import ClusterStatus
 from wsdeploy.plan.app.rollback import History
 from wsdeploy.plan.capacity.usage import Measured
 from wsdeploy.plan.host.survey import Request, Survey
@@ -72,6 +73,8 @@ class Run(BaseStateCallback):
     """What hosts have said of what goes on on them, or why they have not."""
     requests: dict[str, Request] = field(default_factory=dict)
     """What hosts are asked by a survey, which takes longer to put together than to ask."""
+    cluster_status: ClusterStatus | None = None
+    """What a cluster has said of what goes on there."""
     logs: Wanted | None = None
     """What a run is to show of the logs of its hosts."""
     survey_locks: dict[str, threading.Lock] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.operation import operation
@@ -11,9 +11,15 @@ from pyinfra.context import ctx_host, host, state
 
 from wsdeploy.deploy import run
 from wsdeploy.deploy.asking import NoAnswerError, ask
+from wsdeploy.deploy.cluster import session
+from wsdeploy.deploy.cluster import status as cluster_status
+from wsdeploy.deploy.operations.cluster import Steps, planned
 from wsdeploy.plan import summary
 from wsdeploy.plan.status import hosts
 from wshost.requests import StatusAnswer
+
+if TYPE_CHECKING:
+    from wsdeploy.inventory.clusters import Cluster
 
 
 @operation()
@@ -26,6 +32,9 @@ def status() -> Generator[PyinfraCommand, None, None]:
     Changes nothing. Ends with 0 if all is well, with 1 if anything needs somebody, with 2 if the
     service is down.
     """
+    if cluster := host.data.get("cluster"):
+        yield from _of_cluster(cluster)
+        return
     settings = host.data.get("settings")
     if state.is_executing and settings:
         statuses = run.current().statuses
@@ -38,4 +47,11 @@ def status() -> Generator[PyinfraCommand, None, None]:
             statuses[host.name] = cast("StatusAnswer", answer)
         except NoAnswerError as error:
             statuses[host.name] = summary.readable(str(error))
+    yield from ()
+
+
+@planned
+def _of_cluster(cluster: Cluster) -> Steps:
+    if state.is_executing:
+        run.current().cluster_status = cluster_status.look(session.current(cluster))
     yield from ()
