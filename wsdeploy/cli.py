@@ -453,6 +453,80 @@ def image(inventory: str, output: str, base: str | None, containerfile: bool) ->
     click.echo(f"{built.name}@{built.digest}")
 
 
+@main.command(short_help="Make the file from which a machine sets itself up.")
+@INVENTORY
+@click.argument("out", type=click.Path(dir_okay=False))
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="The SSH key to sign with; a public one if ssh-agent has the other half.",
+)
+@click.option(
+    "--debian",
+    multiple=True,
+    type=click.Choice(["12", "13"]),
+    help="A release that machines have; may be given several times. Both, if it is not.",
+)
+@click.option(
+    "--architecture", type=click.Choice(["x86_64", "aarch64"]), default="x86_64", show_default=True
+)
+@click.option(
+    "--include",
+    multiple=True,
+    type=click.Path(exists=True),
+    metavar="PATH",
+    help="A file or folder that operations of your own need; may be given several times.",
+)
+@click.option("--url", help="Where machines get it from; prints user data for them.")
+@click.option("--fetch", metavar="COMMAND", help="Prints it to its output; instead of --url.")
+def bundle(  # noqa: PLR0917 - click passes them by name
+    inventory: str,
+    out: str,
+    key: str,
+    debian: tuple[str, ...],
+    architecture: str,
+    include: tuple[str, ...],
+    url: str | None,
+    fetch: str | None,
+) -> None:
+    """Make one signed file from which a machine sets itself up, without anybody's doing.
+
+    The inventory says app=["@local"]. The file has the project, what runs it and the releases, but
+    no secret: a machine reads those by itself. The same project makes the same file.
+    """
+    from wsdeploy.bundle import build, project, signature, user_data  # noqa: PLC0415
+    from wsdeploy.bundle.errors import BundleError  # noqa: PLC0415
+    from wsdeploy.inventory import Fleet  # noqa: PLC0415
+    from wsdeploy.plan.host.render import RenderError  # noqa: PLC0415
+    from wsdeploy.release.build import BuildError  # noqa: PLC0415
+    from wsdeploy.settings import SettingsError  # noqa: PLC0415
+
+    if url and fetch:
+        sys.exit("--url and --fetch: give one of them")
+    fleet = _load(inventory)
+    if not isinstance(fleet, Fleet):
+        sys.exit(f'{inventory} has no hosts; say app, proxy = hosts(settings, app=["@local"])')
+    settings = fleet.settings
+    if found := [*project.problems(settings, (host.name for host in fleet.hosts))]:
+        raise SettingsError(inventory, found)
+    kinds = [build.survey(each, architecture) for each in sorted({*debian} or ["12", "13"])]
+    try:
+        public = signature.public(Path(key))
+        archive = build.archive(settings, Path(inventory), kinds, map(Path, include))
+        whole = signature.signed(archive, Path(key), settings.name)
+        Path(out).write_bytes(whole)
+        if command := fetch or (url and user_data.download(url)):
+            click.echo(
+                user_data.user_data(settings.name, settings.domain, public, command), nl=False
+            )
+    except (BundleError, BuildError, RenderError) as error:
+        sys.exit(f"{inventory}: {error}")
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+    click.echo(f"{out}: {len(whole) / 1e6:,.0f} MB, signed with {public}", err=True)
+
+
 def _render_cluster(inventory: str, cluster: Cluster, output: str | None) -> None:
     from wsdeploy.cluster import kustomize  # noqa: PLC0415
 

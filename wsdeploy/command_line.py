@@ -60,6 +60,11 @@ def looks(arguments: Sequence[str]) -> bool:
     return any(word in LOOKING for word in arguments)
 
 
+def bundles(arguments: Sequence[str]) -> bool:
+    """Tell whether this is `wsdeploy bundle`, whose inventory is of machines yet to come."""
+    return [*arguments[:1]] == ["bundle"]
+
+
 def dry(arguments: Sequence[str]) -> bool:
     """Tell whether a run only says what it would do."""
     return "--dry" in arguments

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wsdeploy import command_line
-from wsdeploy.release import source
+from wsdeploy.release import bundled, source
 from wsdeploy.settings import secret_values
 from wsdeploy.settings.app import App
 from wsdeploy.settings.secrets import FromFile
@@ -28,7 +28,11 @@ def problems(settings: Settings) -> Iterator[Problem]:
 
     Who only rolls back has neither the app's code nor its secrets.
     """
-    if command_line.deploys(sys.argv[1:]):
+    if command_line.bundles(sys.argv[1:]):
+        # Its secrets and certificates are on the machines that will be.
+        if isinstance(settings.app, App):
+            yield from app_problems(settings.app, settings.tls, secrets=False)
+    elif command_line.deploys(sys.argv[1:]):
         yield from _problems(settings.domain, settings.app, settings.tls)
 
 
@@ -49,7 +53,7 @@ def app_problems(app: App, tls: object, *, secrets: bool = True) -> Iterator[Pro
     tls: what may name a key that would be one of those files.
     """
     # An empty path is a setting that was not given, which has been reported already.
-    if app.path:
+    if app.path and not bundled.here():
         yield from _app(app)
     if secrets:
         yield from secret_values.problems(app)
@@ -78,7 +82,7 @@ def travelling(app: App, secret: dict[str, str]) -> Iterator[Problem]:
 
     secret: their paths on this machine, by the names of the settings that have them.
     """
-    if not command_line.deploys(sys.argv[1:]):
+    if bundled.here() or not command_line.deploys(sys.argv[1:]):
         return
     home = Path(app.path).resolve()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tarfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from wsdeploy.release import package, uv, wheels
+from wsdeploy.release import bundled, package, uv, wheels
 from wsdeploy.release.contents import Release
 from wsdeploy.release.folder import LARGEST
 
@@ -28,6 +29,11 @@ def archive(release: Release) -> bytes:
     Raises BuildError, for example when a dependency has no wheel for the hosts' platform.
     """
     cached = cache() / f"{release.id}.tar.gz"
+    if bundled.here() and not cached.exists():
+        raise BuildError(
+            f"the bundle has none for Python {release.python} on {release.platform}; "
+            "make one with wsdeploy bundle --debian"
+        )
     # Hosts are deployed in parallel, and most are of one kind.
     with _ONE_AT_A_TIME:
         if not cached.exists():
@@ -50,7 +56,9 @@ def _build(release: Release) -> bytes:
     packed = io.BytesIO()
     with (
         tempfile.TemporaryDirectory() as folder,
-        tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as tar,
+        # Without a name and a time: the same release is the same bits.
+        gzip.GzipFile("", "wb", 6, packed, mtime=0) as file,
+        tarfile.open(fileobj=file, mode="w") as tar,
     ):
         lib = Path(folder, "lib")
         if release.requirements is not None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wsdeploy.plan.host.survey import Survey
-from wsdeploy.release import source
+from wsdeploy.release import bundled, source
 from wsdeploy.release.source import APP
 from wsdeploy.resources import PACKAGES
 from wsdeploy.settings import Settings
@@ -40,10 +40,14 @@ class Release:
     """Name of the package that is built from the app's files and installed, or None."""
     needs: str = ""
     """The versions of Python that the app says it needs; any if empty."""
+    built_as: str = ""
+    """Its ID, if it was built elsewhere and its files are not known here."""
 
     @property
     def id(self) -> str:
         """A digest of the contents: the same contents have the same ID on every machine."""
+        if self.built_as:
+            return self.built_as
         digests = {path: hashlib.sha256(data).hexdigest() for path, data in self.files.items()}
         kind = [
             digests, sorted(self.executable), dict(self.links), self.package,
@@ -57,22 +61,38 @@ def release(settings: Settings, survey: Survey) -> Release:
 
     Raises SourceError, but not once `wsdeploy.inventory.local_files.check` has passed.
     """
+    architecture = survey.system.get("architecture", "x86_64")
+    glibc = GLIBC.get(survey.system.get("version", ""), "2_36")
+    platform = f"{architecture}-manylinux_{glibc}"
+    if bundled.here():
+        return _bundled(survey.python, platform)
     app = source.of(settings.app)
     files = {f"{APP}/{path}": data for path, data in app.tree.files.items()}
     # The harness travels with the app, so that a release has all that it was tested with.
     for module in sorted((PACKAGES / "wsapp").glob("*.py")):
         files[f"lib/wsapp/{module.name}"] = module.read_bytes()
     files["launch.py"] = (PACKAGES / "wshost/rollout/launch.py").read_bytes()
-    architecture = survey.system.get("architecture", "x86_64")
-    glibc = GLIBC.get(survey.system.get("version", ""), "2_36")
     return Release(
         files=files,
         requirements=app.requirements,
         python=survey.python,
-        platform=f"{architecture}-manylinux_{glibc}",
+        platform=platform,
         main=app.main,
         executable=frozenset(f"{APP}/{path}" for path in app.tree.executable),
         links={f"{APP}/{path}": target for path, target in app.tree.links.items()},
         package=app.package,
         needs=app.python,
+    )
+
+
+def _bundled(python: str, platform: str) -> Release:
+    """Return the release that a bundle has brought for a host, or one that nobody can build."""
+    known = bundled.find(python, platform)
+    return Release(
+        files={},
+        requirements=None,
+        python=python,
+        platform=platform,
+        main=known["main"] if known else "",
+        built_as=known["id"] if known else "none",
     )

@@ -6,8 +6,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from uv import find_uv_bin
-
 
 def run(
     *arguments: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
@@ -16,6 +14,9 @@ def run(
 
     folder: where to run it; None is the current folder. environment: None is the current one.
     """
+    # Machines that only install releases which were built elsewhere have none.
+    from uv import find_uv_bin  # noqa: PLC0415
+
     return subprocess.run(
         (find_uv_bin(), *arguments),
         cwd=folder,

@@ -29,6 +29,8 @@ from wsdeploy import (
     SelfSigned,
     templates,
 )
+from wsdeploy.bundle import build as bundles
+from wsdeploy.bundle import user_data
 from wsdeploy.cluster import proxy as cluster_proxy
 from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.plan import components
@@ -242,6 +244,8 @@ def test_every_template_is_rendered(
     target = Target(make({"before_release": ["true"]}), "one", debian())
     wanted = generation.planned(target, "0" * 12, "app/app.py")
     release_commands.request(target, wanted, "before_release", "0" * 12, by="anna", commit=None)
+    bundles.scripts("ws", Path("inventories/machines.py"))
+    user_data.user_data("ws", "ws.a-company.com", "ssh-ed25519 AAAA", "cat bundle")
     names = {name.removeprefix(f"{templates.PREFIX}/") for name in seen}
     assert names == {str(path.relative_to(OURS)) for path in OURS.rglob("*.j2")}
 
@@ -270,6 +274,9 @@ VIEWS = {
     "supervisor/release_command.conf": (release_commands.ReleaseCommandConf,),
     "supervisor/sandbox.conf": (hardening.Sandbox, supervisor.SandboxConf),
     "supervisor/unit.conf": (supervisor.UnitConf,),
+    "join/join.service": (bundles.JoinService,),
+    "join/run.sh": (bundles.RunScript,),
+    "join/user_data.sh": (user_data.UserData,),
     "system/firewall.nft": (firewall.FirewallNft,),
     "system/firewall.service": (firewall.FirewallService,),
     "system/sysctl.conf": (system.SysctlConf,),

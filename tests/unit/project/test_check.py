@@ -136,6 +136,6 @@ def test_an_inventory_that_is_not_there(run: Run) -> None:
 def test_the_list_of_commands_cuts_no_sentence(run: Run) -> None:
     said = run("--help").output.partition("Commands:\n")[2]
     assert [line.split()[0] for line in said.splitlines()] == [
-        "capacity", "check", "image", "init", "render"
+        "bundle", "capacity", "check", "image", "init", "render"
     ]  # fmt: skip
     assert "..." not in said

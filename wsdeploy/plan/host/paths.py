@@ -148,6 +148,11 @@ def proxy_log(name: str) -> str:
     return f"/var/log/nginx/{name}.log"
 
 
+def bundle(name: str) -> str:
+    """Return the folder with the bundle of a machine that sets itself up."""
+    return f"/opt/{name}"
+
+
 def unit(unit: str) -> str:
     """Return the file of a systemd unit of our own."""
     return f"/etc/systemd/system/{unit}"
