@@ -578,6 +578,19 @@ class Certificate(TypedDict):
     pem: str
 
 
+class LeavingWatch(TypedDict):
+    """What leaving.service is to do; on the host as a file."""
+
+    cloud: str
+    """`aws` or `gcp`."""
+    metadata: str
+    """The URL of its metadata, without a path."""
+    quiet: float
+    """Seconds in which /healthz fails before the drain begins."""
+    mark: str
+    """The file by which nginx knows."""
+
+
 class SurveyAnswer(TypedDict, total=False):
     """The answer of survey.survey."""
 

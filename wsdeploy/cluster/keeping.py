@@ -83,6 +83,10 @@ def _rows() -> Iterator[tuple[str, Row]]:
     )
     monitor = refuse("give Kubernetes(metrics_namespace=...), which makes a PodMonitor")
     yield "metrics", _all("a program for each scrape", monitor)
+    yield (
+        "leaving",
+        _all("ws-leaving", refuse("the cluster tells pods when they go; leave it out")),
+    )
     yield "firewall", _all("nftables", kept("NetworkPolicy, where the network enforces it"))
     yield (
         "firewall.ssh_from",

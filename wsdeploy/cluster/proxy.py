@@ -147,6 +147,7 @@ def _view(target: ClusterTarget, way_in: LoadBalancer) -> PodsCfg:
         "http_port": HTTP,
         "https_port": HTTPS,
         # The pod's own end is what bounds it.
+        "leaving": False,
         "shutdown_timeout": None,
         "expected": ANSWERS,
         "places": max(PLACES_LEAST, replaced, kubernetes.most * MORE_PLACES),

@@ -229,6 +229,12 @@ def _tier_problems(settings: Settings) -> Iterator[Problem]:
                 "internal_tls", True, "app and proxy are the same hosts here; leave it out"
             )
         return
+    if settings.leaving is not None:
+        yield Problem(
+            "leaving",
+            "app and proxy are on different hosts here; only machines that are both come and go by "
+            "themselves; leave it out",
+        )
     if isinstance(settings.app, App):
         yield from _tier_listen_problems(settings)
     why = "app and proxy are on different hosts, so give the address that they reach each other at"

@@ -6,7 +6,7 @@ says when each is set up (wsdeploy.deploy.roles).
 
 from __future__ import annotations
 
-from wsdeploy.plan.app import generation, supervisor, watchdog
+from wsdeploy.plan.app import generation, leaving, supervisor, watchdog
 from wsdeploy.plan.component import Component
 from wsdeploy.plan.host import firewall, metrics, neighbours, paths, system, upgrades
 from wsdeploy.plan.host.survey import Request
@@ -79,6 +79,16 @@ WATCHDOG = Component(
     drift=watchdog.drift,
     unit=watchdog.unit,
     leaves=lambda it: (paths.watchdog(it.name),),
+)
+LEAVING = Component(
+    leaving.NAME,
+    "Watch for the machine's end",
+    ("app",),
+    wanted=lambda it: leaving.wanted(it.settings),
+    files=lambda it: leaving.files(it.settings),
+    drift=leaving.drift,
+    unit=leaving.unit,
+    leaves=lambda it: (paths.leaving(it.name),),
 )
 INTERNAL_TLS = Component(
     internal.NAME,
@@ -183,6 +193,7 @@ COMPONENTS = (
     FIREWALL,
     SUPERVISOR,
     WATCHDOG,
+    LEAVING,
     INTERNAL_TLS,
     PUSHED_CERTIFICATE,
     REACH,

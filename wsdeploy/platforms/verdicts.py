@@ -55,6 +55,7 @@ COMMON: Mapping[str, Verdict] = {
     "take_over": refuse("a new app has nothing to take over; leave it out"),
     "metrics": refuse("the platform has numbers of its own; leave it out"),
     "failover": refuse("the platform's router has the addresses; leave it out"),
+    "leaving": refuse("the platform tells instances when they go; leave it out"),
     "app.path": kept("the start command"),
     "app.processes": refuse(
         "an instance has one process; leave it out, and say instances there", 1

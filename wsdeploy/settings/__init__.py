@@ -12,6 +12,7 @@ from wsdeploy.settings.cluster import (
 from wsdeploy.settings.edge import Behind, Edge
 from wsdeploy.settings.failover import Failover
 from wsdeploy.settings.firewall import Firewall
+from wsdeploy.settings.leaving import Leaving
 from wsdeploy.settings.metrics import Metrics
 from wsdeploy.settings.platforms import Dokku, Fly, Heroku, Koyeb, Render
 from wsdeploy.settings.proxy import HAProxy, Nginx
@@ -39,6 +40,7 @@ __all__ = [
     "Ingress",
     "Koyeb",
     "Kubernetes",
+    "Leaving",
     "LoadBalancer",
     "Metrics",
     "Nginx",

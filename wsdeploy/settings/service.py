@@ -10,6 +10,7 @@ from wsdeploy.settings.app import App
 from wsdeploy.settings.edge import Edge
 from wsdeploy.settings.failover import Failover
 from wsdeploy.settings.firewall import Firewall
+from wsdeploy.settings.leaving import Leaving, too_long
 from wsdeploy.settings.metrics import Metrics
 from wsdeploy.settings.names import domain_wanted, is_domain, is_placeholder
 from wsdeploy.settings.proxy import HAProxy, Nginx
@@ -103,6 +104,9 @@ class Settings(Section):
     somebody else's configuration or programs. What was there stays on the host, under a path that
     the run names. In a cluster, whether objects of the service's names may be taken over that
     somebody else has made. False ends the run before it changes anything."""
+    leaving: Leaving | None = None
+    """How a machine learns that its cloud takes it away, so that it drains in time:
+    `Leaving(...)`. None leaves that to the power-off."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with these values."""
@@ -119,6 +123,8 @@ class Settings(Section):
             yield refused("name", self.name, "Debian has a user or folder of that name")
         yield from self._edge_problems()
         yield from self._metrics_problems()
+        if isinstance(self.leaving, Leaving) and isinstance(self.app, App):
+            yield from too_long(self.leaving, min(self.app.drain, self.app.shutdown_drain))
 
     def _metrics_problems(self) -> Iterator[Problem]:
         if not isinstance(self.metrics, Metrics) or not isinstance(self.app, App):

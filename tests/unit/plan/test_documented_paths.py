@@ -28,11 +28,14 @@ NOT_PLANNED = {
     "/var/log/nginx/ws.log",
     "/var/log/ws/GENERATION/ws_00.log",
     "/var/log/ws/deploys.log",
+    paths.bundle("ws"),
     paths.data("ws"),
     paths.host_keypair("ws"),
     paths.host_keypair("ws", spare=True),
     paths.hold_file("ws"),
+    paths.leaving_mark("ws"),
     paths.left("ws").rstrip("/"),
+    paths.unit("ws-join.service"),
     paths.record("ws", "GENERATION"),
     paths.release_commands("ws"),
     paths.serving("ws"),
@@ -40,7 +43,7 @@ NOT_PLANNED = {
     paths.sockets("ws", "current"),
     f"{paths.releases('ws')}/ID",
 }
-"""What programs on a host make, rather than a plan."""
+"""What programs on a host make, or user data, rather than a plan."""
 
 
 def covers(documented: str, path: str) -> bool:

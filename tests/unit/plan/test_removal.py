@@ -16,6 +16,7 @@ LEAVES = [
     "/etc/tmpfiles.d/ws-generation.conf",
     "/run/wsdeploy/ws-supervisor.service",
     "/usr/local/lib/ws-watchdog",
+    "/usr/local/lib/ws-leaving",
     "/usr/local/lib/ws-reach",
     "/run/wsdeploy/ws-nginx.service",
     "/var/log/nginx/ws.log*",
@@ -67,6 +68,7 @@ def test_units_stop_in_this_order(make: MakeSettings) -> None:
         "ws-addresses.service",
         "ws-reach.service",
         "ws-internal.service",
+        "ws-leaving.service",
         "ws-watchdog.service",
         "ws-firewall.service",
     ]

@@ -23,6 +23,7 @@ from wsdeploy import (
     HAProxy,
     Image,
     Kubernetes,
+    Leaving,
     LoadBalancer,
     Metrics,
     Nginx,
@@ -34,7 +35,7 @@ from wsdeploy.bundle import user_data
 from wsdeploy.cluster import proxy as cluster_proxy
 from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.plan import components
-from wsdeploy.plan.app import generation, release_commands, supervisor, watchdog
+from wsdeploy.plan.app import generation, leaving, release_commands, supervisor, watchdog
 from wsdeploy.plan.components import COMPONENTS, PUSHED_CERTIFICATE
 from wsdeploy.plan.host import firewall, hardening, metrics, system
 from wsdeploy.plan.host import render as render_module
@@ -60,6 +61,7 @@ PROXIES: dict[str, type[HAProxy | Nginx]] = {"haproxy": HAProxy, "nginx": Nginx}
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
+    "a machine that its cloud takes away": {"leaving": Leaving("aws")},
     "one process": {"app": {"processes": 1, "drain": 0}},
     "many": {"app": {"processes": 99}, "max_connections": 1_000_000},
     "small": {"max_connections": 1},
@@ -237,6 +239,7 @@ def test_every_template_is_rendered(
         everything(make(groups="tiers", proxy=proxy(), internal_tls=True, **more), debian())
         everything(make(proxy=proxy(), **SETTINGS["a balancer that ends TLS"]), debian())
         everything(make(proxy=proxy(), **SETTINGS["shared addresses"]), debian())
+        everything(make(proxy=proxy(), leaving=Leaving("gcp")), debian())
     digest = f"sha256:{'a' * 64}"
     way_in = LoadBalancer(f"haproxy@{digest}")
     kubernetes = Kubernetes("chat", Image("a-company.com/chat", base=f"debian@{digest}"), way_in)
@@ -274,6 +277,7 @@ VIEWS = {
     "supervisor/release_command.conf": (release_commands.ReleaseCommandConf,),
     "supervisor/sandbox.conf": (hardening.Sandbox, supervisor.SandboxConf),
     "supervisor/unit.conf": (supervisor.UnitConf,),
+    "leaving/leaving.service": (leaving.LeavingService,),
     "join/join.service": (bundles.JoinService,),
     "join/run.sh": (bundles.RunScript,),
     "join/user_data.sh": (user_data.UserData,),

@@ -13,6 +13,7 @@ from wsdeploy import (
     Firewall,
     FromEnv,
     HAProxy,
+    Leaving,
     Nginx,
     Probe,
     SelfSigned,
@@ -233,7 +234,16 @@ MORE = [
         {"colour": "red"},
         "colour: no such setting; known are "
         "domain, app, tls, proxy, max_connections, firewall, edge, failover, metrics, name, "
-        "hosts_at_once, internal_tls, security_updates, take_over",
+        "hosts_at_once, internal_tls, security_updates, take_over, leaving",
+    ),
+    (
+        {"leaving": Leaving("gcp", quiet=13)},
+        "leaving.quiet: 13 given; with app.shutdown_drain that is 23 s, and a spot machine has "
+        "22 s; give less of either",
+    ),
+    (
+        {"leaving": Leaving("gcp", metadata="169.254.169.254")},
+        "leaving.metadata: '169.254.169.254' given; give a URL without a path: 'http://ADDRESS'",
     ),
     (
         {"app": App("app.py", proceses=4)},
@@ -398,9 +408,9 @@ def test_what_is_missing(lines: Lines) -> None:
 def test_too_many_values(lines: Lines) -> None:
     settings = Settings(
         "ws.a-company.com", App("app.py"), SelfSigned(), Nginx(), 100, True, Edge(), None, None,
-        "ws", 8, True, False, False, 9,
+        "ws", 8, True, False, False, None, 9,
     )  # fmt: skip
-    assert lines(settings) == ["Settings: 15 values given; it takes 14"]
+    assert lines(settings) == ["Settings: 16 values given; it takes 15"]
     # What all kinds of certificates have is given by name.
     assert lines(Settings("ws.a-company.com", App("app.py"), SelfSigned([], 90, "modern"))) == [
         "tls.SelfSigned: 3 values given; it takes 2"

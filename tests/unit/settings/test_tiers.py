@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.unit.settings.conftest import MakeSettings
-from wsdeploy import App, Failover, HAProxy, Nginx, SettingsError, hosts
+from wsdeploy import App, Failover, HAProxy, Leaving, Nginx, SettingsError, hosts
 from wsdeploy.settings import Settings
 
 Entry = str | tuple[str, dict[str, Any]]
@@ -260,3 +260,10 @@ def test_an_address_that_the_proxies_share_is_not_spare(make: MakeSettings) -> N
     assert [str(problem) for problem in raised.value.problems] == [
         "spare_addresses: '10.0.0.100' given; the proxies share that one; leave it out"
     ]
+
+
+def test_only_machines_that_are_proxy_and_app_come_and_go(make: MakeSettings, folder: Path) -> None:
+    made = make(app=App("app.py"), leaving=Leaving("aws"))
+    assert hosts(made, app=["one"])
+    with pytest.raises(SettingsError, match="leaving: app and proxy are on different hosts here; "):
+        hosts(made, app=APPS, proxy=PROXIES)

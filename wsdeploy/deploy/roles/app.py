@@ -14,7 +14,7 @@ from wsdeploy.deploy.operations import (
     rollout_order,
 )
 from wsdeploy.deploy.roles.component import set_up, take_away, wanted
-from wsdeploy.plan.components import FIREWALL, INTERNAL_TLS, SUPERVISOR, WATCHDOG
+from wsdeploy.plan.components import FIREWALL, INTERNAL_TLS, LEAVING, SUPERVISOR, WATCHDOG
 
 
 @deploy("App")
@@ -23,6 +23,7 @@ def app() -> None:
     settings = host.data.settings
     set_up(SUPERVISOR)
     set_up(WATCHDOG)
+    set_up(LEAVING)
     if wanted(INTERNAL_TLS):
         set_up(INTERNAL_TLS)
     release(name="Release", settings=settings)

@@ -143,6 +143,16 @@ def metrics(name: str) -> str:
     return f"/usr/local/lib/{name}-metrics"
 
 
+def leaving(name: str) -> str:
+    """Return the folder with the programs that watch for the machine's end."""
+    return f"/usr/local/lib/{name}-leaving"
+
+
+def leaving_mark(name: str) -> str:
+    """Return the file that is there from when the cloud has said that the machine goes."""
+    return f"/run/{name}/leaving"
+
+
 def proxy_log(name: str) -> str:
     """Return the file that nginx logs requests to; HAProxy logs to the journal."""
     return f"/var/log/nginx/{name}.log"

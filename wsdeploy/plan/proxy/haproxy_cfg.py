@@ -86,6 +86,8 @@ class HAProxyCfg(TypedDict):
     """The folder that workers are locked into."""
     http_port: int
     https_port: int
+    leaving: bool
+    """Whether something tells HAProxy that the machine goes."""
     shutdown_timeout: int | None
     maxconn: int
     clients: int
@@ -161,6 +163,7 @@ def view(target: Target, internal: host_keypairs.Client | None, room: Room) -> H
         "jail": jail(settings),
         "http_port": 80,
         "https_port": 443,
+        "leaving": settings.leaving is not None,
         "shutdown_timeout": edge.shutdown_timeout(settings),
         "maxconn": room.maxconn,
         "clients": room.clients,

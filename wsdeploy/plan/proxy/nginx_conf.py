@@ -81,6 +81,8 @@ class NginxConf(TypedDict):
     """How the app is asked, but for the path."""
     health: str | None
     """The path of the app's health check."""
+    leaving: str | None
+    """The file that is there when the machine goes; None if nothing tells."""
     servers: list[str]
     listeners: int
     """How many of them are different ones."""
@@ -140,6 +142,7 @@ def view(target: Target, internal: host_keypairs.Client | None) -> NginxConf:
         "retry_after": edge.RETRY_AFTER,
         "upstream": "https://app" if settings.internal_tls else "http://app",
         "health": app.health,
+        "leaving": paths.leaving_mark(settings.name) if settings.leaving else None,
         # One that is the only one is there twice.
         "servers": servers * 2 if len(servers) == 1 else servers,
         "listeners": len(servers),
