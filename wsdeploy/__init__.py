@@ -85,6 +85,7 @@ COMMANDS = {
     "remove": "deploy.roles",
     "restart": "deploy.roles",
     "rollback": "deploy.roles",
+    "seal": "deploy.roles",
     "status": "deploy.operations",
     "unlock": "deploy.operations",
 }

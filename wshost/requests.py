@@ -73,6 +73,18 @@ class Remove(TypedDict):
     """Whether the folder of the app's own data goes, too."""
 
 
+class Seal(TypedDict):
+    """config.seal: a machine is readied for an image."""
+
+    name: str
+    proxies: list[str]
+    """Units that are not to start before the app has answered."""
+    secrets: list[str]
+    """Files of secrets that the machine has read by itself."""
+    stop_wait: float
+    """Seconds for processes to close their connections."""
+
+
 class InstallRelease(TypedDict):
     """rollout.install_release: the archive follows on standard input."""
 

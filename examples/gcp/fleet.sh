@@ -5,13 +5,16 @@
 set -eu
 
 : "${PROJECT:?}" "${REGION:?}"
-: "${IMAGE:?made from a machine that wsdeploy has deployed to}"
+: "${IMAGE:?of Debian, with USER_DATA; or made from a machine that wsdeploy has sealed}"
+# The file that wsdeploy bundle prints; an image that has all of it needs none.
+user_data=${USER_DATA:+--metadata-from-file=user-data=$USER_DATA}
 name=ws
 
 gcloud config set project "$PROJECT"
 
 gcloud compute instance-templates create "$name" \
-    --image="$IMAGE" --machine-type=c3-standard-4 --tags="$name"
+    --image="$IMAGE" --machine-type=c3-standard-4 --tags="$name" \
+    ${user_data:+"$user_data"}
 
 # Clients, and the health checks of Google's balancers.
 gcloud compute firewall-rules create "$name-clients" \

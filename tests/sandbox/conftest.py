@@ -82,6 +82,7 @@ LONGEST = (
     "test_deploys",
     "test_failover",
     "test_tiers",
+    "test_join",
     "test_cluster",
     "test_edge",
     "test_hardening",

@@ -20,6 +20,7 @@ from wsdeploy.deploy.operations.neighbours import neighbours
 from wsdeploy.deploy.operations.packages import packages
 from wsdeploy.deploy.operations.platform import platform_files
 from wsdeploy.deploy.operations.remove import remove_service
+from wsdeploy.deploy.operations.seal import seal_machine
 from wsdeploy.deploy.operations.status import status
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "restore",
     "retire",
     "rollout_order",
+    "seal_machine",
     "self_signed",
     "shared_account_key",
     "status",

@@ -6,6 +6,7 @@ from wsdeploy.deploy.roles.capacity import capacity
 from wsdeploy.deploy.roles.history import restart, rollback
 from wsdeploy.deploy.roles.proxy import certificate, proxy
 from wsdeploy.deploy.roles.remove import remove
+from wsdeploy.deploy.roles.seal import seal
 from wsdeploy.deploy.roles.verify import verify
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "restart",
     "retire_old_generations",
     "rollback",
+    "seal",
     "verify",
 ]
