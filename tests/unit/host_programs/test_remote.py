@@ -26,6 +26,7 @@ PROGRAMS = [
     "common.lock",
     "config.apply_files",
     "config.remove",
+    "config.seal",
     "config.try_firewall",
     "logs.logs",
     "rollout.history",
