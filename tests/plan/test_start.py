@@ -52,7 +52,6 @@ ASKED_TWICE = """
 import sys
 from types import SimpleNamespace
 
-import pyinfra.api.host
 from pyinfra.api import Config, Inventory, State, arguments, util
 from wsdeploy.deploy import shortcuts
 
@@ -64,24 +63,15 @@ def operation():
     return util.get_operation_order_from_stack(state), util.get_call_location()
 
 
-def lacking(data, name):
-    try:
-        return getattr(data, name)
-    except AttributeError as error:
-        return str(error)
-
-
 hosts = (["one", ("two", {"place": "here", "_sudo": True})], {"both": "data"})
-inventory = Inventory(hosts, more=(["two"], {"place": "there", "of": ["more"]}))
+inventory = Inventory(hosts, more=(["one", "two"], {"_sudo": False, "_env": {"A": "b"}}))
 for _ in range(2):
     state = State(inventory, Config())
     found = []
     for host in inventory:
-        names = ("both", "place", "of", "_sudo", "nothing")
-        found += [lacking(host.data, name) for name in names]
         found.append(arguments.pop_global_arguments(state, host, {"_chdir": "/"}))
-        host.data.place = "elsewhere"
-        found += [host.data.place, host.data.get("nothing", 7)]
+        host.data._sudo_user = "elsewhere"
+        found.append(arguments.pop_global_arguments(state, host, {}))
         host.data.override_datas.clear()
     state = SimpleNamespace(current_deploy_filename=__file__, current_op_file_number=0)
     asked.append([found, *operation(), arguments.all_global_arguments()])
@@ -89,12 +79,10 @@ for _ in range(2):
 assert asked[0] == asked[1], asked
 assert util.stack is shortcuts.stack and util.getframeinfo is shortcuts.place
 assert arguments.all_global_arguments() is arguments.all_global_arguments()
-assert pyinfra.api.host.HostData.__getattr__ is shortcuts.value_of
 assert arguments.pop_global_arguments.__module__ == shortcuts.__name__
 for name in ("deploy", "facts", "operation"):
     used = sys.modules[f"pyinfra.api.{name}"].pop_global_arguments
     assert used is arguments.pop_global_arguments
-assert inventory.get_groups_data(["more"]) is inventory.get_groups_data(["more"])
 """
 
 

@@ -32,13 +32,6 @@ def take() -> None:
     if hasattr(arguments, "all_global_arguments"):
         # Types of a class, the same at each call.
         arguments.all_global_arguments = cache(arguments.all_global_arguments)
-    # For each operation of each host, pyinfra asks for some thirty names that mostly have no value.
-    inventory: Any = getattr(sys.modules.get("pyinfra.api.inventory"), "Inventory", None)
-    if hasattr(inventory, "get_groups_data"):
-        inventory.get_groups_data = _known_by_groups(inventory.get_groups_data)
-    data: Any = getattr(sys.modules.get("pyinfra.api.host"), "HostData", None)
-    if hasattr(data, "__getattr__"):
-        data.__getattr__ = value_of
     if hasattr(arguments, "pop_global_arguments"):
         _replace(arguments.pop_global_arguments, _with_data_once(arguments))
     util: Any = sys.modules.get("pyinfra.api.util")
@@ -46,40 +39,11 @@ def take() -> None:
         util.stack, util.getframeinfo = stack, place
 
 
-class _MissingError(AttributeError):
-    """A host has no value by a name; what to say of it is only put together if anybody reads it."""
-
-    def __str__(self) -> str:
-        return "Host `{}` has no data `{}`".format(*self.args)
-
-
-def value_of(data: Any, key: str) -> Any:
-    """Return what a host's data have by a name, as HostData does: the first that has it counts.
-
-    Raises AttributeError.
-    """
-    for source in data.__dict__["datas"]:
-        found = source() if callable(source) else source
-        if key in found:
-            return copy(found[key])
-    raise _MissingError(data.__dict__["host"], key)
-
-
-def _known_by_groups(ask: Callable[[Any, list[str]], Any]) -> Callable[[Any, list[str]], Any]:
-    """Return the data of groups put together once: nothing changes them after an inventory."""
-    known: dict[tuple[object, ...], Any] = {}
-
-    def asked(inventory: Any, groups: list[str]) -> Any:
-        key = (id(inventory), *groups)
-        if key not in known:
-            known[key] = ask(inventory, groups)
-        return known[key]
-
-    return asked
-
-
 def _with_data_once(arguments: Any) -> Callable[[Any, Any, dict[str, Any]], Any]:
-    """Return pop_global_arguments that reads a host's data once, not for each of the names."""
+    """Return pop_global_arguments that reads a host's data once for an operation.
+
+    It looks for some thirty names, of which most have no value, in five places each.
+    """
     pop = arguments.pop_global_arguments
 
     def popped(state: Any, host: Any, kwargs: dict[str, Any]) -> Any:
