@@ -249,6 +249,27 @@ def _by_roles(fleet: Fleet) -> str:
     return "; ".join(f"{roles}: {', '.join(names)}" for roles, names in groups.items())
 
 
+@main.command(short_help="Show what Prometheus has to be told.")
+@INVENTORY
+def prometheus(inventory: str) -> None:
+    """Show the scrape configuration for the hosts of an inventory with Settings(metrics=...).
+
+    With it, the rules and the dashboard of examples/prometheus work as they are.
+    """
+    from wsdeploy.inventory import Cluster, Project  # noqa: PLC0415
+    from wsdeploy.plan.host import metrics  # noqa: PLC0415
+
+    fleet = _load(inventory)
+    if isinstance(fleet, Project | Cluster):
+        other = "Kubernetes(metrics_namespace=...) makes a PodMonitor"
+        sys.exit(f"{inventory} has no hosts; {other}")
+    if fleet.settings.metrics is None:
+        sys.exit(f'{inventory} has no metrics; give Settings(metrics=Metrics(allow=["ADDRESS"]))')
+    private = {each.name: each.data.get("private_address", each.address) for each in fleet.hosts}
+    addresses = {name: str(address) for name, address in private.items()}
+    click.echo(metrics.scrape_configuration(fleet.settings, addresses), nl=False)
+
+
 @main.command(short_help="Show the files that hosts would get.")
 @INVENTORY
 @click.argument("host", required=False)
@@ -394,7 +415,7 @@ def capacity(  # noqa: PLR0917 - click passes them by name
     click.echo("\n".join(lines))
 
 
-@main.command()
+@main.command(short_help="Build the image of a cluster's pods.")
 @INVENTORY
 @click.option(
     "--output", required=True, type=click.Path(file_okay=False), help="A folder to write to."

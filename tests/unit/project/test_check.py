@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import Result
 
 from tests.unit.project.conftest import Run
@@ -136,6 +137,26 @@ def test_an_inventory_that_is_not_there(run: Run) -> None:
 def test_the_list_of_commands_cuts_no_sentence(run: Run) -> None:
     said = run("--help").output.partition("Commands:\n")[2]
     assert [line.split()[0] for line in said.splitlines()] == [
-        "bundle", "capacity", "check", "image", "init", "render"
+        "bundle", "capacity", "check", "image", "init", "prometheus", "render"
     ]  # fmt: skip
     assert "..." not in said
+
+
+def test_what_prometheus_has_to_be_told(check: Callable[[str], Result], run: Run) -> None:
+    check(TIERS)
+    done = run("prometheus", "prod.py")
+    assert (done.exit_code, done.output) == (
+        1, 'prod.py has no metrics; give Settings(metrics=Metrics(allow=["ADDRESS"]))\n',
+    )  # fmt: skip
+    check(TIERS.replace("SelfSigned())", 'SelfSigned(), metrics=Metrics(["10.0.0.5"], port=9200))'))
+    (job,) = yaml.safe_load(run("prometheus", "prod.py").output)["scrape_configs"]
+    assert [(each["targets"], each["labels"]) for each in job["static_configs"]] == [
+        (["10.0.0.1:9200"], {"service": "ws", "host": "app1"}),
+        (["10.0.0.2:9200"], {"service": "ws", "host": "app2"}),
+        (["10.0.0.9:9200"], {"service": "ws", "host": "lb1"}),
+    ]
+
+
+def test_a_platform_has_nothing_for_prometheus(check: Callable[[str], Result], run: Run) -> None:
+    check(PLATFORM)
+    assert "prod.py has no hosts" in run("prometheus", "prod.py").output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TypedDict
 
 from wsdeploy.plan.app import watchdog
@@ -12,6 +13,7 @@ from wsdeploy.plan.host.render import render
 from wsdeploy.plan.target import Target
 from wsdeploy.settings import Metrics, Settings
 from wsdeploy.settings.firewall import Allowed, as_network
+from wshost.common.sockets import shown
 from wshost.requests import Scrape
 
 NAME = "metrics"
@@ -50,6 +52,27 @@ def allowed(settings: Settings) -> list[Allowed]:
         return []
     networks = map(as_network, metrics.allow)
     return [Allowed("tcp", metrics.port, metrics.port, each) for each in networks if each]
+
+
+def scrape_configuration(settings: Settings, addresses: Mapping[str, str]) -> str:
+    """Return the job that lets Prometheus read the page of each host, as an entry of its YAML.
+
+    addresses: of the hosts, by their names.
+    """
+    port = settings.metrics.port if settings.metrics is not None else 0
+    lines = [
+        "scrape_configs:",
+        "  - job_name: wsdeploy",
+        "    scrape_interval: 15s",
+        "    static_configs:",
+    ]
+    for host, address in addresses.items():
+        labels = {"service": settings.name, "host": host}
+        lines += [
+            f"      - targets: [{json.dumps(shown(address, port))}]",
+            f"        labels: {json.dumps(labels)}",
+        ]
+    return "\n".join((*lines, ""))
 
 
 def configuration(target: Target, metrics: Metrics, units: tuple[str, ...]) -> str:
