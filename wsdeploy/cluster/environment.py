@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 
+from wsdeploy.cluster import manifest
 from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.plan.host.limits import BACKLOG_LEAST, CLOSE_TIMEOUT, OPEN_TIMEOUT
 from wsdeploy.settings import secret_values
@@ -113,5 +114,4 @@ def _filled(target: ClusterTarget, values: Mapping[str, str], *, escape: bool) -
     if words[0] == "python":
         words[0] = interpreter
     filled = [VARIABLE.sub(lambda m: values.get(m[1] or m[2], m[0]), word) for word in words]
-    # Kubernetes has a syntax of its own for variables in commands: $(NAME).
-    return [word.replace("$(", "$$(") if escape else word for word in filled]
+    return [manifest.argument(word) if escape else word for word in filled]

@@ -19,6 +19,17 @@ PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*")
 NOT_STRINGS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
+def argument(word: str) -> str:
+    """Return a word of a command as pods and their probes have it.
+
+    Kubernetes replaces $(NAME) by a variable there, and $$ by $.
+
+    >>> argument("$(HOME)"), argument("a$$b"), argument("$HOME")
+    ('$$(HOME)', 'a$$$b', '$HOME')
+    """
+    return re.sub(r"\$(?=[$(])", "$$", word)
+
+
 def text(value: Object) -> str:
     """Return an object as a YAML document, the same for the same object.
 

@@ -11,6 +11,7 @@ import json
 import math
 from functools import cache
 
+from wsdeploy.cluster import manifest
 from wsdeploy.plan.host import remote
 from wsdeploy.settings import Settings
 from wsdeploy.settings.cluster import Kubernetes
@@ -68,8 +69,7 @@ def probe(settings: Settings, kubernetes: Kubernetes) -> dict[str, object]:
 def command(settings: Settings, kubernetes: Kubernetes) -> list[str]:
     """Return the command of a try. -I and -S: neither variables nor packages are in its way."""
     request = json.dumps(_request(settings, kubernetes))
-    # As in a container's command, $(NAME) would be a variable.
-    words = (kubernetes.image.interpreter, "-I", "-S", FOLDER, request.replace("$(", "$$("))
+    words = (kubernetes.image.interpreter, "-I", "-S", FOLDER, manifest.argument(request))
     return [*words]
 
 

@@ -89,16 +89,22 @@ def test_a_probe_allows_a_start_its_time(plan: Plan) -> None:
     assert spec["progressDeadlineSeconds"] > spec["minReadySeconds"] == 600
 
 
+def as_kubernetes_reads(word: str) -> str:
+    """A word of a command or probe in which $(NAME) would be a variable, and $$ is $."""
+    found = re.split(r"(\$\$|\$\(.*?\))", word)
+    assert not [part for part in found[1::2] if part != "$$"]
+    return "".join(part if number % 2 == 0 else "$" for number, part in enumerate(found))
+
+
 def test_a_pod_gets_clients_once_it_has_had_one(plan: Plan) -> None:
     # No probe of Kubernetes itself sees that handshakes fail.
-    found = container(plan(app={"probe": Probe("/rooms/$(1)", "hi", "ho")}))
+    found = container(plan(app={"probe": Probe("/rooms/$(1)", "hi$$", "ho")}))
     *python, request = found["startupProbe"]["exec"]["command"]
     assert python == ["/usr/bin/python3", "-I", "-S", "/usr/lib/wsdeploy/startup"]
-    # As in a container's command, $(NAME) is a variable.
-    told = json.loads(request.replace("$$(", "$("))
+    told = json.loads(as_kubernetes_reads(request))
     assert told["target"]["path"] == "/rooms/$(1)"
     assert told["target"]["address"] == ["127.0.0.1", 8000]
-    assert (told["send"], told["expect"]) == ("hi", "ho")
+    assert (told["send"], told["expect"]) == ("hi$$", "ho")
     secret = container(plan(app={"probe": Probe(send=FromEnv("TOKEN"), expect="ho")}))
     told = json.loads(secret["startupProbe"]["exec"]["command"][-1])
     assert (told["send"], told["expect"]) == (None, None)
@@ -401,13 +407,14 @@ def test_what_is_written_to_is_no_part_of_the_root(plan: Plan) -> None:
 
 
 def test_a_command_is_given_its_values_and_kubernetes_finds_none_of_its_own(plan: Plan) -> None:
-    words = ["python", "-m", "app", "--port=$WS_PORT", "${WS_APP}/x", "$UNKNOWN", "$(HOME)"]
+    words = ["python", "-m", "app", "--port=$WS_PORT", "${WS_APP}/x", "$UNKNOWN", "$(HOME)$$"]
     target = plan(app={"command": words})
     assert container(target)["command"] == [
         "/usr/bin/python3", "-m", "app", "--port=8000", f"{target.folder}/app/x", "$UNKNOWN",
-        "$$(HOME)",
+        "$$(HOME)$$$",
     ]  # fmt: skip
-    assert environment.entrypoint(target)[-1] == "$(HOME)"
+    assert as_kubernetes_reads(container(target)["command"][-1]) == "$(HOME)$$"
+    assert environment.entrypoint(target)[-1] == "$(HOME)$$"
     assert container(plan())["command"] == ["/usr/bin/python3", f"{plan().folder}/app/app.py"]
 
 
