@@ -418,6 +418,23 @@ def test_a_first_release_that_fails_stays_to_be_looked_at(lab: Lab) -> None:
     assert lab.cluster.objects == TLS
 
 
+def test_a_first_release_that_has_never_served_is_waited_for_once_more(lab: Lab) -> None:
+    lab.inventory(more="handshake=False")
+    lab.cluster.play = "crash"
+    assert lab.run().code == 1
+    # All that its pods need is there as it should be, and so is their Deployment.
+    again = lab.run()
+    assert again.code == 1
+    assert last_lines(again)[0].endswith("the app ended with exit code 1")
+    assert not lab.there("Ingress")
+    for each in lab.there("ReplicaSet").values():
+        each["play"] = "ready"
+    done = lab.run()
+    assert done.code == 0, done.said
+    assert last_lines(done)[0].endswith("serves at wss://ws.a-company.com/ from 2 pods")
+    assert last_lines(lab.run())[0] == "ws: nothing to do"
+
+
 def test_a_service_goes_with_its_pods_first(lab: Lab) -> None:
     assert lab.run().code == 0
     objects = copy.deepcopy(lab.cluster.objects)

@@ -32,13 +32,18 @@ class Plan:
 
     @property
     def is_unfinished(self) -> bool:
-        """Tell whether an earlier run has left a rollout half done: old pods serve beside new."""
+        """Tell whether an earlier run has left a rollout half done.
+
+        Old pods serve beside new ones, or not all pods of a first release have ever served.
+        """
         there, name = self.there, self.there.service
-        if there.deployment(name) is None:
+        deployment = there.deployment(name)
+        if deployment is None:
             return False
-        live = there.live(name)
-        other = live is not None and live is not there.current(name)
-        return other or bool(rollout.look(there, name).old)
+        live, state = there.live(name), rollout.look(there, name)
+        if live is None or rollout.is_under_way(deployment):
+            return not state.done
+        return live is not there.current(name) or bool(state.old)
 
     def of(self, stage: Stage) -> list[Change]:
         """Return the changes of a stage, in the order of applying."""

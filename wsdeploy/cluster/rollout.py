@@ -156,6 +156,19 @@ def _faults(
             )
 
 
+UNDER_WAY = ("NewReplicaSetCreated", "ReplicaSetUpdated", "ProgressDeadlineExceeded")
+"""What the cluster says of a Deployment until all of its new pods have served at once."""
+
+
+def is_under_way(deployment: Object) -> bool:
+    """Tell whether the cluster has not come to the end of a Deployment's latest change.
+
+    Pods that fail after that, and a number that an autoscaler changes, are no part of it.
+    """
+    conditions = (deployment.get("status") or {}).get("conditions") or []
+    return any(e["type"] == "Progressing" and e.get("reason") in UNDER_WAY for e in conditions)
+
+
 def limit(there: Found, name: str) -> int:
     """Return the seconds after which a rollout without any progress is stuck.
 

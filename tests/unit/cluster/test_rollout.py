@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wsdeploy.cluster import found, rollout
+from wsdeploy.cluster import found, release, rollout
 from wsdeploy.cluster.found import Found
 from wsdeploy.cluster.manifest import Object
 
@@ -186,6 +186,27 @@ def test_what_ends_after_the_run_began_counts_though_the_pod_was_there() -> None
 )
 def test_what_is_no_fault(status: Object) -> None:
     assert not rollout.look(cluster(pod(0, **status)), "ws").faults
+
+
+@pytest.mark.parametrize(
+    ("there", "unfinished"),
+    [
+        (cluster(new=2, old=0), False),
+        (cluster(new=2, old=1), True),
+        # Nothing of it has ever served, or not all.
+        (cluster(new=0, old=0), True),
+        (cluster(new=1, old=0, conditions=[{"reason": "ReplicaSetUpdated"}]), True),
+        (cluster(new=2, old=0, conditions=[{"reason": "ReplicaSetUpdated"}]), False),
+        # A pod has failed since, which another rollout would not mend.
+        (cluster(new=1, old=0, conditions=[{"reason": "NewReplicaSetAvailable"}]), False),
+    ],
+)
+def test_what_an_earlier_run_has_not_finished(there: Found, unfinished: bool) -> None:
+    ws = there.objects[0]
+    ws["metadata"]["labels"] = {found.NAME: "ws", found.MANAGED: found.MANAGER}
+    for each in ws["status"].get("conditions", []):
+        each |= {"type": "Progressing", "status": "True"}
+    assert release.Plan(there, (), ()).is_unfinished == unfinished
 
 
 def test_a_deadline_names_the_pod_that_is_not_ready() -> None:
