@@ -5,6 +5,7 @@ Objects, which may be secret, go to it over standard input alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
@@ -17,7 +18,7 @@ from pyinfra import logger
 
 from wsdeploy.cluster import complaints
 from wsdeploy.cluster.complaints import Why
-from wsdeploy.cluster.found import MANAGER
+from wsdeploy.cluster.found import MANAGER, key
 from wsdeploy.cluster.manifest import Object
 from wsdeploy.plan.summary import readable
 
@@ -25,6 +26,7 @@ ANSWER = 15
 """Seconds for the cluster to answer a question."""
 MOST = 120
 """Seconds for kubectl, which may have to log in first."""
+SCRIPT = "; is it a script around kubectl?"
 OLDEST = (1, 34)
 """The oldest Kubernetes in which a pod's preStop hook can sleep, as ours do."""
 
@@ -94,17 +96,20 @@ class Kubectl:
         words = ["apply", "--server-side", f"--field-manager={MANAGER}", "--force-conflicts"]
         # Whoever applies compares; kubectl would fetch all schemas of the cluster first.
         words += ["--validate=false", *(["--dry-run=server"] if dry else [])]
-        return _items(self._run(*words, "--output=json", "--filename=-", objects=objects))
+        after = _items(self._run(*words, "--output=json", "--filename=-", objects=objects))
+        return _checked(after, objects)
 
     def create(self, each: Object) -> Object:
         """Create an object, which must not be there."""
-        words = ("create", "--validate=false", "--output=json", "--filename=-")
-        return _items(self._run(*words, objects=[each]))[0]
+        return self._written("create", each)
 
     def replace(self, each: Object) -> Object:
         """Replace an object, which must be as its resourceVersion says."""
-        words = ("replace", "--validate=false", "--output=json", "--filename=-")
-        return _items(self._run(*words, objects=[each]))[0]
+        return self._written("replace", each)
+
+    def _written(self, verb: str, each: Object) -> Object:
+        words = (verb, "--validate=false", "--output=json", "--filename=-")
+        return _checked(_items(self._run(*words, objects=[each])), [each])[0]
 
     def delete(self, objects: Sequence[Object]) -> None:
         """Delete objects; those that are gone already will do."""
@@ -178,14 +183,13 @@ class Kubectl:
         return done.stdout
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        said = readable(text.strip().partition("\n")[0][:80])
-        raise KubectlError(
-            f"kubectl said {said!r} where JSON was asked for; is it a script around kubectl?"
-        ) from None
+def _json(text: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError, RecursionError):
+        told = json.loads(text)
+        if isinstance(told, dict):
+            return told
+    said = readable(text.strip().partition("\n")[0][:80])
+    raise KubectlError(f"kubectl said {said!r} where JSON was asked for{SCRIPT}")
 
 
 def _items(text: str) -> list[Object]:
@@ -193,7 +197,21 @@ def _items(text: str) -> list[Object]:
     if not text.strip():
         return []
     told = _json(text)
-    return list(told["items"]) if "items" in told else [told]
+    found: list[Object] = told.get("items", [told])
+    try:
+        # Whoever gets them counts on kind and name.
+        for each in found:
+            key(each)
+    except (KeyError, TypeError):
+        raise KubectlError(f"kubectl has answered with no objects{SCRIPT}") from None
+    return found
+
+
+def _checked(after: list[Object], objects: Sequence[Object]) -> list[Object]:
+    """Return what is there after objects were written. Raises KubectlError if it is not they."""
+    if [*map(key, after)] != [*map(key, objects)]:
+        raise KubectlError(f"kubectl did not say what has become of all objects{SCRIPT}")
+    return after
 
 
 def _name_only(each: Object) -> Object:
