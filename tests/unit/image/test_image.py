@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from wsdeploy.cli import main
+from wsdeploy.deploy.cluster.image import pack
 from wsdeploy.image import base, build
 from wsdeploy.image.layer import Entry, digest, layer
 
@@ -356,3 +357,16 @@ def test_of_an_index_the_image_for_linux_is_taken() -> None:
     assert base.for_linux({"manifests": [other, windows, linux]}, "amd64") == "l"
     assert base.for_linux({"manifests": [other, windows]}, "amd64") is None
     assert base.for_linux({}, "amd64") is None
+
+
+def test_a_file_for_nodes_is_the_same_to_the_byte(tmp_path: Path) -> None:
+    made = []
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        (folder / "blobs").mkdir(parents=True, mode=(0o700, 0o755)[number - 1])
+        for name in ("index.json", "blobs/a"):
+            (folder / name).write_text("{}")
+            os.utime(folder / name, (number, number))
+        pack(folder, tmp_path / f"{number}.tar")
+        made.append((tmp_path / f"{number}.tar").read_bytes())
+    assert made[0] == made[1]

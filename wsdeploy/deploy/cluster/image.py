@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import gevent  # type: ignore[import-untyped]
@@ -155,15 +156,22 @@ def write(target: ClusterTarget, path: Path) -> None:
         _build(target, Registry(plain=False), place)
         aside = path.with_name(f"{path.name}.new")
 
-        def pack() -> None:
-            with tarfile.open(aside, "w") as tar:
-                tar.add(place / "image", ".")
-
         try:
-            _in_thread(pack)
+            _in_thread(partial(pack, place / "image", aside))
             aside.replace(path)
         except OSError as error:
             raise NoImageError(f"{path.name} can't be written: {error.strerror}") from None
+
+
+def pack(folder: Path, path: Path) -> None:
+    """Write a folder as a tar archive, the same for the same files. Raises OSError."""
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.mode = 0o755 if member.isdir() else 0o644
+        return member.replace(mtime=0, uid=0, gid=0, uname="", gname="", deep=False)
+
+    with tarfile.open(path, "w") as tar:
+        tar.add(folder, ".", filter=plain)
 
 
 def _build(target: ClusterTarget, registry: Registry, place: Path) -> None:
