@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,10 @@ SLUGIGNORE = ".slugignore"
 """What Heroku takes out before it builds: its buildpack ends where it finds two locks."""
 CHECK_EVERY = 5
 """Seconds between two tries of Dokku's check of a new container, its default."""
+
+
+NOT_AS_IT_STANDS = re.compile("[\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+"""Of JSON's strings, what YAML or TOML does not take as it stands: some end a line for YAML."""
 
 
 def app_name(settings: Settings, platform: Platform) -> str:
@@ -225,5 +230,5 @@ def _pairs(values: Mapping[str, object]) -> list[str]:
 
 def _scalar(value: object) -> str:
     """Spell a text, a number or a truth value so that YAML and TOML read it as what it is."""
-    # Either takes all of JSON's strings but this character as it stands.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    text = json.dumps(value, ensure_ascii=False)
+    return NOT_AS_IT_STANDS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -23,7 +23,7 @@ SECRETS = {
     "KEY": FromFile("a key"),
     "TOKEN": FromCommand(["pass", "show", "a token"]),
 }
-AWKWARD = 'it\'s "$HOME" `x` \\ # ü\n'
+AWKWARD = 'it\'s "$HOME" `x` \\ # ü\x85\u2028\u2029\x9b\n'
 
 
 def blueprint(text: str) -> dict[str, Any]:
