@@ -11,7 +11,6 @@ from wsdeploy.cluster import manifest
 from wsdeploy.cluster.target import ClusterTarget
 from wsdeploy.plan.host.limits import BACKLOG_LEAST, CLOSE_TIMEOUT, OPEN_TIMEOUT
 from wsdeploy.settings import secret_values
-from wsdeploy.settings.cluster import LoadBalancer
 
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
@@ -66,8 +65,9 @@ def variables(target: ClusterTarget) -> dict[str, str]:
         found["WS_MAX_AGE"] = f"{app.max_age:.15g}"
     if kubernetes.settle:
         found["WS_SETTLE"] = str(kubernetes.settle)
-    # Our own HAProxy checks them; other ways in can't.
-    if edge.origins and not isinstance(kubernetes.way_in, LoadBalancer):
+    # Our own HAProxy checks them, too; other ways in can't. Pods outlive a way in: old ones come
+    # back by a rollback, and new ones are there before the way in is another one.
+    if edge.origins:
         found["WS_ORIGINS"] = ", ".join(edge.origins)
         found["WS_ORIGIN_REQUIRED"] = str(int(edge.origin_required))
     return {**found, **app.env}

@@ -33,7 +33,7 @@ def labels(target: ClusterTarget, component: str = "app") -> dict[str, str]:
 
 
 def metadata(
-    target: ClusterTarget, name: str, component: str = "app", **annotations: str
+    target: ClusterTarget, name: str, component: str = "app", /, **annotations: str
 ) -> Object:
     """Return the metadata of an object. annotations: by their names, as an unpacked dict."""
     managed = {found.MANAGED: found.MANAGER}
