@@ -415,6 +415,8 @@ def _tls_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Proble
 
 
 def _app_problems(settings: Settings, kubernetes: Kubernetes) -> Iterator[Problem]:
+    if settings.name.endswith("-"):
+        yield refused("name", settings.name, "in a cluster, its end is a letter or a digit")
     longer = kubernetes.pre_stop + stop_limit(settings, kubernetes) - STEP_MOST
     if isinstance(kubernetes.replicas, Replicas) and longer > 0:
         wanted = (

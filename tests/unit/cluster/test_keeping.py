@@ -93,6 +93,11 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
         ["firewall.allow: 'vrrp' given; a NetworkPolicy has ports only; leave it out"],
     ),
     (
+        {"name": "ws-"},
+        {},
+        ["name: 'ws-' given; in a cluster, its end is a letter or a digit"],
+    ),
+    (
         {"edge": Edge(paths=("/*", "/room*"))},
         {},
         ["edge.paths: '/room*' given; a route's paths end between two /; write a / before the *"],
