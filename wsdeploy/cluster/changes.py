@@ -12,6 +12,7 @@ from typing import Any, Literal
 from wsdeploy.cluster import fields, found, manifest
 from wsdeploy.cluster.found import Found, Key, key, plain
 from wsdeploy.cluster.manifest import Object
+from wsdeploy.plan.summary import readable
 
 NOT_SHOWN = "(not shown)"
 SHOWN = 3
@@ -131,8 +132,9 @@ def check_domain(there: Found, domain: str, *, take_over: bool) -> None:
     other = found.annotation(live, found.DOMAIN) if live else None
     if other not in (None, domain) and not take_over:
         raise ForeignError(
-            f"{name} is there already, for {other}, and this inventory is for {domain}; give "
-            "Settings another name, or take_over=True if that service is to have this domain"
+            f"{name} is there already, for {readable(str(other))}, and this inventory is for "
+            f"{domain}; give Settings another name, or take_over=True if that service is to have "
+            "this domain"
         )
 
 

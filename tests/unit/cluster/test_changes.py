@@ -100,6 +100,10 @@ def test_services_of_one_name_are_told_apart_by_their_domains(plan: Plan) -> Non
     changes.check_domain(there, "ws.b-company.com", take_over=True)
     with pytest.raises(ForeignError, match=r"^ws is there already, for ws.a-company.com, and"):
         changes.check_domain(there, "ws.b-company.com", take_over=False)
+    # Whoever may write into the namespace has no hold on the terminal.
+    there.objects[0]["metadata"]["annotations"]["wsdeploy/domain"] = "a\x1b[2J"
+    with pytest.raises(ForeignError, match=r"for a\\x1b\[2J, and"):
+        changes.check_domain(there, "ws.b-company.com", take_over=False)
     # Nor is anything there from before objects said so.
     changes.check_domain(Found("ws", (named("Deployment", "ws"),)), "ws.b.com", take_over=False)
 
