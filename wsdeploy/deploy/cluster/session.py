@@ -246,6 +246,8 @@ class Session:
         if release.makes_pods(change):
             previous = release.previous(self.plan.there, change.after)
             change = replace(change, wanted=_noted(change.wanted, previous))
+        # What fails before anything is applied puts no autoscaler back.
+        self.guard()
         # An autoscaler that is to go would change the number once more.
         self.scalers = [e for e in self.plan.leftovers if e["kind"] in found.SCALERS]
         self.kubectl.delete(self.scalers)
