@@ -502,7 +502,16 @@ def test_pods_of_both_releases_are_reached_while_both_are_there(lab: Lab) -> Non
     lab.cluster.on_pods = lambda: open_by_pods.append(ports(lab.there("NetworkPolicy")["ws"]))
     lab.inventory(way='Ingress("traefik", namespace="traefik")', more='mesh="linkerd"')
     lab.way_in.answer = "500 Internal Server Error"
+    run, asked = lab.cluster.answer, []
+
+    def answer(words: list[str], body: str) -> tuple[int, str]:
+        asked.append(ports(lab.there("NetworkPolicy")["ws"]))
+        return run(words, body)
+
+    lab.cluster.answer = answer  # type: ignore[method-assign]
     assert lab.run().code == 1
+    # Who comes in as before is let in until a WebSocket has come in by the new way.
+    assert all(old <= each for each in asked)
     # On the way there, and on the way back.
     assert len(open_by_pods) == 2
     assert all(old | new <= each for each in open_by_pods)

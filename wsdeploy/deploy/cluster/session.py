@@ -277,6 +277,9 @@ class Session:
         for each in proxies:
             self.wait(key(each.wanted)[1])
         self.apply(doors)
+        if closing:
+            # Who comes in by the way before is refused from then on.
+            self.handshake()
         self.apply(closing)
 
     def wait(self, name: str, before: Found | None = None) -> None:
