@@ -18,12 +18,13 @@ settings = Settings(
 service = pods(
     settings,
     Kubernetes(
-        namespace="chat",
+        namespace="chat",  # it has to exist
+        # context="production",  # of kubectl's; without it the current one, whichever that is
         image=Image(
             "registry.example.com/chat",  # EDIT: a repository of your own
-            rootfs="base.tar",  # EDIT: make it as the guide says, or give base=
+            rootfs="base.tar",  # made by: sudo sh inventories/base.sh
         ),
-        way_in=Ingress(issuer="letsencrypt"),
+        way_in=Ingress(issuer="letsencrypt"),  # a ClusterIssuer of cert-manager's
         # way_in=HTTPRoute("public", policies="envoy"),  # instead: a Gateway
         # way_in=LoadBalancer("haproxy:3.0@sha256:…", issuer="…"),  # instead: HAProxy of its own
         # replicas=Replicas(least=2, most=20),  # follows the load; without it two pods

@@ -30,8 +30,15 @@ RESERVED = re.compile(
     r"(?i:GITHUB_.*)|RUNNER_.*|CI|PATH|HOME|USER|LOGNAME|SHELL|SHLVL|PWD|OLDPWD|HOSTNAME|TMPDIR"
     r"|TERM|LANG|LC_.*|IFS|ENV|BASH(_.*)?|UID|EUID|PPID|LD_.*|PYTHON[A-Z]*|VIRTUAL_ENV|SSH_AUTH_SOCK"
 )
-OF_WORKFLOW = ("DEPLOY_SSH_KEY", "DEPLOY_KNOWN_HOSTS")
-"""Secrets that the workflow of a new project has for itself."""
+OF_WORKFLOW = (
+    "DEPLOY_SSH_KEY",
+    "DEPLOY_KNOWN_HOSTS",
+    "DEPLOY_KUBECONFIG",
+    "DEPLOY_REGISTRY_LOGIN",
+)
+"""Secrets that the workflows of a new project have for themselves."""
+TO = ("hosts", "kubernetes", "heroku", "render", "fly", "koyeb", "dokku")
+"""Places that a new project can be for. To import them takes time."""
 
 
 @click.group()
@@ -53,6 +60,13 @@ def main() -> None:
     metavar="PATH",
     help="An app that exists: a file, a folder or a project. Without it, an echo server is made.",
 )
+@click.option(
+    "--to",
+    type=click.Choice(TO),
+    default="hosts",
+    show_default=True,
+    help="Where the service is to run. A project may have several; run it once for each.",
+)
 @click.option("--domain", metavar="NAME", help="The name that clients connect to.")
 @click.option(
     "--host",
@@ -61,7 +75,9 @@ def main() -> None:
     metavar="ADDRESS",
     help="A Debian machine, as [USER@]ADDRESS; may be given several times.",
 )
-@click.option("--proxy", type=click.Choice(["nginx", "haproxy"]), default="nginx")
+@click.option(
+    "--proxy", type=click.Choice(["nginx", "haproxy"]), help="Of hosts; nginx if it is not given."
+)
 @click.option(
     "--secret",
     "secrets",
@@ -72,9 +88,10 @@ def main() -> None:
 def init(  # noqa: PLR0917 - click passes them by name
     folder: str,
     app: str | None,
+    to: str,
     domain: str | None,
     hosts: tuple[str, ...],
-    proxy: str,
+    proxy: str | None,
     secrets: tuple[str, ...],
 ) -> None:
     """Make a project in DIR that deploys an app.
@@ -88,22 +105,26 @@ def init(  # noqa: PLR0917 - click passes them by name
     path = os.path.relpath(app, place) if app else ""
     if app and not (Path(app).is_file() or Path(app).is_dir()):
         sys.exit(f"--app {readable(app)}: give a file or a folder")
+    for option in ("--host" if hosts else "", "--proxy" if proxy else ""):
+        if option and to != "hosts":
+            sys.exit(f"{option}: --to {to} has no hosts of yours; leave out one of the two")
     user, addresses = _hosts(hosts)
     _check(domain, secrets)
     project = layout.Project(
         name=layout.service_name(place),
-        app=entry.find(Path(app), path) if app else layout.ECHO,
+        app=entry.find(Path(app), path, unix=to == "hosts") if app else layout.ECHO,
         domain=domain,
         email=layout.email(place),
         hosts=addresses,
         ssh_user=user,
-        proxy=proxy,
+        proxy=proxy or "nginx",
         secrets=tuple(dict.fromkeys(secrets)),
+        to=to,
     )
     files = project.files()
     if path == "." and not (place / "pyproject.toml").exists():
         # It would make a project of an app that is a plain folder, with other dependencies.
-        del files["pyproject.toml"]
+        files.pop("pyproject.toml", None)
     try:
         written = layout.write(place, files)
     except layout.LayoutError as error:
@@ -112,7 +133,7 @@ def init(  # noqa: PLR0917 - click passes them by name
         again = "run it again when that is fixed: it adds the files that are missing"
         sys.exit(f"{readable(str(error.filename))}: {error.strerror}; {again}")
     click.echo(_report(readable(folder), written))
-    if app and "inventories/prod.py" in written.kept:
+    if app and project.place.inventory in written.kept:
         click.echo("  --app changes no inventory that is there: name the app in its App(...)")
     click.echo("\nNext:")
     for line in _next_commands(place, project, written, has_project="pyproject.toml" in files):
@@ -179,6 +200,8 @@ def _next_commands(
     lines = [] if place.resolve() == Path.cwd() else [f"cd {_shell_word(place)}"]
     if written.lacks_wsdeploy:
         lines.append(f"uv add --dev {shlex.quote(requirement())}")
+    if project.to != "hosts":
+        return lines + _next_elsewhere(project, run)
     if not project.app.complete:
         # Without these, nothing starts in the sandbox either.
         both = "inventories/sandbox.py inventories/prod.py"
@@ -193,6 +216,32 @@ def _next_commands(
     lines.append(f"{run}wsdeploy check inventories/prod.py")
     lines.append(f"{run}pyinfra inventories/prod.py deploy.py")
     return lines
+
+
+def _next_elsewhere(project: layout.Project, run: str) -> list[str]:
+    """Return what to do next with a project for a cluster or a platform."""
+    place = project.place
+    if not place.has_project:
+        run = f"{project.runner} " if shutil.which("uv") else ""
+    lines = []
+    if project.to_edit:
+        edit = ", ".join(project.to_edit)
+        lines.append(f"$EDITOR {place.inventory}  # the lines marked EDIT: {edit}")
+    if not place.is_platform:
+        lines.append("sudo sh inventories/base.sh  # makes base.tar, with mmdebstrap")
+    lines.append(f"{run}wsdeploy check {place.inventory}")
+    if place.is_platform:
+        what = "writes files, and says what to type next"
+        return [*lines, f"{run}pyinfra {place.inventory} deploy.py  # {what}"]
+    deploy = f"pyinfra {place.inventory} deploy.py"
+    namespace = project.namespace
+    return [
+        *lines,
+        "kubectl config current-context  # is it the cluster that you mean?",
+        f"kubectl create namespace {namespace}  # unless it is there",
+        f"{run}{deploy.replace('pyinfra', 'pyinfra --dry --diff')}",
+        f"{run}{deploy}",
+    ]
 
 
 def _shell_word(place: Path) -> str:

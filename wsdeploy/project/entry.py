@@ -43,18 +43,21 @@ class Entry:
         return not any("EDIT" in line for line in self.options)
 
 
-def find(app: Path, path: str) -> Entry:
-    """Return how an app is started. path: what the inventory calls it."""
+def find(app: Path, path: str, *, unix: bool = True) -> Entry:
+    """Return how an app is started.
+
+    path: what the inventory calls it. unix: whether it is to listen on a unix socket, as on hosts.
+    """
     if app.is_file():
-        options = _ways([_read(app)])
+        options = _ways([_read(app)], unix)
         lock, named = _file_lock(app.parent, path)
         return Entry(path, "file", (*options, *lock), named)
     sources = _sources(app)
     declared = _declared(app)
-    command, works = _command(declared, sources, app)
+    command, works = _command(declared, sources, app, unix)
     options = [] if command is None else [_command_line(command, works)]
     served = command is not None and "uvicorn" in command
-    options += (_health if served else _ways)(sources.values())
+    options += _health(sources.values()) if served else _ways(sources.values(), unix)
     # Of a folder that is no project, the project that deploys it may have a uv.lock.
     named = not declared and path == "." and (app / "requirements.txt").is_file()
     if named:
@@ -112,7 +115,7 @@ def _is_environment(parent: str, name: str) -> bool:
 
 
 def _command(
-    declared: dict[str, Any], sources: dict[str, str], app: Path
+    declared: dict[str, Any], sources: dict[str, str], app: Path, unix: bool
 ) -> tuple[list[str] | None, bool]:
     """Return a command, or None if none is needed, and whether it can be relied on."""
     if "__main__" in sources:
@@ -120,7 +123,10 @@ def _command(
     for name, text in sources.items():
         made = ASGI.search(text)
         if made and "uvicorn" in _needs(declared, app):
-            return ["python", "-m", "uvicorn", f"{name}:{made[1]}", "--uds", "$WS_SOCKET"], True
+            where = (
+                ["--uds", "$WS_SOCKET"] if unix else ["--host", "$WS_HOST", "--port", "$WS_PORT"]
+            )
+            return ["python", "-m", "uvicorn", f"{name}:{made[1]}", *where], True
     if found := next(_entries(declared, sources), None):
         return found, _importable(declared, app)
     return ["python", "-m", _package(declared) or "chat"], False
@@ -198,15 +204,16 @@ def literal(text: str) -> str:
     return readable(json.dumps(text, ensure_ascii=False))
 
 
-def _ways(texts: Iterable[str]) -> list[str]:
+def _ways(texts: Iterable[str], unix: bool) -> list[str]:
     """Return what to say of an app without wsapp: whether it has a health path, and listens."""
     code = "\n".join(texts)
     if re.search(r"^\s*(from|import) wsapp\b", code, re.MULTILINE):
         return []
-    listens = re.search(r"\bWS_(SOCKET|PORT)\b", code) or (
-        "SUPERVISOR_PROCESS_NAME" in code and ".sock" in code
-    )
-    found = [] if listens else ["# EDIT: let it listen where $WS_SOCKET says: docs/guides/apps.md"]
+    names = r"\bWS_(SOCKET|PORT)\b" if unix else r"\b(WS_)?PORT\b"
+    supervised = unix and "SUPERVISOR_PROCESS_NAME" in code and ".sock" in code
+    listens = supervised or re.search(names, code)
+    where = "$WS_SOCKET says" if unix else "$WS_HOST and $WS_PORT say"
+    found = [] if listens else [f"# EDIT: let it listen where {where}: docs/guides/apps.md"]
     return found + _health([code])
 
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsdeploy import __version__, resources
 from wsdeploy.project.entry import Entry, literal
+from wsdeploy.project.places import PLACES, Place
 from wsdeploy.settings.names import is_placeholder
 from wsdeploy.settings.service import TAKEN_NAMES
 
@@ -28,19 +29,6 @@ ECHO = Entry("files/app.py", "file")
 
 SANDBOX_DOMAIN = "sandbox.test"
 """What the names of sandbox hosts end with. `wsdeploy_sandbox` itself only loads on Linux."""
-
-SKELETON = {
-    "deploy.py": "deploy.py",
-    "config.py": "config.py",
-    "inventories/prod.py": "prod.py",
-    "inventories/sandbox.py": "sandbox.py",
-    "templates/README.md": "templates.md",
-    "tests/hosts/conftest.py": "conftest.py",
-    "pyproject.toml": "pyproject.toml",
-    ".gitignore": "gitignore",
-    ".github/workflows/deploy.yml": "deploy.yml",
-}
-"""Paths in a project, and the templates that they are made from."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +46,13 @@ class Project:
     proxy: str = "nginx"
     secrets: tuple[str, ...] = ()
     """Names of variables that are set on the machine that deploys."""
+    to: str = "hosts"
+    """Where the service is to run, one of PLACES."""
+
+    @property
+    def place(self) -> Place:
+        """Where the service is to run."""
+        return PLACES[self.to]
 
     @property
     def given(self) -> bool:
@@ -70,10 +65,28 @@ class Project:
         missing = {
             "domain": self.domain is None,
             "app": not self.app.complete,
-            "email": self.email is None,
-            "host": not self.hosts,
+            "email": self.email is None and not self.place.is_platform,
+            "host": self.to == "hosts" and not self.hosts,
         }
-        return tuple(name for name, is_missing in missing.items() if is_missing)
+        return (*(name for name, is_missing in missing.items() if is_missing), *self.place.edit)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of a cluster that it is put into."""
+        return self.name if self.name != "ws" else "chat"
+
+    @property
+    def imports(self) -> str:
+        """What the inventory of a platform imports."""
+        names = {"App", "SelfSigned", "Settings", self.place.title}
+        return ", ".join([*sorted(names | ({"FromEnv"} if self.secrets else set())), "platform"])
+
+    @property
+    def runner(self) -> str:
+        """What stands before a command where nothing is installed."""
+        if self.place.has_project:
+            return "uv run --locked"
+        return f"uv run --no-project --with '{requirement()}'"
 
     def files(self) -> dict[str, str]:
         """Return the texts of its files, by their paths."""
@@ -82,12 +95,16 @@ class Project:
             "requirement": requirement(),
             "given": self.given,
             "literal": literal,
+            "place": self.place,
+            "namespace": self.namespace,
+            "imports": self.imports,
+            "runner": self.runner,
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
         }
         environment = _environment()
         found = {
             path: environment.get_template(f"{template}.j2").render(context)
-            for path, template in SKELETON.items()
+            for path, template in self.place.skeleton.items()
         }
         if not self.given:
             for file in sorted((resources.FOLDER / "files").iterdir()):
