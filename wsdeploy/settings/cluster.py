@@ -58,7 +58,10 @@ class Image(Section):
         if is_placeholder(self.repository.partition("/")[0].partition(":")[0]):
             yield refused("repository", self.repository, "that is a placeholder; give your own")
         elif not REPOSITORY.fullmatch(self.repository):
-            wanted = "give a repository without a tag, such as registry.your-company.com/chat"
+            wanted = (
+                "give a repository without https:// and without a tag, such as "
+                "registry.your-company.com/chat"
+            )
             yield refused("repository", self.repository, wanted)
         elif self.registry is not None and not HAS_REGISTRY.match(self.repository):
             wanted = (
@@ -66,8 +69,10 @@ class Image(Section):
                 "or docker.io/you/chat, or give registry=None"
             )
             yield refused("repository", self.repository, wanted)
-        if (self.base is None) == (self.rootfs is None):
-            yield Problem("base", "give either base or rootfs")
+        if self.base is None and self.rootfs is None:
+            yield Problem("base", "missing; give base or rootfs")
+        elif self.base is not None and self.rootfs is not None:
+            yield Problem("base", "rootfs is given, too; leave out one of the two")
         if self.base is not None and not BY_DIGEST.fullmatch(self.base):
             yield refused("base", self.base, BY_DIGEST_WORDS)
         yield from _name_problems(self, ("pull_secret",))

@@ -298,12 +298,23 @@ SECTIONS: list[tuple[Section, list[str]]] = [
     (Image("chat", rootfs="a.tar", registry=None), []),
     (Image("localhost/chat", rootfs="a.tar"), []),
     (Image("registry:5000/chat", rootfs="a.tar"), []),
-    (Image("a-company.com/chat"), ["base: give either base or rootfs"]),
+    (Image("a-company.com/chat"), ["base: missing; give base or rootfs"]),
+    (
+        Image("a-company.com/chat", base=f"debian@sha256:{'a' * 64}", rootfs="a.tar"),
+        ["base: rootfs is given, too; leave out one of the two"],
+    ),
+    (
+        Image("https://a-company.com/chat", rootfs="a.tar"),
+        [
+            "repository: 'https://a-company.com/chat' given; give a repository without https:// "
+            "and without a tag, such as registry.your-company.com/chat"
+        ],
+    ),
     (
         Image("a-company.com/chat:1", rootfs="a.tar", python="3", interpreter="python3"),
         [
-            "repository: 'a-company.com/chat:1' given; give a repository without a tag, such as "
-            "registry.your-company.com/chat",
+            "repository: 'a-company.com/chat:1' given; give a repository without https:// and "
+            "without a tag, such as registry.your-company.com/chat",
             "python: '3' given; give a version such as \"3.13\"",
             "interpreter: 'python3' given; give an absolute path",
         ],
