@@ -346,6 +346,8 @@ def render(  # noqa: PLR0917 - click passes them by name
     Nobody is asked, so the hosts are assumed to be as the options say. Values of the app's
     variables, and keys, are not shown.
 
+    Of a platform, it shows the files that pyinfra would write into this project.
+
     Of a cluster, it shows the objects, or writes them as a folder for kustomize; a folder that it
     has written before is made anew. Secrets are not among them.
     """
@@ -355,6 +357,10 @@ def render(  # noqa: PLR0917 - click passes them by name
 
     fleet = _load(inventory)
     if isinstance(fleet, Project):
+        if host is not None:
+            sys.exit(f"{inventory} has a platform and no hosts; leave out {host}")
+        if output is not None:
+            sys.exit(f"--output: pyinfra {inventory} deploy.py writes them into this project")
         for path, text in fleet.wanted.items():
             click.echo(f"==> {path}\n{text}")
         return
@@ -486,12 +492,13 @@ def image(inventory: str, output: str, base: str | None, containerfile: bool) ->
     from wsdeploy.image import base as bases  # noqa: PLC0415
     from wsdeploy.image import build, contents  # noqa: PLC0415
     from wsdeploy.image import containerfile as containerfiles  # noqa: PLC0415
-    from wsdeploy.inventory import Cluster  # noqa: PLC0415
+    from wsdeploy.inventory import Cluster, Fleet  # noqa: PLC0415
     from wsdeploy.release.build import BuildError, archive  # noqa: PLC0415
 
     cluster = _load(inventory)
     if not isinstance(cluster, Cluster):
-        sys.exit(f"{inventory} has hosts and no cluster; say service = pods(settings, ...)")
+        what = "hosts" if isinstance(cluster, Fleet) else "a platform"
+        sys.exit(f"{inventory} has {what} and no cluster; say service = pods(settings, ...)")
     given = cluster.kubernetes.image
     own = not containerfile and build.is_of(given.repository, Path(output))
     if Path(output).is_dir() and any(Path(output).iterdir()) and not own:

@@ -51,6 +51,29 @@ def test_an_inventory_for_a_platform(check: Callable[[str], Result], run: Run) -
     assert "==> Procfile\nweb: sh .wsdeploy/start\n" in run("render", "prod.py").output
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("render", "prod.py", "app1"), "prod.py has a platform and no hosts; leave out app1\n"),
+        (
+            ("render", "prod.py", "--output", "out"),
+            "--output: pyinfra prod.py deploy.py writes them into this project\n",
+        ),
+        (
+            ("image", "prod.py", "--output", "out"),
+            "prod.py has a platform and no cluster; say service = pods(settings, ...)\n",
+        ),
+    ],
+)
+def test_what_is_for_hosts_and_clusters_alone(
+    check: Callable[[str], Result], run: Run, here: Path, words: tuple[str, ...], said: str
+) -> None:
+    check(PLATFORM)
+    done = run(*words)
+    assert (done.exit_code, done.output) == (1, said)
+    assert not (here / "out").exists()
+
+
 def test_all_mistakes_as_a_run_says_them(check: Callable[[str], Result]) -> None:
     wrong = (
         'app, proxy = hosts(Settings("ws.example.com", App("no.py"), SelfSigned()), app=["a b"])'
