@@ -194,6 +194,7 @@ def _next_commands(
     place: Path, project: layout.Project, written: layout.Written, *, has_project: bool
 ) -> list[str]:
     """Return what to do next with a new project, in an order that works."""
+    from wsdeploy.project import layout  # noqa: PLC0415
     from wsdeploy.project.layout import SANDBOX_DOMAIN, requirement  # noqa: PLC0415
 
     run = "uv run " if shutil.which("uv") and has_project else ""
@@ -201,7 +202,8 @@ def _next_commands(
     if written.lacks_wsdeploy:
         lines.append(f"uv add --dev {shlex.quote(requirement())}")
     if project.to != "hosts":
-        return lines + _next_elsewhere(project, run)
+        in_git = bool(layout.git(place, "rev-parse", "--show-toplevel"))
+        return lines + _next_elsewhere(project, run, in_git=in_git)
     if not project.app.complete:
         # Without these, nothing starts in the sandbox either.
         both = "inventories/sandbox.py inventories/prod.py"
@@ -218,12 +220,16 @@ def _next_commands(
     return lines
 
 
-def _next_elsewhere(project: layout.Project, run: str) -> list[str]:
+def _next_elsewhere(project: layout.Project, run: str, *, in_git: bool) -> list[str]:
     """Return what to do next with a project for a cluster or a platform."""
     place = project.place
     if not place.has_project:
         run = f"{project.runner} " if shutil.which("uv") else ""
-    lines = []
+    lines = (
+        []
+        if in_git or not place.is_platform
+        else [f"git init  # {place.title} gets what is committed"]
+    )
     if project.to_edit:
         edit = ", ".join(project.to_edit)
         lines.append(f"$EDITOR {place.inventory}  # the lines marked EDIT: {edit}")

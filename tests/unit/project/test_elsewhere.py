@@ -128,11 +128,16 @@ def test_what_comes_next_for_a_platform(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     inventory = f"inventories/{to}.py"
-    assert next_commands(run("init", "--to", to).output) == [
+    title = PLACES[to].title
+    commands = next_commands(run("init", "--to", to).output)
+    assert commands == [
+        f"git init  # {title} gets what is committed",
         f"$EDITOR {inventory}  # the lines marked EDIT: {edit}",
         f"{runner} wsdeploy check {inventory}",
         f"{runner} pyinfra {inventory} deploy.py  # writes files, and says what to type next",
     ]
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    assert next_commands(run("init", "--to", to).output) == commands[1:]
 
 
 def test_a_project_for_hosts_can_get_a_cluster_too(run: Run, here: Path) -> None:
