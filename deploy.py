@@ -1,4 +1,4 @@
-"""Turn fresh Debian hosts into a WebSocket service; run again, change nothing.
+"""Deploy the WebSocket service of an inventory; run again, change nothing.
 
     pyinfra inventories/prod.py deploy.py
 
