@@ -894,4 +894,5 @@ def test_what_goes_on_is_said_as_on_hosts(lab: Lab) -> None:
 def test_logs_of_a_cluster_are_kubectls(lab: Lab) -> None:
     done = lab.run("wsdeploy.logs")
     assert done.code == 1
-    assert "in a cluster, kubectl logs has them" in done.err
+    command = "kubectl -n chat logs --prefix -l app.kubernetes.io/name=ws\n"
+    assert f"in a cluster, {command}" in done.err

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -105,11 +106,13 @@ def conclude(reasons: Mapping[str, str]) -> tuple[int, list[str]]:
     if in_cluster := current.cluster_status:
         current.results["status"] = in_cluster.to_json()
         return int(in_cluster.level), [*in_cluster.lines()]
-    if "wsdeploy.logs" in sys.argv and any(it.data.get("cluster") for it in state.inventory):
-        print(
-            "in a cluster, kubectl logs has them; wsdeploy.logs reads those of hosts",
-            file=sys.stderr,
-        )
+    cluster = next((found for it in state.inventory if (found := it.data.get("cluster"))), None)
+    if cluster is not None and "wsdeploy.logs" in sys.argv:
+        given = cluster.kubernetes
+        context = f"--context {shlex.quote(given.context)} " if given.context else ""
+        label = f"app.kubernetes.io/name={cluster.settings.name}"
+        command = f"kubectl {context}-n {given.namespace} logs --prefix -l {label}"
+        print(f"wsdeploy.logs reads those of hosts; in a cluster, {command}", file=sys.stderr)
         return 1, []
     if settings is None or not (current.statuses or unreached or current.logs):
         return failed, []
