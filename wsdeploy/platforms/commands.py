@@ -26,7 +26,8 @@ def value(source: FromEnv | FromFile | FromCommand) -> str:
             return f'"${{{source.name}}}"'
         case FromFile():
             return f'"$(cat {_file(source)})"'
-    return f'"$({shlex.join(source.command)})"'
+    # What begins the command has read it.
+    return '"$secret"'
 
 
 def _file(source: FromFile) -> str:
@@ -45,7 +46,7 @@ def _unless_empty(source: FromEnv | FromFile | FromCommand) -> str:
             return f': "${{{source.name}:?}}" && '
         case FromFile():
             return f"test -s {_file(source)} && "
-    return ""
+    return f'secret="$({shlex.join(source.command)})" && test -n "$secret" && '
 
 
 def _as_json(name: str, source: FromEnv | FromFile | FromCommand) -> str:

@@ -130,7 +130,7 @@ def test_an_app_without_a_health_check(on_sockets: WaitAtGate) -> None:
         (
             (healthy, healthy),
             {"send": "hello", "expect": "bye"},
-            "ws_00 is not healthy: App.probe expects 'bye', and 'hello' came back",
+            "ws_00 is not healthy: App.probe expects 'bye', and '(what was sent)' came back",
         ),
     ],
 )

@@ -298,7 +298,12 @@ SETS_SECRETS = pytest.mark.parametrize(
 )
 
 
-def typed(where: Platform, here: Path, variables: dict[str, str]) -> tuple[str, str, str]:
+def typed(
+    where: Platform,
+    here: Path,
+    variables: dict[str, str],
+    source: FromEnv | FromCommand = FromEnv("SECRET"),  # noqa: B008 - it never changes
+) -> tuple[str, str, str]:
     """Type the commands for secrets; return the tools' arguments, input and what was printed."""
     for name in ("heroku", "fly", "koyeb", "ssh"):
         tool = here / name
@@ -307,7 +312,7 @@ def typed(where: Platform, here: Path, variables: dict[str, str]) -> tuple[str, 
         )
         tool.chmod(0o755)
     environment = {"PATH": f"{here}:{os.environ['PATH']}", **variables}
-    lines = commands(made({"secrets": {"TOKEN": FromEnv("SECRET")}}), where)
+    lines = commands(made({"secrets": {"TOKEN": source}}), where)
     said = ""
     for line in lines:
         if "printf" in line:
@@ -335,6 +340,17 @@ def test_a_secret_is_an_argument_of_no_program(where: Platform, tmp_path: Path) 
 @SETS_SECRETS
 def test_a_secret_that_is_not_there_is_not_set(where: Platform, tmp_path: Path) -> None:
     assert typed(where, tmp_path, {}) == ("", "", "")
+    for command in (["false"], ["true"]):
+        assert typed(where, tmp_path, {}, FromCommand(command)) == ("", "", "")
+
+
+@SETS_SECRETS
+def test_a_secret_that_a_command_prints_is_set(where: Platform, tmp_path: Path) -> None:
+    source = FromCommand(["printf", "%s", AWKWARD])
+    arguments, given, _ = typed(where, tmp_path, {}, source)
+    assert arguments
+    assert "it's" not in arguments
+    assert "it's" in given
 
 
 @every_platform
