@@ -146,7 +146,7 @@ def make_group(
     combination: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Group]]:
     suite, proxy = combination
-    name = f"join-{suite}"
+    name = f"join-{suite}-{proxy.lower()}"
     folder = tmp_path_factory.mktemp(name)
     layer = installed(proxy)
     layer = Layer((*layer.packages, "cloud-init"), layer.disabled)
