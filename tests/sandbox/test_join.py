@@ -1,25 +1,29 @@
 """A machine that sets itself up from user data and a bundle, and leaves when its cloud says so.
 
-The tests of this file are steps on one host, in the order they stand in. Its cloud is cloud-init's
-NoCloud: files on its disk; the metadata of another are made up on loopback.
+The tests of this file are steps on one host, in the order they stand in; the last is on three more.
+A host's cloud is cloud-init's NoCloud: files on its disk; the metadata of another are made up on
+loopback.
 """
 
 import contextlib
+import dataclasses
 import functools
 import http.client
 import http.server
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 import wsdeploy_sandbox as sandbox
+from tests.sandbox.balancer import Balancer, Clients, Target
 from tests.sandbox.conftest import installed
 from tests.sandbox.site import CROWD, PROJECT, Site
 from wsdeploy_sandbox import Layer, machine, network, state
@@ -59,6 +63,15 @@ http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
 CLIENTS = 100
 SECRET = "a-secret-of-the-machine"
 
+MACHINES = int(os.environ.get("MACHINES", "10"))
+"""How many come and go in turn: fewer, to try that by hand."""
+PLACES = ("join1", "join2", "join3")
+"""Hosts that the machines are in turn: one comes, one serves, one goes."""
+KINDS = [("bookworm", "HAProxy"), ("trixie", "Nginx")]
+"""What the machines are in turn."""
+DOMAIN = "join.sandbox.test"
+RATE, STAYING = 20, 50
+
 
 @dataclass
 class Group:
@@ -84,8 +97,11 @@ class Group:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def power_on(self, user_data: str) -> None:
-        """Let the machine boot as one that its cloud has just made."""
+    def power_on(self, user_data: str, files: dict[str, str] | None = None) -> float:
+        """Let the machine boot as one that its cloud has just made; return when it began.
+
+        files: what its disk has beside that.
+        """
         name = self.site.host.name
         seed = {
             "etc/cloud/cloud.cfg.d/99-sandbox.cfg": CLOUD_CONFIG,
@@ -93,8 +109,10 @@ class Group:
             "var/lib/cloud/seed/nocloud/user-data": user_data,
         }
         sandbox.poweroff(name)
-        self.write(seed)
+        self.write(seed | (files or {}))
+        began = time.monotonic()
         sandbox.up(name)
+        return began
 
     def write(self, files: dict[str, str]) -> None:
         """Write files to the disk of the machine while it is off, as whoever makes images could."""
@@ -118,13 +136,28 @@ class Group:
 
     def joined(self) -> str:
         """Wait until the machine is set up, and return what that has said."""
+        return self.said("ws-join", "Deactivated successfully")
+
+    def said(self, unit: str, awaited: str) -> str:
+        """Wait until a unit has said something since the boot, and return all that it has said."""
         end = time.monotonic() + 120
         while True:
-            told = self.site.ssh("journalctl --boot --unit ws-join --output cat --no-pager")
-            if "Deactivated successfully" in told:
+            told = self.site.ssh(f"journalctl --boot --unit {unit} --output cat --no-pager")
+            if awaited in told:
                 return told
             assert time.monotonic() < end, told
             time.sleep(0.5)
+
+    def give_metadata(self) -> None:
+        """Let the machine's cloud answer what is asked of it."""
+        self.site.ssh(
+            "cat >/run/metadata.py && systemd-run --quiet python3 /run/metadata.py",
+            text=FAKE.replace("PORT", str(METADATA)),
+        )
+
+    def take_away(self) -> None:
+        """Let its cloud say that the machine goes."""
+        self.site.ssh("echo -n Terminated >/run/lifecycle-state")
 
 
 def healthy(address: str) -> int:
@@ -136,29 +169,52 @@ def healthy(address: str) -> int:
     return status
 
 
+def ready(address: str) -> bool:
+    """Tell whether a machine answers the health check, and well."""
+    try:
+        return healthy(address) == 200
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], object], most: float = 60) -> None:
+    """Wait until a condition is true; fail after most seconds."""
+    end = time.monotonic() + most
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def group(make_group: Callable[[], Group]) -> Group:
     return make_group()
 
 
-@pytest.fixture(scope="module")
-def make_group(
-    combination: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[], Group]]:
-    suite, proxy = combination
-    name = f"join-{suite}-{proxy.lower()}"
-    folder = tmp_path_factory.mktemp(name)
+def image(proxy: str) -> Layer:
+    """Return what a cloud's image has: the packages, and cloud-init."""
     layer = installed(proxy)
-    layer = Layer((*layer.packages, "cloud-init"), layer.disabled)
-    sandbox.down(name)
-    (host,) = sandbox.up(f"{name}:{suite}", layer=layer)
+    return Layer((*layer.packages, "cloud-init"), layer.disabled)
+
+
+def write_project(folder: Path, settings: dict[str, str]) -> None:
+    """Write a project with these settings, given as Python source, and a key to sign bundles."""
     for part in ("inventories", "files"):
-        (folder / part).mkdir()
+        (folder / part).mkdir(parents=True)
     for path in ("deploy.py", "config.py", "files/app.py", "files/requirements.txt"):
         (folder / path).write_bytes((PROJECT / path).read_bytes())
+    text = ", ".join(f"{key}={source}" for key, source in settings.items())
+    (folder / "inventories/own.py").write_text(
+        f"from wsdeploy import *\nsettings = Settings({text})\n"
+        'app, proxy = hosts(settings, app=["@local"])\n'
+    )
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "key"], cwd=folder, check=True
     )
+
+
+@contextlib.contextmanager
+def publish(folder: Path) -> Iterator[str]:
+    """Serve a folder to hosts, one of which is there already; yield its URL."""
     subnets = network.planned()
     assert subnets is not None
 
@@ -170,6 +226,19 @@ def make_group(
     gateway = subnets.address(network.GATEWAY_NUMBER)
     server = http.server.ThreadingHTTPServer((gateway, 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://{gateway}:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def make_group(
+    combination: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Group]]:
+    suite, proxy = combination
+    name = f"join-{suite}-{proxy.lower()}"
+    folder = tmp_path_factory.mktemp(name)
+    sandbox.down(name)
+    (host,) = sandbox.up(f"{name}:{suite}", layer=image(proxy))
     settings = {
         "domain": repr(host.domain),
         "app": 'App("files/app.py", processes=2, drain=5, shutdown_drain=3, '
@@ -180,15 +249,70 @@ def make_group(
         "leaving": f'Leaving("aws", quiet=3, metadata="http://127.0.0.1:{METADATA}")',
     }
     site = Site([host], [host], "root", folder, settings)
-    inventory = ", ".join(f"{key}={source}" for key, source in settings.items())
-    (folder / "inventories/own.py").write_text(
-        f"from wsdeploy import *\nsettings = Settings({inventory})\n"
-        'app, proxy = hosts(settings, app=["@local"])\n'
-    )
+    write_project(folder, settings)
     site.ssh(f"umask 077; echo {SECRET} >/etc/ws-token")
-    yield lambda: Group(site, f"http://{gateway}:{server.server_port}")
-    server.shutdown()
+    with publish(folder) as url:
+        yield lambda: Group(site, url)
     sandbox.down(name)
+
+
+@dataclass
+class Machine:
+    """One of those that come and go in turn."""
+
+    group: Group
+    target: Target
+
+
+@dataclass
+class Fleet:
+    """Machines behind a balancer, of each of KINDS in turn."""
+
+    folder: Path
+    balancer: Balancer
+    served: contextlib.ExitStack
+    """Ends what serves the bundles."""
+    bundles: dict[str, tuple[Group, str]] = field(default_factory=dict)
+    """Where machines of a Debian release come from, and their user data."""
+
+    def come(self, number: int) -> Machine:
+        """Let a machine come; return when the balancer passes connections to it."""
+        suite, proxy = KINDS[number % len(KINDS)]
+        name = PLACES[number % len(PLACES)]
+        (host,) = sandbox.up(f"{name}:{suite}", layer=image(proxy))
+        folder = self.folder / suite
+        settings = {
+            "domain": repr(DOMAIN),
+            "app": 'App("files/app.py", processes=2, drain=5, shutdown_drain=3, '
+            'probe=Probe(send="hello", expect="hello"))',
+            "proxy": f"{proxy}()",
+            "tls": 'CertFiles("/etc/ws-tls/fullchain.pem", "/etc/ws-tls/privkey.pem")',
+            "edge": CROWD,
+            "leaving": f'Leaving("aws", metadata="http://127.0.0.1:{METADATA}")',
+        }
+        site = Site([host], [host], "root", folder, settings)
+        if suite not in self.bundles:
+            write_project(folder, settings)
+            first = Group(site, self.served.enter_context(publish(folder)))
+            self.bundles[suite] = first, first.bundle()
+        group, user_data = self.bundles[suite]
+        group = dataclasses.replace(group, site=site)
+        target = self.balancer.add(f"machine {number + 1}, {name} with {proxy}", host.address)
+        pair = {f"etc/ws-tls/{path.name}": path.read_text() for path in self.folder.glob("*.pem")}
+        began = group.power_on(user_data, pair)
+        wait_until(lambda: ready(host.address), 180)
+        print(f"{target.name}: {time.monotonic() - began:.1f} s from power-on to ready")
+        group.give_metadata()
+        wait_until(lambda: target.ready)
+        return Machine(group, target)
+
+    def remove(self, machine: Machine) -> None:
+        """Power a machine off that was told to go, when it has closed its clients."""
+        machine.group.said("ws-leaving", "all connections are closed")
+        wait_until(lambda: machine.target.connected == 0)
+        self.balancer.remove(machine.target)
+        sandbox.poweroff(machine.group.site.host.name)
+        sandbox.down(machine.group.site.host.name)
 
 
 @pytest.fixture(scope="module")
@@ -231,25 +355,17 @@ def test_a_machine_of_a_sealed_image_serves(group: Group, site: Site) -> None:
     began = time.monotonic()
     sandbox.up(site.host.name)
     # It has a new key, whose certificate is not there yet.
-    while True:
-        with contextlib.suppress(OSError):
-            if healthy(site.host.address) == 200:
-                break
-        assert time.monotonic() < began + 120, "it never becomes ready"
-        time.sleep(0.1)
+    wait_until(lambda: ready(site.host.address), 120)
     site.echoes()
     print(f"{time.monotonic() - began:.1f} s from the power-on of an image to an echo")
     assert "serves at wss://" in group.joined()
 
 
 def test_it_leaves_when_the_cloud_says_so(group: Group, site: Site) -> None:
-    site.ssh(
-        "cat >/run/metadata.py && systemd-run --quiet python3 /run/metadata.py",
-        text=FAKE.replace("PORT", str(METADATA)),
-    )
+    group.give_metadata()
     clients = [site.client(ping_interval=None) for _ in range(CLIENTS)]
     began = time.monotonic()
-    site.ssh("echo -n Terminated >/run/lifecycle-state")
+    group.take_away()
     end = time.monotonic() + 20
     while healthy(site.host.address) != 503:
         assert time.monotonic() < end, "the health check goes on"
@@ -282,3 +398,49 @@ def test_a_machine_with_a_bad_release_never_becomes_ready(group: Group, site: Si
         assert time.monotonic() < end, told
         told = site.ssh("journalctl --boot --unit ws-join --output cat --no-pager")
     assert "broken" in told or "unhealthy" in told or "exited" in told, told
+
+
+@pytest.fixture
+def fleet(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    if not request.config.getoption("--matrix"):
+        pytest.skip("only with --matrix")
+    folder = tmp_path_factory.mktemp("machines")
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-noenc", "-days", "30", "-subj", f"/CN={DOMAIN}",
+            "-addext", f"subjectAltName=DNS:{DOMAIN}",
+            "-keyout", "privkey.pem", "-out", "fullchain.pem",
+        ],
+        cwd=folder, capture_output=True, check=True,
+    )  # fmt: skip
+    sandbox.down(*PLACES)
+    with contextlib.ExitStack() as served:
+        yield Fleet(folder, Balancer(), served)
+    if not os.environ.get("KEEP_SANDBOX"):
+        sandbox.down(*PLACES)
+
+
+def test_machines_come_and_go_under_load_and_refuse_nobody(fleet: Fleet) -> None:
+    clients = Clients(fleet.balancer, DOMAIN, fleet.folder / "fullchain.pem")
+    machines = [fleet.come(0)]
+    began = time.monotonic()
+    clients.begin(RATE, STAYING)
+    for number in range(1, MACHINES):
+        machines.append(fleet.come(number))
+        # The one that was told to go before has had the time in which this one came.
+        for gone in machines[-3:-2]:
+            fleet.remove(gone)
+        machines[-2].group.take_away()
+    fleet.remove(machines[-2])
+    clients.end()
+    print(f"{time.monotonic() - began:.0f} s under load")
+    machines[-1].group.take_away()
+    fleet.remove(machines[-1])
+    for target in [each.target for each in machines]:
+        print(f"{target.name}: {target.served} handshakes, {dict(target.codes)}")
+        assert target.served > 0
+        assert set(target.codes) == {1012}, target
+    assert clients.refused == []
