@@ -26,7 +26,7 @@ import pytest
 from tests import pyinfra_server
 from tests.plan.conftest import REPOSITORY, Run
 from tests.plan.stand_in_kubectl import Cluster
-from wsdeploy import Acme, App, CertFiles, Image, Ingress, Kubernetes, Settings
+from wsdeploy import Acme, App, CertFiles, HTTPRoute, Image, Ingress, Kubernetes, Settings
 from wsdeploy.cluster import lease, status
 from wsdeploy.cluster.found import Found
 from wsdeploy.deploy.cluster import handshake
@@ -866,6 +866,41 @@ def test_a_way_in_without_an_address_is_said() -> None:
         "the cluster gives ingresses ws no address, so no WebSocket was tried through it; give "
         "Kubernetes(reached_at=...), where this machine reaches it"
     )
+
+
+class RefusesRoutes(Kubectl):
+    """A cluster whose Gateway has no listener of the name that the route gives."""
+
+    def one(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        assert (kind, name) == ("httproutes.gateway.networking.k8s.io", "ws")
+        refused = {
+            "type": "Accepted",
+            "status": "False",
+            "reason": "NoMatchingParent",
+            "message": "No listeners\nmatch",
+        }
+        parent = {"parentRef": {"name": "public"}, "conditions": [refused]}
+        return {"status": {"parents": [parent]}}
+
+
+@pytest.mark.parametrize("domain", ["ws.a-company.com", "b.a-company.com"])
+def test_a_gateway_that_does_not_take_the_route_is_said(
+    way_in: WayIn, pair: Path, domain: str
+) -> None:
+    # Even if a proxy still answers, by the route of before.
+    settings = Settings(
+        domain, App("app.py"), CertFiles(str(pair / "cert.pem"), str(pair / "key.pem"))
+    )
+    image = Image("chat", base=f"debian@sha256:{'a' * 64}")
+    route = HTTPRoute("public", policies="envoy")
+    kubernetes = Kubernetes("chat", image, route, reached_at=f"127.0.0.1:{way_in.port}")
+    with pytest.raises(HandshakeError) as error:
+        handshake.check(settings, kubernetes, RefusesRoutes("chat"), print, new=False)
+    *failed, why = str(error.value).split("; ")
+    assert why == (
+        "Gateway public does not take the HTTPRoute: NoMatchingParent: No listeners match"
+    )
+    assert [domain in each for each in failed] == [True] * (domain == "b.a-company.com")
 
 
 def plain(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wsdeploy.cluster.manifest import Object
+from wsdeploy.plan.summary import readable
 from wsdeploy.settings import Settings
 from wsdeploy.settings.cluster import HTTPRoute, Ingress, Kubernetes
 
@@ -28,6 +29,17 @@ def address(each: Object | None) -> str | None:
     given = [it.get("ip") or it.get("hostname") for it in balancer]
     given += [it.get("value") for it in status.get("addresses") or []]
     return next((it for it in given if it), None)
+
+
+def refusal(route: Object | None) -> str | None:
+    """Return why a Gateway does not take an HTTPRoute, or None if it has not said so."""
+    for parent in ((route or {}).get("status") or {}).get("parents") or []:
+        for each in parent.get("conditions") or []:
+            if each["type"] in ("Accepted", "ResolvedRefs") and each["status"] == "False":
+                name, message = parent["parentRef"]["name"], each.get("message") or ""
+                why = f"{each['reason']}: {' '.join(message.split())}".removesuffix(": ")
+                return readable(f"Gateway {name} does not take the HTTPRoute: {why}")
+    return None
 
 
 def split(reached_at: str) -> tuple[str, int]:

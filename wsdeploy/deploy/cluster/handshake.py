@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsdeploy import command_line
-from wsdeploy.cluster import way_in
+from wsdeploy.cluster import found, way_in
 from wsdeploy.deploy.cluster.kubectl import Kubectl
 from wsdeploy.settings import Acme, CertFiles, Settings, secret_values
-from wsdeploy.settings.cluster import Kubernetes
+from wsdeploy.settings.cluster import HTTPRoute, Kubernetes
 from wshost.rollout import probe
 from wshost.rollout.probe import ProbeError
 
@@ -83,6 +83,29 @@ def check(
     Returns what to say of a check that could not be made as it should be. Raises HandshakeError
     and KubectlError.
     """
+    failure, note = None, None
+    try:
+        note = _check(settings, kubernetes, kubectl, tell, new=new)
+    except HandshakeError as error:
+        failure = error
+    if isinstance(kubernetes.way_in, HTTPRoute):
+        # Clients of a refused route get 404, or what the route before gives them, for a moment.
+        route = kubectl.one(found.KINDS["HTTPRoute"], settings.name)
+        if refusal := way_in.refusal(route):
+            raise HandshakeError(f"{failure}; {refusal}" if failure else refusal)
+    if failure is not None:
+        raise failure
+    return note
+
+
+def _check(
+    settings: Settings,
+    kubernetes: Kubernetes,
+    kubectl: Kubectl,
+    tell: Callable[[str], None],
+    *,
+    new: bool,
+) -> str | None:
     address = _address(settings, kubernetes, kubectl, _Wait(tell), new=new)
     if address is None:
         kind, name, _ = way_in.source(settings, kubernetes)
@@ -125,9 +148,9 @@ def _address(
     source = way_in.source(settings, kubernetes)
     why = f"the cluster gives {source[0].partition('.')[0]} {source[1]} no address yet"
     while True:
-        found = way_in.address(kubectl.one(*source))
-        if found is not None:
-            return found, way_in.TLS_PORT
+        address = way_in.address(kubectl.one(*source))
+        if address is not None:
+            return address, way_in.TLS_PORT
         if not wait.lasts(NEW if new else 0, why):
             return None
 
