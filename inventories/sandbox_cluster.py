@@ -1,6 +1,6 @@
 """A throwaway cluster on this machine: the app's pods behind HAProxy's, played by podman.
 
-It is a stand-in for Kubernetes; CONTRIBUTING.md says what it does and what it does not.
+It is a stand-in for Kubernetes; docs/start/sandbox.md says what it does and does not.
 """
 
 from wsdeploy import App, Kubernetes, LoadBalancer, Probe, Settings, pods

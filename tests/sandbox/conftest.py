@@ -84,6 +84,7 @@ LONGEST = (
     "test_tiers",
     "test_join",
     "test_cluster",
+    "test_cluster_envoy",
     "test_edge",
     "test_hardening",
     "test_internal_tls",

@@ -1,4 +1,4 @@
-"""The stand-in on its host: API, controllers, kubelet and network in one process.
+"""The stand-in on its host: API, controllers, kubelet, network and Gateway in one process.
 
 Arguments: the host's address, its name, the folder with server.pem and token, and how many seconds
 endpoints take to reach proxies.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from wsdeploy_sandbox.cluster import controllers, podman
 from wsdeploy_sandbox.cluster.api import Server
+from wsdeploy_sandbox.cluster.gateway import Gateways
 from wsdeploy_sandbox.cluster.kubelet import Kubelet
 from wsdeploy_sandbox.cluster.network import Network
 from wsdeploy_sandbox.cluster.store import Store
@@ -43,7 +44,13 @@ def main(address: str, name: str, folder: str, delay: str) -> None:
     server = Server(address, Path(folder, "server.pem"), token, store)
     network = Network(store, address, float(delay))
     kubelet = Kubelet(store, name, address)
-    parts: list[Callable[[], None]] = [lambda: controllers.run(store), network.run, kubelet.run]
+    gateways = Gateways(store, address, Path(folder), float(delay))
+    parts: list[Callable[[], None]] = [
+        lambda: controllers.run(store),
+        network.run,
+        kubelet.run,
+        gateways.run,
+    ]
     for part in parts:
         threading.Thread(target=_or_end, args=(part,), daemon=True).start()
     server.serve_forever()

@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from wsdeploy.settings import CertFiles, Settings
-from wsdeploy.settings.cluster import Image, Kubernetes, LoadBalancer
+from wsdeploy.settings.cluster import HTTPRoute, Image, Kubernetes, LoadBalancer
 from wsdeploy_sandbox import prerequisites, ssh, state
 from wsdeploy_sandbox.base import Layer
-from wsdeploy_sandbox.cluster import images, registry
+from wsdeploy_sandbox.cluster import envoy, images, registry, wheels
 from wsdeploy_sandbox.command import run
 from wsdeploy_sandbox.errors import SandboxError
 from wsdeploy_sandbox.host import SandboxHost
@@ -144,9 +144,10 @@ class Cluster:
         return run(*ssh.command("root", self.host.address, command, batch=True))
 
     def ensure(self, plural: str, value: dict[str, Any]) -> None:
-        """Make an object of the core group, unless there is one of its name."""
-        namespace = value["metadata"].get("namespace")
-        place = f"/api/v1/{f'namespaces/{namespace}/' if namespace else ''}{plural}"
+        """Make an object, unless there is one of its name."""
+        namespace, version = value["metadata"].get("namespace"), value["apiVersion"]
+        group = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        place = f"{group}/{f'namespaces/{namespace}/' if namespace else ''}{plural}"
         if self.request("GET", f"{place}/{value['metadata']['name']}") is None:
             self.request("POST", place, value)
 
@@ -180,6 +181,8 @@ class Cluster:
     def prepare(self, settings: Settings, kubernetes: Kubernetes) -> Kubernetes:
         """Make what a service's cluster has to have: a namespace, and a Secret for TLS.
 
+        For an HTTPRoute with policies="envoy", also its Gateway, and Envoy.
+
         From now on, this process and those that it starts find kubectl, and kubectl finds the
         cluster. Returns what was given.
         """
@@ -193,7 +196,23 @@ class Cluster:
         if isinstance(way_in, LoadBalancer):
             secret = way_in.secret or f"{settings.name}-tls"
             self.ensure("secrets", tls_secret(namespace, secret, self.certificate()))
+        elif isinstance(way_in, HTTPRoute) and way_in.policies == "envoy":
+            self._bring_envoy()
+            owner = way_in.gateway_namespace or namespace
+            head = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": owner}}
+            self.ensure("namespaces", head)
+            secret = f"{way_in.gateway}-tls"
+            self.ensure("secrets", tls_secret(owner, secret, self.certificate()))
+            self.ensure("gateways", gateway(owner, way_in, secret))
         return kubernetes
+
+    def _bring_envoy(self) -> None:
+        """Put Envoy where the stand-in looks for it."""
+        program, there = wheels.envoy(), self.root / PROGRAM / "envoy"
+        if not there.exists() or there.stat().st_size != program.stat().st_size:
+            aside = there.with_suffix(".new")
+            shutil.copy(program, aside)
+            aside.replace(there)
 
 
 def tls_secret(namespace: str, name: str, pair: CertFiles) -> dict[str, Any]:
@@ -205,6 +224,29 @@ def tls_secret(namespace: str, name: str, pair: CertFiles) -> dict[str, Any]:
         "type": "kubernetes.io/tls",
         "metadata": {"name": name, "namespace": namespace},
         "stringData": {key: Path(path).read_text() for key, path in files.items()},
+    }
+
+
+def gateway(namespace: str, way_in: HTTPRoute, secret: str) -> dict[str, Any]:
+    """Return the Gateway that a service's routes name: HTTP, and TLS with a Secret's certificate.
+
+    It lets in routes of all namespaces.
+    """
+    allowed = {"namespaces": {"from": "All"}}
+    tls = {"mode": "Terminate", "certificateRefs": [{"name": secret}]}
+    listeners: list[dict[str, Any]] = [
+        {"name": way_in.listener or "https", "protocol": "HTTPS", "port": 443, "tls": tls}
+    ]
+    if way_in.http_listener is not None:
+        listeners.append({"name": way_in.http_listener, "protocol": "HTTP", "port": 80})
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": way_in.gateway, "namespace": namespace},
+        "spec": {
+            "gatewayClassName": envoy.CLASS,
+            "listeners": [it | {"allowedRoutes": allowed} for it in listeners],
+        },
     }
 
 

@@ -61,6 +61,7 @@ RESOURCES = (
     # Of extensions that services are rendered for.
     Resource("certificates", "Certificate", "cert-manager.io/v1"),
     Resource("backendtrafficpolicies", "BackendTrafficPolicy", "gateway.envoyproxy.io/v1alpha1"),
+    Resource("clienttrafficpolicies", "ClientTrafficPolicy", "gateway.envoyproxy.io/v1alpha1"),
     Resource("gateways", "Gateway", "gateway.networking.k8s.io/v1"),
     Resource("httproutes", "HTTPRoute", "gateway.networking.k8s.io/v1"),
     Resource("podmonitors", "PodMonitor", "monitoring.coreos.com/v1"),
