@@ -10,14 +10,14 @@ from wsdeploy.plan.host import paths
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
-# Dies a second after each client that joins, but not of the deployment's own checks.
+# Dies soon after each client that joins, but not of the deployment's own checks.
 CRASHES = """
 import asyncio, os
 from wsapp import run
 
 async def handler(websocket):
     if websocket.request.headers.get("X-Real-IP", "::1") not in ("::1", "127.0.0.1"):
-        asyncio.get_running_loop().call_later(1, os._exit, 1)
+        asyncio.get_running_loop().call_later(0.3, os._exit, 1)
     async for message in websocket:
         await websocket.send(f"{message} {os.environ['COLOUR']}")
 
@@ -132,8 +132,7 @@ def test_restarts_are_said(site: Site) -> None:
 
 def test_one_that_does_not_stay_up_is_taken_back(site: Site, spell: SpellApp) -> None:
     was = site.live_generation()
-    # So long that what served is still there when it is noticed, also on a slow day.
-    site.write(app=spell(CRASHES, "black", drain=120).replace("drain=4, ", ""))
+    site.write(app=spell(CRASHES, "black"))
     with site.with_clients_that_stay(rate=0, held=HELD) as outcome:
         result = site.pyinfra()
     assert result.code == 1
@@ -143,7 +142,8 @@ def test_one_that_does_not_stay_up_is_taken_back(site: Site, spell: SpellApp) ->
     assert colour(site) == "blue"
     moved = [code for _, code in outcome["closed"] if code == 1012]
     print(f"moved {len(moved)} of {HELD}; cut with them {len(outcome['closed']) - len(moved)}")
-    assert 0 < len(moved) <= HELD // 10
+    # Where both share a port, a few are asked a second time.
+    assert 0 < len(moved) <= HELD // 8
     # Those who met the new one were cut by it, once or twice each; nobody else notices.
     assert len(outcome["closed"]) <= 4 * len(moved)
     assert site.marked().keys() == {was}

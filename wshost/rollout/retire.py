@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wshost.common import storage, supervisor
+from wshost.common.listen import Listen
 from wshost.rollout import (
     belongings,
     clients,
@@ -57,14 +58,14 @@ class Watch:
     """Counts how often processes of a generation ended, from now on."""
 
     def __init__(self, generation: Generation) -> None:
-        self._generation = generation
+        self.generation = generation
         self._pids = self._look()
         self._ends: list[tuple[float, str]] = []
 
     def _look(self) -> dict[str, int]:
         return {
             each["name"]: each.get("pid", 0)
-            for each in self._generation.processes()
+            for each in self.generation.processes()
             if each.get("statename") in ("RUNNING", "STARTING")
         }
 
@@ -80,7 +81,7 @@ class Watch:
         if len(recent) >= ENDS:
             names = ", ".join(sorted(set(recent)))
             raise TurnedBadError(
-                f"generation {self._generation.id} does not stay up: {len(recent)} of its "
+                f"generation {self.generation.id} does not stay up: {len(recent)} of its "
                 f"processes ended within {now - self._ends[-len(recent)][0]:.1f} s ({names})"
             )
         return len(self._ends)
@@ -154,24 +155,39 @@ def move_few(old: list[Generation], watch: Watch) -> None:
 
     Only wsapp can be asked for that (wsapp.move). Raises TurnedBadError.
     """
-    asked = []
-    for each in old:
-        # Its working directory is the app's: what it has put in the way, it asks for by itself.
-        with contextlib.suppress(OSError):
-            if _ask(each):
-                asked.append(each)
+    asked = _ask_all(old)
     if not asked:
         return
     end = time.monotonic() + TRIAL
     late = end + SECOND_CHANCE
     while time.monotonic() < end:
         time.sleep(LOOK)
-        if watch.ended():
+        if watch.ended() and end < late:
             end = late
+            # Where both share a port, whom that process had may have come to the old ones, and
+            # nobody would be left to set anything off.
+            _ask_all([each for each in asked if _shares_its_place(each, watch.generation)])
     for generation in asked:
         # What no process has taken up, it does not know.
         with contextlib.suppress(OSError):
             (generation.sockets / launch.MOVE).unlink(missing_ok=True)
+
+
+def _ask_all(old: list[Generation]) -> list[Generation]:
+    """Ask generations to let a few clients go; return those that knew how to."""
+    asked = []
+    for each in old:
+        # Its working directory is the app's: what it has put in the way, it asks for by itself.
+        with contextlib.suppress(OSError):
+            if _ask(each):
+                asked.append(each)
+    return asked
+
+
+def _shares_its_place(old: Generation, new: Generation) -> bool:
+    """Tell whether two generations listen at the same place."""
+    found = new.described()
+    return found is not None and old.listens(Listen.read(found["listen"]))
 
 
 def _ask(old: Generation) -> bool:

@@ -117,3 +117,29 @@ def test_connections_that_are_no_clients_are_not_waited_for(
     monkeypatch.setattr(clients, "counted", lambda _: {os.getpid(): Count(1, 0)})
     monkeypatch.setattr(retire, "_place", lambda *_: pytest.fail("it was asked"))
     retire.move_few([Generation("ws", OLD)], retire.Watch(KEPT))
+
+
+@pytest.mark.parametrize(("shares", "times"), [(True, 2), (False, 1)])
+def test_a_few_more_move_where_those_of_a_dead_process_may_come_to_the_old_ones(
+    host: Path, supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch, shares: bool, times: int
+) -> None:
+    for name, value in (("TRIAL", 0.1), ("SECOND_CHANCE", 0.1), ("LOOK", 0.01)):
+        monkeypatch.setattr(retire, name, value)
+    asked: list[Generation] = []
+
+    def ask(old: Generation) -> bool:
+        asked.append(old)
+        return True
+
+    monkeypatch.setattr(retire, "_ask", ask)
+    monkeypatch.setattr(retire, "_shares_its_place", lambda old, new: shares)
+    supervisord.processes = [
+        {"group": f"ws-{NEW}", "name": "ws_00", "statename": "RUNNING", "pid": 1}
+    ]
+    watch = retire.Watch(KEPT)
+    supervisord.processes = [
+        {"group": f"ws-{NEW}", "name": "ws_00", "statename": "RUNNING", "pid": 2}
+    ]
+    old = Generation("ws", OLD)
+    retire.move_few([old], watch)
+    assert asked == [old] * times
