@@ -10,6 +10,18 @@ from wsdeploy.plan.host import paths
 
 COMBINATIONS = [("bookworm", "Nginx"), ("trixie", "HAProxy")]
 
+# Without children that outlive it: each deploy waits for those as long as for a drain.
+ALONE = """
+import os
+from wsapp import run
+
+async def handler(websocket):
+    async for message in websocket:
+        await websocket.send(f"{message} {os.environ['COLOUR']}")
+
+run(handler)
+"""
+
 # Dies soon after each client that joins, but not of the deployment's own checks.
 CRASHES = """
 import asyncio, os
@@ -168,14 +180,14 @@ def test_one_without_wsapp_that_does_not_stay_up_is_replaced_by_what_served(
     assert site.marked().keys() == {site.live_generation()}
     site.write(app=good)
     site.converged()
-    site.deploy(app=spell(WITH_CHILDREN.read_text(), "blue"))
+    site.deploy(app=spell(ALONE, "blue"))
 
 
 def test_sockets_that_are_gone(site: Site, spell: SpellApp, listen: str) -> None:
     """Whoever is connected stays so until the deployment closes them in turn."""
     if listen != "unix":
         pytest.skip("there are none")
-    site.write(app=spell(WITH_CHILDREN.read_text(), "blue"))
+    site.write(app=spell(ALONE, "blue"))
     site.pyinfra()
     with site.with_clients_that_stay(rate=0, held=20) as outcome:
         site.ssh("rm -rf /run/ws/*")
@@ -192,7 +204,7 @@ def test_folders_of_logs_that_are_gone(site: Site) -> None:
 
 
 def test_what_an_app_leaves_in_its_working_directory_is_kept(site: Site, spell: SpellApp) -> None:
-    code = "open('chat.db', 'w').write('precious')\n" + WITH_CHILDREN.read_text()
+    code = "open('chat.db', 'w').write('precious')\n" + ALONE
     site.deploy(app=spell(code, "green"))
     was = site.live_generation()
     site.deploy(app=spell(code, "yellow"))
