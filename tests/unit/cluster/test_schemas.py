@@ -5,10 +5,12 @@ Rules that schemas have no words for are in test_traps.py.
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from kubernetes_validate import utils
 
 from tests.unit.cluster.conftest import HAPROXY, Plan, every
@@ -22,8 +24,10 @@ from wsdeploy import (
     LoadBalancer,
     Replicas,
 )
-from wsdeploy.cluster import manifest
+from wsdeploy.cluster import found, manifest
 from wsdeploy.cluster.manifest import Object
+
+ROLE = Path(__file__).parents[3] / "examples" / "kubernetes" / "role.yaml"
 
 READ_ONCE = functools.cache(utils.schema_contents)
 # The oldest that the documentation names, and the three that are supported at the end of 2026.
@@ -164,6 +168,29 @@ def test_every_object_is_what_kubernetes_takes(plan: Plan) -> None:
     for version in VERSIONS:
         for each in found:
             kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_the_role_of_the_example_may_do_what_a_run_does_and_no_more() -> None:
+    account, role, binding = yaml.safe_load_all(ROLE.read_text())
+    for each in (account, role, binding):
+        kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
+    applied = {"get", "list", "create", "patch", "delete"}
+    wanted = dict.fromkeys(found.KINDS.values(), applied) | {
+        "replicasets.apps": {"get", "list", "delete"},
+        "controllerrevisions.apps": {"list"},
+        "pods": {"get", "list"},
+        "events": {"get", "list"},
+        "pods/log": {"get"},
+        "leases.coordination.k8s.io": {"get", "create", "update", "delete"},
+        "gateways.gateway.networking.k8s.io": {"get"},
+    }
+    given = {
+        f"{resource}.{group}".strip("."): set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert given == wanted
 
 
 def test_kinds_of_others_have_the_fields_that_were_compared_with_their_definitions(
