@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -57,6 +58,8 @@ VARIABLES = (
     "WS_LOG_LEVEL",
     "WS_LOG_FORMAT",
     "WS_METRICS",
+    "WS_BROKER",
+    "WS_BROKER_PREFIX",
 )
 
 
@@ -175,6 +178,15 @@ class Config:
     """`WS_METRICS`: 1 answers GET /metrics, 0 doesn't. Only requests that didn't come through
     a proxy (have no X-Forwarded-For) are answered, so that the world can't read them."""
 
+    broker: str | None = None
+    """`WS_BROKER`: URL of the Valkey or Redis server by which `wsapp.rooms` reach other processes,
+    as `unix:///run/valkey/valkey.sock`, `redis://:password@10.0.0.7:6379/0` or `rediss://…` with
+    TLS. The app's requirements need the package `redis` for it."""
+
+    broker_prefix: str = "ws"
+    """`WS_BROKER_PREFIX`: what the names of the broker's channels begin with. Services with the
+    same one share their rooms."""
+
     process: str = ""
     """`SUPERVISOR_PROCESS_NAME`: named in log lines and metrics."""
 
@@ -241,12 +253,19 @@ class Config:
             ),
             log_format=env.get("WS_LOG_FORMAT", cls.log_format, _one_of("text", "json")),
             metrics=env.get("WS_METRICS", cls.metrics, _flag),
+            broker=env.get("WS_BROKER", cls.broker, _broker),
+            broker_prefix=env.get("WS_BROKER_PREFIX", cls.broker_prefix, _word),
             process=env.get("SUPERVISOR_PROCESS_NAME", cls.process, str),
             group=env.get("SUPERVISOR_GROUP_NAME", cls.group, str),
         )
         if config.origin_required and not env.has("WS_ORIGINS"):
             env.problems.append(
                 "WS_ORIGIN_REQUIRED is 1 and WS_ORIGINS isn't set: give the origins to allow"
+            )
+        if config.broker and importlib.util.find_spec("redis") is None:
+            env.problems.append(
+                "WS_BROKER is set and the package redis isn't there: add it to the app's "
+                "requirements"
             )
         if env.problems:
             raise ConfigError(env.problems)
@@ -281,7 +300,9 @@ class _Environment:
         try:
             return parse(value)
         except ValueError as error:
-            self.problems.append(f'{name} is "{value}": {error}')
+            # With a password in it, it is nobody's business.
+            shown = "…" if name == "WS_BROKER" else value
+            self.problems.append(f'{name} is "{shown}": {error}')
             return default
 
 
@@ -328,6 +349,18 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 def _flag(text: str) -> bool:
     return _one_of("0", "1")(text) == "1"
+
+
+def _broker(text: str) -> str:
+    if not re.match(r"(unix:///|rediss?://[^/])", text):
+        raise ValueError("give a URL that begins with redis://, rediss:// or unix:///")
+    return text
+
+
+def _word(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+        return text
+    raise ValueError('give up to 64 letters, digits, "_", "." and "-"')
 
 
 def _socket_path(text: str) -> str:

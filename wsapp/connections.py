@@ -69,6 +69,10 @@ class Connection(ServerConnection):
         self.opened_at: float | None = None
         self.expiry: asyncio.TimerHandle | None = None
         """Ends the connection at a certain age."""
+        self.when_lost: list[Callable[[Connection], None]] = []
+        """Called when the connection has ended."""
+        self.is_lost = False
+        """Whether the connection has ended; its handler may still work."""
         self.task: asyncio.Task[Any] | None = None
         """Runs the handshake, then the handler."""
 
@@ -119,6 +123,9 @@ class Connection(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end of the connection; its handler may still work."""
         super().connection_lost(exc)
+        self.is_lost = True
+        for call in self.when_lost:
+            call(self)
         if self.expiry is not None:
             self.expiry.cancel()
         self.connections.admitted.discard(self)

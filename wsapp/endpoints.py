@@ -58,6 +58,9 @@ def _harness_answer(
 def _health(connections: Connections, connection: Connection, request: Request) -> Response:
     draining = connections.metrics.draining
     status, text = (503, "draining\n") if draining else (200, "OK\n")
+    if connections.metrics.rooms.broker is False:
+        # Clients are served all the same, and no other process would have it.
+        text = f"{text.rstrip()}; the broker is away\n"
     return _plain(connection, request, status, text)
 
 

@@ -85,6 +85,25 @@ class LastMinute:
 
 
 @dataclass
+class RoomNumbers:
+    """What one process has seen of its rooms."""
+
+    rooms: int = 0
+    """Rooms with a member here."""
+
+    messages: Counter[str] = field(
+        default_factory=lambda: _counted_from_zero(("sent", "received", "lost"))
+    )
+    """`sent` here, `received` from other processes, and `lost` to those."""
+
+    slow: int = 0
+    """Members that were closed as they did not read."""
+
+    broker: bool | None = None
+    """Whether the broker is there; None without one, and before it has been tried."""
+
+
+@dataclass
 class Metrics:
     """What one process has seen since it started."""
 
@@ -102,6 +121,8 @@ class Metrics:
 
     loop_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BUCKETS))
     """Seconds by which a timer of the event loop came late."""
+
+    rooms: RoomNumbers = field(default_factory=RoomNumbers)
 
     recent_handshakes: LastMinute = field(default_factory=LastMinute)
     recent_closes: LastMinute = field(default_factory=LastMinute)
@@ -181,9 +202,34 @@ def _lines(metrics: Metrics, process: Mapping[str, float]) -> Iterator[str]:
         "Greatest lateness of the event loop's timers in the last minute.",
         [({}, metrics.recent_lag.greatest())],
     )
+    yield from _of_rooms(metrics.rooms)
     for name, value in process.items():
         kind = "counter" if name.endswith("_total") else "gauge"
         yield from _family(name, kind, _PROCESS_HELP[name], [({}, value)])
+
+
+def _of_rooms(numbers: RoomNumbers) -> Iterator[str]:
+    yield from _family(
+        "wsapp_rooms", "gauge", "Rooms with a member in this process.", [({}, numbers.rooms)]
+    )
+    yield from _family(
+        "wsapp_room_messages_total",
+        "counter",
+        "Messages to rooms: sent here, received from other processes, lost to those.",
+        _by("way", numbers.messages),
+    )
+    yield from _family(
+        "wsapp_room_slow_members_total",
+        "counter",
+        "Members closed with 1013 as they did not read.",
+        [({}, numbers.slow)],
+    )
+    yield from _family(
+        "wsapp_broker_away",
+        "gauge",
+        "1 while the broker of the rooms can't be reached.",
+        [({}, int(numbers.broker is False))],
+    )
 
 
 _PROCESS_HELP = {

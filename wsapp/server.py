@@ -27,6 +27,7 @@ from wsapp.listen import ListenError, UnixSocket, open_unix_socket
 from wsapp.log import logger
 from wsapp.metrics import Metrics
 from wsapp.move import Move
+from wsapp.rooms import open_rooms
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 """What a user writes: a coroutine function that serves one connection."""
@@ -97,6 +98,7 @@ async def _serve_until_stopped(
     stop = _StopSignals(config.stop_limit)
     metrics = Metrics(info=_info(config), max_connections=config.max_connections)
     connections = Connections(metrics)
+    rooms = open_rooms(config, metrics.rooms)
     if config.max_age:
         connections.on_open = Lifetime(config).start
     options = _serve_options(config, connections, serve_kwargs)
@@ -118,6 +120,8 @@ async def _serve_until_stopped(
     await stop.requested.wait()
     move.cancel()
     await Drain(shortened(config), server, unix_socket, connections, serving).run(stop.hurried)
+    if rooms.broker is not None:
+        await rooms.broker.close()
     lag.cancel()
 
 

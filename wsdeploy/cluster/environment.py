@@ -70,7 +70,7 @@ def variables(target: ClusterTarget) -> dict[str, str]:
     if edge.origins:
         found["WS_ORIGINS"] = ", ".join(edge.origins)
         found["WS_ORIGIN_REQUIRED"] = str(int(edge.origin_required))
-    return {**found, **app.env}
+    return {**found, **app.broker_variables(settings.name), **app.env}
 
 
 def digest(values: Mapping[str, str]) -> str:

@@ -68,6 +68,7 @@ def variables(settings: Settings, platform: Platform) -> dict[str, str]:
     }
     if edge.origin_required:
         told["WS_ORIGIN_REQUIRED"] = "1"
+    told |= app.broker_variables(settings.name)
     return {"PYTHONUNBUFFERED": "1", **told, **app.env}
 
 

@@ -214,6 +214,13 @@ class App(Section):
         for name in sorted(self.env.keys() & self.secrets.keys()):
             yield refused("secrets", name, "it is in env too; give it once")
 
+    def broker_variables(self, name: str) -> dict[str, str]:
+        """Return what tells the rooms of a service apart from those of others at its broker."""
+        given = {*self.env, *self.secrets}
+        if "WS_BROKER" not in given or "WS_BROKER_PREFIX" in given:
+            return {}
+        return {"WS_BROKER_PREFIX": name}
+
     def to_json(self) -> dict[str, Any]:
         """Return the values, but only the names of environment variables."""
         return super().to_json() | {"env": dict.fromkeys(self.env, "(not shown)")}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.unit.plan.conftest import MakeSettings, MakeSurvey
-from wsdeploy import HAProxy, Nginx, Probe, SelfSigned
+from wsdeploy import App, FromEnv, HAProxy, Nginx, Probe, SelfSigned
 from wsdeploy.plan.app import generation, supervisor
 from wsdeploy.plan.components import SUPERVISOR
 from wsdeploy.plan.host import paths
@@ -458,3 +458,11 @@ def test_release_and_generation_go_together(make: MakeSettings, debian: MakeSurv
     release = contents.release(make(), debian())
     wanted = planned(make(), debian(), release=release.id, main=release.main)
     assert command(wanted)[-1].endswith(f"{release.id}/{release.main}")
+
+
+def test_rooms_of_services_that_share_a_broker_are_told_apart() -> None:
+    app = App("app.py", secrets={"WS_BROKER": FromEnv("REDIS_URL")})
+    assert app.broker_variables("chat") == {"WS_BROKER_PREFIX": "chat"}
+    # Without a broker, the environment is what it was; one's own prefix is kept.
+    assert App("app.py").broker_variables("chat") == {}
+    assert dataclasses.replace(app, env={"WS_BROKER_PREFIX": "all"}).broker_variables("chat") == {}

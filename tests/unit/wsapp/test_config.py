@@ -136,6 +136,8 @@ def test_every_variable_is_read_and_documented() -> None:
         "WS_LOG_LEVEL": ("debug", "log_level", "debug"),
         "WS_LOG_FORMAT": ("json", "log_format", "json"),
         "WS_METRICS": ("0", "metrics", False),
+        "WS_BROKER": ("redis://host", "broker", "redis://host"),
+        "WS_BROKER_PREFIX": ("chat", "broker_prefix", "chat"),
     }
     config = Config.from_env({name: value for name, (value, _, _) in given.items()})
     for _, field, expected in given.values():

@@ -30,6 +30,12 @@ def test_text() -> None:
         "wsapp_event_loop_lag_seconds_sum 4.35",
         "wsapp_event_loop_lag_seconds_count 3",
         "wsapp_event_loop_lag_last_minute_seconds 0",
+        "wsapp_rooms 0",
+        'wsapp_room_messages_total{way="lost"} 0',
+        'wsapp_room_messages_total{way="received"} 0',
+        'wsapp_room_messages_total{way="sent"} 0',
+        "wsapp_room_slow_members_total 0",
+        "wsapp_broker_away 0",
         "process_cpu_seconds_total 1.5",
         "process_open_fds 12",
     ]

@@ -45,6 +45,7 @@ def environment(target: Target) -> dict[str, str]:
         "WS_OPEN_TIMEOUT": str(OPEN_TIMEOUT),
         "WS_PING_INTERVAL": f"{app.ping_interval:g}",
         "WS_PING_TIMEOUT": "off" if app.ping_timeout is None else f"{app.ping_timeout:g}",
+        **app.broker_variables(name),
         **app.env,
     }
 
