@@ -28,6 +28,15 @@ def inventory(arguments: Sequence[str]) -> str | None:
     return next(found, None)
 
 
+def typed_inventory(arguments: Sequence[str]) -> str:
+    """Return the inventory file of a run as a shell takes it, or nothing.
+
+    >>> typed_inventory(["-y", "my fleet/prod.py", "deploy.py"])
+    "'my fleet/prod.py'"
+    """
+    return shlex.quote(found) if (found := inventory(arguments)) else ""
+
+
 def problem(arguments: Sequence[str]) -> str | None:
     """Return why a run with these arguments of pyinfra can't begin, or None."""
     path = inventory(arguments)

@@ -66,3 +66,9 @@ def test_what_a_run_does_to_what_serves(
     arguments: list[str], found: tuple[str, str] | None
 ) -> None:
     assert command_line.command(arguments) == found
+
+
+def test_an_inventory_is_named_as_a_shell_takes_it() -> None:
+    arguments = ["-y", "my fleet/prod.py", "deploy.py"]
+    assert command_line.typed_inventory(arguments) == "'my fleet/prod.py'"
+    assert command_line.typed_inventory(["--help"]) == ""

@@ -96,7 +96,7 @@ def begin() -> None:
         from wsdeploy.deploy import ending  # noqa: PLC0415
 
         action, words = command_line.command(sys.argv[1:]) or (None, "")
-        ending.begin(action, command_line.inventory(sys.argv[1:]) or "", words)
+        ending.begin(action, command_line.typed_inventory(sys.argv[1:]), words)
         if command_line.looks(sys.argv[1:]):
             from wsdeploy.deploy import looking  # noqa: PLC0415
 

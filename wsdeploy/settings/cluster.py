@@ -256,8 +256,11 @@ class Kubernetes(Section):
         """Yield what is wrong with these values."""
         yield from _label_problems(self, ("namespace", "metrics_namespace"))
         yield from _name_problems(self, ("existing_secret",))
-        if self.reached_at is not None and not PLACE.fullmatch(self.reached_at):
-            yield refused("reached_at", self.reached_at, 'give "HOST" or "HOST:PORT"')
+        if self.reached_at is not None:
+            found = PLACE.fullmatch(self.reached_at)
+            if found is None or not 0 < int((found[2] or ":443")[1:]) < 65_536:
+                wanted = 'give "HOST" or "HOST:PORT", with a port from 1 to 65535'
+                yield refused("reached_at", self.reached_at, wanted)
         by_connections = isinstance(self.replicas, Replicas) and self.replicas.by == "connections"
         if by_connections and self.metrics_namespace is None:
             wanted = "missing; connections are counted by Prometheus, which has to reach the pods"

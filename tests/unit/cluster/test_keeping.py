@@ -172,6 +172,14 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ),
     (
         {},
+        {"reached_at": "10.0.0.7:99999"},
+        [
+            "kubernetes.reached_at: '10.0.0.7:99999' given; "
+            'give "HOST" or "HOST:PORT", with a port from 1 to 65535'
+        ],
+    ),
+    (
+        {},
         {"image": Image("registry.a-company.com/chat", rootfs="base.tar")},
         ["kubernetes.image.rootfs: 'base.tar' given; no such file in "],
     ),

@@ -219,7 +219,7 @@ def break_lock(cluster: Cluster) -> Steps:
 
 
 def _inventory() -> str:
-    return command_line.inventory(sys.argv[1:]) or ""
+    return command_line.typed_inventory(sys.argv[1:])
 
 
 @operation()
